@@ -1,0 +1,8 @@
+//! What every part of Postern means by an identity, and how it says no.
+//!
+//! Plain types: no PostgreSQL, no runtime, no `unsafe`.
+#![forbid(unsafe_code)]
+
+mod identity;
+
+pub use identity::{Identity, RoleName, RoleNameError};

@@ -1,0 +1,2 @@
+//! Build and test drivers.
+fn main() {}
