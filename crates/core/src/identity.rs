@@ -84,7 +84,11 @@ mod tests {
     fn a_role_name_is_refused_rather_than_cut() {
         assert_eq!(RoleName::try_from("a".repeat(63)).map(|r| r.as_str().len()), Ok(63));
         assert_eq!(RoleName::try_from("a".repeat(64)), Err(RoleNameError::TooLong));
-        assert_eq!(RoleName::try_from("ä".repeat(32)), Err(RoleNameError::TooLong), "bytes count, not characters");
+        assert_eq!(
+            RoleName::try_from("ä".repeat(32)),
+            Err(RoleNameError::TooLong),
+            "bytes count, not characters"
+        );
         assert_eq!(RoleName::try_from(""), Err(RoleNameError::Empty));
         assert_eq!(RoleName::try_from("a\0b"), Err(RoleNameError::Nul));
         assert_eq!(RoleName::try_from("alice ").map(String::from), Ok("alice ".into()), "nothing is trimmed");

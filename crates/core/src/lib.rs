@@ -3,6 +3,8 @@
 //! Plain types: no PostgreSQL, no runtime, no `unsafe`.
 #![forbid(unsafe_code)]
 
+pub mod error;
 mod identity;
 
+pub use error::{Code, Protocol, Stage};
 pub use identity::{Identity, RoleName, RoleNameError};
