@@ -1,0 +1,117 @@
+//! How a cluster is to be, and its start.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use crate::account::Account;
+use crate::cluster::Cluster;
+use crate::error::Context;
+use crate::home::Home;
+use crate::installation::Installation;
+use crate::passwords::{Passwords, SUPERUSER};
+use crate::settings::Settings;
+use crate::template::Template;
+use crate::{Error, Result};
+
+/// The number in a socket's name when no port is taken.
+const NAME_ONLY_PORT: u16 = 5432;
+/// How often to look for another free port when someone else was faster.
+const PORT_TRIES: usize = 5;
+
+/// What a cluster is to be. Made by [`Cluster::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    pub(crate) installation: Option<Installation>,
+    pub(crate) settings: Settings,
+    pub(crate) extension: bool,
+    pub(crate) tcp: bool,
+    room: Option<PathBuf>,
+}
+
+impl Builder {
+    /// A setting of the server. The last value given for a name counts.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.set(name, value);
+        self
+    }
+
+    /// Preload the extension, and create it in the database `postgres`.
+    #[must_use]
+    pub fn extension(mut self, wanted: bool) -> Self {
+        self.extension = wanted;
+        self
+    }
+
+    /// Listen on a free port of 127.0.0.1 besides the socket.
+    #[must_use]
+    pub fn tcp(mut self) -> Self {
+        self.tcp = true;
+        self
+    }
+
+    /// Use this server instead of the one that [`Installation::find`] finds.
+    #[must_use]
+    pub fn installation(mut self, installation: Installation) -> Self {
+        self.installation = Some(installation);
+        self
+    }
+
+    /// Make the temporary folder in this one instead of `/var/tmp`; its path must be short.
+    #[must_use]
+    pub fn under(mut self, folder: &Path) -> Self {
+        self.room = Some(folder.to_owned());
+        self
+    }
+
+    /// Makes a temporary cluster and starts it.
+    pub fn start(self) -> Result<Cluster> {
+        let installation = self.chosen()?;
+        let account = Account::current()?;
+        let home = Home::temporary(&account, self.room.as_deref())?;
+        let mut settings = self.settings.clone();
+        // What is removed anyway need not reach the disk. A test of durability says otherwise.
+        settings.set_default("fsync", "off");
+        settings.set_default("shared_buffers", "32MB");
+        let password = Template::copy_to(&installation, &account, &home)?;
+        let passwords = Passwords::open(home.passwords())?;
+        passwords.set(SUPERUSER, &password)?;
+        let cluster = Cluster::new(installation, account, home, passwords, settings, self.extension)?;
+        let cluster = cluster.begin(self.tcp)?;
+        if self.extension {
+            cluster.psql("postgres", "create extension postern")?;
+        }
+        Ok(cluster)
+    }
+
+    pub(crate) fn chosen(&self) -> Result<Installation> {
+        self.installation.clone().map_or_else(Installation::find, Ok)
+    }
+}
+
+impl Cluster {
+    /// The first start: settles the port.
+    pub(crate) fn begin(mut self, tcp: bool) -> Result<Self> {
+        self.settings.set_default("listen_addresses", if tcp { "127.0.0.1" } else { "" });
+        for tries in 1.. {
+            self.port = if tcp { free_port()? } else { NAME_ONLY_PORT };
+            self.settings.set("port", &self.port.to_string());
+            match self.start_again() {
+                Err(Error::Start { log, .. })
+                    if tcp && tries < PORT_TRIES && log.contains("could not bind") => {}
+                other => {
+                    other?;
+                    break;
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn free_port() -> Result<u16> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port on", Path::new("127.0.0.1"))?;
+    let address = listener.local_addr().context("find a free port on", Path::new("127.0.0.1"))?;
+    Ok(address.port())
+}

@@ -1,0 +1,180 @@
+//! Where a PostgreSQL server is installed, and how it finds extensions outside its own folders.
+//!
+//! **How it works.** Everything follows from one `pg_config`: that named by `POSTERN_PG_CONFIG`, that on the PATH, or
+//! Debian's, newest first. The PATH is not searched for `postgres` itself: what lies there may belong to something
+//! else, and Debian keeps its servers off it.
+//!
+//! **Invariants**
+//! * An [`Installation`] is complete: `postgres`, `initdb` and `psql` lie in its `bindir`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::account::run;
+use crate::{Error, Result};
+
+/// The versions that the extension supports.
+const SUPPORTED: std::ops::RangeInclusive<u32> = 15..=18;
+
+/// One installed server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The program that described the rest.
+    pub pg_config: PathBuf,
+    /// Where `postgres`, `initdb`, `psql` are.
+    pub bindir: PathBuf,
+    /// Where control files and SQL of extensions are, in `extension/`.
+    pub sharedir: PathBuf,
+    /// The makefile of extensions; the test drivers lie beside it.
+    pub pgxs: PathBuf,
+    /// Such as `PostgreSQL 15.20 (Debian 15.20-0+deb12u1)`.
+    pub version: String,
+    /// Such as 15.
+    pub major: u32,
+}
+
+/// How a server is told to look for an extension's files in a folder of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtensionLookup {
+    /// `extension_destdir`, a patch of Debian's: the folder is put before the server's own path.
+    Destdir,
+    /// `extension_control_path`, from 18 on: the folder contains `extension/`.
+    ControlPath,
+    /// Not at all: the files go into the installation, which must be a private one.
+    Share,
+}
+
+impl Installation {
+    /// The server to use when none is named.
+    pub fn find() -> Result<Self> {
+        if let Some(path) = std::env::var_os("POSTERN_PG_CONFIG") {
+            return Self::from_pg_config(Path::new(&path));
+        }
+        let mut reasons = Vec::new();
+        for candidate in candidates() {
+            match Self::from_pg_config(&candidate) {
+                Ok(found) => return Ok(found),
+                Err(error) => reasons.push(format!("{}: {error}", candidate.display())),
+            }
+        }
+        Err(Error::NoServer(if reasons.is_empty() {
+            "there is no pg_config on the PATH or under /usr/lib/postgresql".to_owned()
+        } else {
+            reasons.join("; ")
+        }))
+    }
+
+    /// The server that one `pg_config` describes.
+    pub fn from_pg_config(pg_config: &Path) -> Result<Self> {
+        let output = run(Command::new(pg_config).args(["--bindir", "--sharedir", "--pgxs", "--version"]))?;
+        Self::described(pg_config, &String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// The four lines that `pg_config` printed, checked.
+    fn described(pg_config: &Path, text: &str) -> Result<Self> {
+        let mut lines = text.lines().map(str::trim);
+        let mut next = || lines.next().unwrap_or_default().to_owned();
+        let (bindir, sharedir, pgxs, version) = (next(), next(), next(), next());
+        let major = major(&version)
+            .ok_or_else(|| Error::NoServer(format!("\"{version}\" is not a version of PostgreSQL")))?;
+        if !SUPPORTED.contains(&major) {
+            return Err(Error::NoServer(format!("{version} is not supported")));
+        }
+        let found = Self {
+            pg_config: pg_config.to_owned(),
+            bindir: bindir.into(),
+            sharedir: sharedir.into(),
+            pgxs: pgxs.into(),
+            version,
+            major,
+        };
+        match ["postgres", "initdb", "psql"].iter().find(|name| !found.program(name).is_file()) {
+            None => Ok(found),
+            Some(name) => Err(Error::NoServer(format!("there is no {name} in {}", found.bindir.display()))),
+        }
+    }
+
+    /// A program of this installation.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bindir.join(name)
+    }
+
+    /// A program of the test drivers that come with the server's headers, such as `regress/pg_regress`.
+    pub fn test_driver(&self, name: &str) -> PathBuf {
+        self.pgxs.parent().unwrap_or(Path::new("/")).join("../test").join(name)
+    }
+
+    /// How this server finds our extension's SQL.
+    pub fn extension_lookup(&self) -> Result<ExtensionLookup> {
+        if self.major >= 18 {
+            return Ok(ExtensionLookup::ControlPath);
+        }
+        // The one thing a server does as root, and without a data folder: list its settings.
+        let output = run(Command::new(self.program("postgres")).arg("--describe-config"))?;
+        let known = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .any(|line| line.split('\t').next() == Some("extension_destdir"));
+        Ok(if known { ExtensionLookup::Destdir } else { ExtensionLookup::Share })
+    }
+
+    /// Below a folder made for [`Installation::extension_lookup`], the folder of control files and SQL.
+    pub fn extension_subfolder(&self, lookup: ExtensionLookup) -> PathBuf {
+        match lookup {
+            ExtensionLookup::Destdir => {
+                self.sharedir.strip_prefix("/").unwrap_or(&self.sharedir).join("extension")
+            }
+            ExtensionLookup::ControlPath | ExtensionLookup::Share => PathBuf::from("extension"),
+        }
+    }
+}
+
+/// Every `pg_config` worth asking, in the order of preference.
+fn candidates() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found: Vec<PathBuf> = std::env::split_paths(&path)
+        .map(|folder| folder.join("pg_config"))
+        .filter(|file| file.is_file())
+        .collect();
+    found.extend(
+        SUPPORTED
+            .rev()
+            .map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/pg_config")))
+            .filter(|file| file.is_file()),
+    );
+    found
+}
+
+fn major(version: &str) -> Option<u32> {
+    let number = version.strip_prefix("PostgreSQL ")?;
+    let digits = number.split(|character: char| !character.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_read_from_any_kind_of_release() {
+        assert_eq!(major("PostgreSQL 15.20 (Debian 15.20-0+deb12u1)"), Some(15));
+        assert_eq!(major("PostgreSQL 18beta1"), Some(18));
+        assert_eq!(major("PostgreSQL 19devel"), Some(19));
+        assert_eq!(major("MySQL 8"), None);
+        assert_eq!(major("PostgreSQL devel"), None);
+    }
+
+    #[test]
+    fn a_pg_config_without_a_server_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("{0}\n{0}\n{0}\nPostgreSQL 15.1\n", folder.path().display());
+        let error = Installation::described(Path::new("pg_config"), &text).unwrap_err();
+        assert!(error.to_string().contains("there is no postgres in"), "{error}");
+    }
+
+    #[test]
+    fn a_version_that_the_extension_does_not_know_is_refused() {
+        let error =
+            Installation::described(Path::new("pg_config"), "/\n/\n/\nPostgreSQL 14.2\n").unwrap_err();
+        assert!(error.to_string().contains("PostgreSQL 14.2 is not supported"), "{error}");
+    }
+}
