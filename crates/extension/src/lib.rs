@@ -1,1 +1,44 @@
-#![allow(missing_docs)]
+//! Postern inside PostgreSQL: SQL that runs as exactly who asked.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`identity`] | the one primitive: a transaction enters a role with facts, and cannot leave it |
+//! | [`hooks`] | where the server asks us; thin shims and the order in which they are installed |
+//! | [`guc`] | the settings |
+//! | [`error`] | every error that we raise |
+//! | [`pg`] | the server's own functions behind safe ones; the only place with `unsafe` beside the shims |
+//!
+//! The SQL side (`sql/`) is written by hand, so that each privilege can be read where it is given.
+#![deny(unsafe_code, ffi_unwind_calls)]
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("an ERROR of the server passes through Rust as a panic: build with panic = \"unwind\"");
+
+mod error;
+mod guc;
+mod hooks;
+mod identity;
+mod pg;
+
+use pgrx::prelude::*;
+
+#[allow(unsafe_code, reason = "the macro writes the magic block that the server looks for")]
+mod magic {
+    pgrx::pg_module_magic!();
+}
+
+/// Called by the server when the library is loaded.
+///
+/// Everything is set up in the postmaster, and only there: loaded later, a backend would have run statements that no hook
+/// saw. `postern.enter` therefore refuses to work in a server that does not preload.
+#[pg_guard]
+#[allow(non_snake_case, reason = "the name is the server's")]
+pub extern "C-unwind" fn _PG_init() {
+    if !pg::preloading() {
+        error::raise(error::Error::NotPreloaded);
+    }
+    guc::init();
+    hooks::install();
+    identity::init();
+    guc::reserve_prefix();
+}

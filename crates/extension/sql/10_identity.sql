@@ -1,0 +1,106 @@
+-- The primitive. See src/identity/mod.rs for its invariants.
+
+CREATE TABLE postern.admitted (
+    role pg_catalog.regrole NOT NULL,
+    role_name pg_catalog.name NOT NULL,
+    admitted_by pg_catalog.name NOT NULL DEFAULT SESSION_USER,
+    admitted_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    CONSTRAINT admitted_pkey PRIMARY KEY (role)
+);
+REVOKE ALL ON TABLE postern.admitted FROM PUBLIC;
+GRANT SELECT ON TABLE postern.admitted TO postern_admin, postern_monitor, postern_gate;
+COMMENT ON TABLE postern.admitted IS 'The roles that may be entered; changed by postern.admit() and postern.dismiss()';
+COMMENT ON COLUMN postern.admitted.role IS 'The role, by OID';
+COMMENT ON COLUMN postern.admitted.role_name IS 'Its name when it was admitted: a rename ends the admission';
+SELECT pg_catalog.pg_extension_config_dump('postern.admitted', '');
+
+CREATE FUNCTION postern.enter(role pg_catalog.name, facts pg_catalog.jsonb, seal pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.void
+-- Neither SECURITY DEFINER nor SET: both would end the identity with the function. postern.enter refuses to work so.
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enter_wrapper';
+REVOKE ALL ON FUNCTION postern.enter(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.enter(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) TO postern_gate;
+COMMENT ON FUNCTION postern.enter(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) IS
+    'Makes the rest of the transaction run as the role, with the facts; the first statement of an implicit transaction';
+
+CREATE FUNCTION postern.seal(key pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'seal_wrapper';
+REVOKE ALL ON FUNCTION postern.seal(pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.seal(pg_catalog.text) TO postern_gate;
+COMMENT ON FUNCTION postern.seal(pg_catalog.text) IS 'Has entering ask for this key from now on, in this session';
+
+CREATE FUNCTION postern.fact(path pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fact_wrapper';
+GRANT EXECUTE ON FUNCTION postern.fact(pg_catalog.text) TO PUBLIC;
+COMMENT ON FUNCTION postern.fact(pg_catalog.text) IS
+    'The fact at a path such as claims.sub, or at a JSON pointer such as /claims/sub; NULL if there is none';
+
+CREATE FUNCTION postern.facts() RETURNS pg_catalog.jsonb
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'facts_wrapper';
+GRANT EXECUTE ON FUNCTION postern.facts() TO PUBLIC;
+COMMENT ON FUNCTION postern.facts() IS 'All facts of the entered identity; NULL if there are none';
+
+CREATE FUNCTION postern.entered_role() RETURNS pg_catalog.oid
+LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'entered_role_wrapper';
+GRANT EXECUTE ON FUNCTION postern.entered_role() TO PUBLIC;
+COMMENT ON FUNCTION postern.entered_role() IS 'The role that the transaction has entered; NULL if it has not';
+
+CREATE FUNCTION postern.identity(
+    OUT role pg_catalog.name,
+    OUT session_role pg_catalog.name,
+    OUT entered pg_catalog.bool,
+    OUT facts_present pg_catalog.bool
+)
+LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CURRENT_USER,
+           coalesce(pg_catalog.pg_get_userbyid(postern.entered_role()), SESSION_USER),
+           postern.entered_role() IS NOT NULL,
+           postern.facts() IS NOT NULL;
+END;
+GRANT EXECUTE ON FUNCTION postern.identity() TO PUBLIC;
+COMMENT ON FUNCTION postern.identity() IS
+    'The role that privileges are checked for, the identity of the session (the entered role, else session_user), and whether there are facts';
+
+CREATE FUNCTION postern.refuse_powerful(role pg_catalog.name) RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'refuse_powerful_wrapper';
+REVOKE ALL ON FUNCTION postern.refuse_powerful(pg_catalog.name) FROM PUBLIC;
+COMMENT ON FUNCTION postern.refuse_powerful(pg_catalog.name) IS 'Raises for a role that may not be entered, whoever admits it';
+
+CREATE FUNCTION postern.admit(role pg_catalog.name) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM postern.refuse_powerful(admit.role);
+    INSERT INTO postern.admitted AS a (role, role_name)
+    SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) admit.role
+    ON CONFLICT ON CONSTRAINT admitted_pkey
+    DO UPDATE SET role_name = excluded.role_name, admitted_by = SESSION_USER, admitted_at = pg_catalog.now()
+       WHERE a.role_name OPERATOR(pg_catalog.<>) excluded.role_name;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.admit(pg_catalog.name) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.admit(pg_catalog.name) TO postern_admin;
+COMMENT ON FUNCTION postern.admit(pg_catalog.name) IS 'Lets the gate enter the role';
+
+CREATE FUNCTION postern.dismiss(role pg_catalog.name) RETURNS pg_catalog.bool
+LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- By either: a renamed role goes by its old name and by its new one, a dropped role by its name.
+    DELETE FROM postern.admitted a
+     WHERE a.role_name OPERATOR(pg_catalog.=) dismiss.role
+        OR a.role OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) dismiss.role);
+    RETURN FOUND;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.dismiss(pg_catalog.name) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.dismiss(pg_catalog.name) TO postern_admin;
+COMMENT ON FUNCTION postern.dismiss(pg_catalog.name) IS
+    'The gate may not enter the role any more, from its next request on; false if it was not admitted';
+
+CREATE FUNCTION postern.run_as(role pg_catalog.name, facts pg_catalog.jsonb, query pg_catalog.text)
+RETURNS SETOF pg_catalog.jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'run_as_wrapper';
+REVOKE ALL ON FUNCTION postern.run_as(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.run_as(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) TO postern_admin;
+COMMENT ON FUNCTION postern.run_as(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) IS
+    'What the query gives for the identity, a JSON object a row; what it changed is rolled back';

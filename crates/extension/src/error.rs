@@ -1,0 +1,184 @@
+//! Every error that the extension raises: SQLSTATE, message, DETAIL and HINT in one place.
+//!
+//! Display is the primary message, in the manner of PostgreSQL's style guide: lower case, no final period.
+//! <https://www.postgresql.org/docs/current/error-style-guide.html>
+
+use pgrx::prelude::*;
+use pgrx::pg_sys::panic::ErrorReport;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The library was not in `shared_preload_libraries`.
+    #[error("postern must be loaded through shared_preload_libraries")]
+    NotPreloaded,
+    /// `enter` was called by anyone but the gate's login role.
+    #[error("permission denied to enter an identity")]
+    WrongCaller,
+    /// `enter` was called through a SECURITY DEFINER function, or is one.
+    #[error("cannot enter an identity from a security-definer function")]
+    InDefiner,
+    /// The connection was sealed and the key does not match.
+    #[error("permission denied to enter an identity")]
+    WrongSeal,
+    /// A second `seal` in one session.
+    #[error("connection is already sealed")]
+    AlreadySealed,
+    /// An empty key.
+    #[error("seal must not be empty")]
+    EmptySeal,
+    /// A second `enter` in one transaction.
+    #[error("transaction has already entered an identity")]
+    AlreadyEntered {
+        /// The role that stands.
+        role: String,
+    },
+    /// `enter` in a subtransaction, a transaction block, a function with SET, not first, or in a parallel operation.
+    #[error("cannot enter an identity here")]
+    WrongState {
+        /// Which rule is broken; a whole sentence.
+        why: &'static str,
+    },
+    /// No role of that name.
+    #[error("role \"{0}\" does not exist")]
+    UnknownRole(String),
+    /// A NULL where a value is needed.
+    #[error("{0} must not be null")]
+    Null(&'static str),
+    /// The role is not on the list.
+    #[error("permission denied to enter role \"{role}\"")]
+    NotAdmitted {
+        /// The role that was asked for.
+        role: String,
+    },
+    /// The role has, or reaches through membership, what no entered role may have.
+    #[error("permission denied to enter role \"{role}\"")]
+    TooPowerful {
+        /// The role that was asked for.
+        role: String,
+        /// The role that has the power: the same one, or one that it is a member of.
+        through: String,
+        /// What it is: "a superuser", …
+        what: &'static str,
+    },
+    /// Facts that are not a JSON object.
+    #[error("facts must be a JSON object")]
+    FactsNotObject,
+    /// Facts over `postern.max_facts_bytes`.
+    #[error("facts are too large")]
+    FactsTooLarge {
+        /// Their size in bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A path that is neither names with dots nor a JSON pointer.
+    #[error("invalid path of a fact: \"{0}\"")]
+    FactPath(String),
+    /// Transaction control while entered.
+    #[error("{0} is not allowed while an identity is entered")]
+    TransactionControl(&'static str),
+    /// A statement that would outlast the request.
+    #[error("{0} is not available while an identity is entered")]
+    NotOffered(&'static str),
+    /// A statement that changes what other sessions get.
+    #[error("permission denied to use {0} while an identity is entered")]
+    Forbidden(&'static str),
+    /// The texts of named statements, which belong to everyone who uses the connection.
+    #[error("permission denied to read prepared statements while an identity is entered")]
+    PreparedStatements,
+    /// A temporary object while `postern.allow_temp` is off.
+    #[error("temporary objects are not available while an identity is entered")]
+    TemporaryObject,
+    /// The operating system gave no random bytes.
+    #[error("could not get random bytes")]
+    NoRandomness,
+    /// Postern's own tables are not where they should be.
+    #[error("extension postern is not installed in this database")]
+    NotInstalled,
+}
+
+impl Error {
+    fn code(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode as C;
+        match self {
+            Self::WrongCaller
+            | Self::InDefiner
+            | Self::WrongSeal
+            | Self::NotAdmitted { .. }
+            | Self::TooPowerful { .. }
+            | Self::Forbidden(_)
+            | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::NotPreloaded | Self::AlreadyEntered { .. } | Self::WrongState { .. } | Self::NotInstalled | Self::AlreadySealed => {
+                C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Self::UnknownRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
+            Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::FactsNotObject | Self::FactPath(_) | Self::EmptySeal => C::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
+            Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::NoRandomness => C::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::WrongCaller => Some("Only the login role \"postern_gate\" may enter, as itself.".into()),
+            Self::WrongSeal => Some("The connection is sealed with another key.".into()),
+            Self::AlreadyEntered { role } => Some(format!("The transaction runs as role \"{role}\" until it ends.")),
+            Self::WrongState { why } => Some((*why).into()),
+            Self::NotAdmitted { .. } => Some("The role is not admitted, or was renamed since it was.".into()),
+            Self::TooPowerful { role, through, what } if role == through => Some(format!("The role is {what}.")),
+            Self::TooPowerful { through, what, .. } => {
+                Some(format!("The role is a member of \"{through}\", which is {what}."))
+            }
+            Self::FactsTooLarge { bytes, limit } => {
+                Some(format!("They have {bytes} bytes; postern.max_facts_bytes is {limit}."))
+            }
+            Self::TransactionControl(_) => Some("The transaction belongs to whoever entered it, and ends with the request.".into()),
+            Self::NotOffered(_) => Some("It would outlast the request, and the connection serves others after it.".into()),
+            Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
+            Self::TemporaryObject => Some("The connection serves others after this request.".into()),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotPreloaded => {
+                Some("Add postern to shared_preload_libraries in postgresql.conf and restart the server.")
+            }
+            Self::NotAdmitted { .. } => Some("An operator may admit it: SELECT postern.admit('…')."),
+            Self::TooPowerful { .. } => Some("Enter a role that owns and may do only what its users need."),
+            Self::FactPath(_) => Some("Write 'claims.sub', or the JSON pointer '/claims/sub'."),
+            Self::TransactionControl(_) => Some("Send the statements that belong together as one batch."),
+            Self::NotOffered(_) => Some("Send the statement itself; the gate reuses plans by itself."),
+            Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
+            Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
+            Self::NotInstalled => Some("Run CREATE EXTENSION postern."),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for ErrorReport {
+    #[track_caller]
+    fn from(error: Error) -> Self {
+        let mut report = ErrorReport::new(error.code(), error.to_string(), "postern");
+        if let Some(detail) = error.detail() {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = error.hint() {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+}
+
+/// Raises where no `Result` can be returned: in a hook or a callback. Call it under `#[pg_guard]` only.
+#[track_caller]
+pub fn raise(error: Error) -> ! {
+    ErrorReport::from(error).report(PgLogLevel::ERROR);
+    unreachable!("a report of level ERROR does not return")
+}

@@ -1,0 +1,15 @@
+//! Where the server asks us. Shims only: each asks `decide`, which may raise, and then passes on, so that neither errors nor
+//! results of the server or of another extension's hook are touched.
+//!
+//! Order: installed once while preloading. Whoever is preloaded after us is asked before us.
+#![allow(unsafe_code, reason = "signatures of the server's hooks")]
+#![allow(ffi_unwind_calls, reason = "an error of the server passes through frames that have nothing to drop")]
+
+mod object_access;
+mod utility;
+
+/// Installs the hooks, in this order.
+pub fn install() {
+    utility::install();
+    object_access::install();
+}

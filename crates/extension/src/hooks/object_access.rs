@@ -1,0 +1,55 @@
+//! Object access: an object was made, or a function is about to be called (`src/include/catalog/objectaccess.h`).
+
+use pgrx::{pg_guard, pg_sys};
+
+use crate::error::{Error, raise};
+use crate::identity::{self, confine};
+use crate::pg::compat;
+
+static mut PREVIOUS: pg_sys::object_access_hook_type = None;
+
+pub fn install() {
+    // SAFETY: in the postmaster, before there are other threads or backends.
+    unsafe {
+        PREVIOUS = pg_sys::object_access_hook;
+        pg_sys::object_access_hook = Some(object_access);
+    }
+}
+
+/// No guard, and no value with a destructor in this frame: an ERROR from below jumps straight over it.
+unsafe extern "C-unwind" fn object_access(
+    access: pg_sys::ObjectAccessType::Type,
+    class: pg_sys::Oid,
+    object: pg_sys::Oid,
+    sub: core::ffi::c_int,
+    arg: *mut core::ffi::c_void,
+) {
+    // SAFETY: the arguments are the server's own; PREVIOUS is written once, while preloading.
+    unsafe {
+        decide(access, class, object);
+        if let Some(next) = PREVIOUS {
+            next(access, class, object, sub, arg);
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn decide(
+    access: pg_sys::ObjectAccessType::Type,
+    class: pg_sys::Oid,
+    object: pg_sys::Oid,
+) {
+    use pg_sys::ObjectAccessType as A;
+    let judge: fn() -> Result<(), Error> = match access {
+        A::OAT_POST_CREATE => confine::created,
+        A::OAT_FUNCTION_EXECUTE if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT => {
+            confine::prepared_statements
+        }
+        _ => return,
+    };
+    if identity::is_entered()
+        && let Err(error) = judge()
+    {
+        raise(error);
+    }
+}

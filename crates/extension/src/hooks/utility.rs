@@ -1,0 +1,70 @@
+//! ProcessUtility: every utility statement, from wherever it is run.
+
+use pgrx::{pg_guard, pg_sys};
+
+use crate::error::raise;
+use crate::identity::{self, confine};
+use crate::pg::compat;
+use crate::pg::node;
+
+static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
+
+pub fn install() {
+    // SAFETY: in the postmaster, before there are other threads or backends.
+    unsafe {
+        PREVIOUS = pg_sys::ProcessUtility_hook;
+        pg_sys::ProcessUtility_hook = Some(process_utility);
+    }
+}
+
+/// No guard, and no value with a destructor in this frame: an ERROR from below jumps straight over it.
+unsafe extern "C-unwind" fn process_utility(
+    statement: *mut pg_sys::PlannedStmt,
+    query: *const core::ffi::c_char,
+    read_only: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    dest: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: the arguments are the server's own and live for this call; PREVIOUS is written once, while preloading.
+    unsafe {
+        let context = decide(statement, context);
+        match PREVIOUS {
+            Some(next) => next(statement, query, read_only, context, params, environment, dest, completion),
+            None => compat::standard_ProcessUtility(
+                statement,
+                query,
+                read_only,
+                context,
+                params,
+                environment,
+                dest,
+                completion,
+            ),
+        }
+    }
+}
+
+/// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit
+/// or run transactions of its own: not CALL, not DO, not VACUUM.
+#[pg_guard]
+unsafe extern "C-unwind" fn decide(
+    statement: *mut pg_sys::PlannedStmt,
+    context: pg_sys::ProcessUtilityContext::Type,
+) -> pg_sys::ProcessUtilityContext::Type {
+    use pg_sys::ProcessUtilityContext as C;
+    if !identity::is_entered() {
+        return context;
+    }
+    // SAFETY: the statement is the one that the server passed to the hook.
+    let kind = unsafe { node::utility(statement, crate::guc::is_claim_setting) };
+    if let Err(error) = confine::utility(kind) {
+        raise(error);
+    }
+    match context {
+        C::PROCESS_UTILITY_TOPLEVEL | C::PROCESS_UTILITY_QUERY_NONATOMIC => C::PROCESS_UTILITY_QUERY,
+        nested => nested,
+    }
+}

@@ -1,0 +1,41 @@
+//! What is refused while an identity stands: the end of its transaction, and whatever would reach the next user of the
+//! connection.
+//!
+//! Nothing is refused here for what a client *says*: the server's own privileges decide that, under a security context that
+//! it cannot leave. These rules are about statements that no privilege governs.
+
+use crate::error::Error;
+use crate::guc;
+use crate::pg::node::Utility;
+use crate::pg::xact;
+
+/// Judges a utility statement. Every route passes here: the client's own statement, DO, functions, triggers, cursors.
+pub fn utility(statement: Utility) -> Result<(), Error> {
+    match statement {
+        Utility::TransactionControl => Err(Error::TransactionControl("transaction control")),
+        Utility::Prepare => Err(Error::NotOffered("PREPARE")),
+        Utility::Execute => Err(Error::NotOffered("EXECUTE")),
+        Utility::Deallocate => Err(Error::NotOffered("DEALLOCATE")),
+        Utility::Discard => Err(Error::NotOffered("DISCARD")),
+        Utility::Listen => Err(Error::NotOffered("LISTEN")),
+        Utility::Unlisten => Err(Error::NotOffered("UNLISTEN")),
+        Utility::HoldCursor => Err(Error::NotOffered("DECLARE … WITH HOLD")),
+        Utility::CopyFromClient => Err(Error::NotOffered("COPY FROM STDIN")),
+        Utility::CopyToClient => Err(Error::NotOffered("COPY TO STDOUT")),
+        Utility::Load => Err(Error::Forbidden("LOAD")),
+        Utility::AlterRole => Err(Error::Forbidden("ALTER ROLE")),
+        Utility::ClaimSetting => Err(Error::Forbidden("a setting that shows facts")),
+        Utility::Other => Ok(()),
+    }
+}
+
+/// Judges the creation of an object. The server notes in the transaction that the schema for temporary objects was named,
+/// whatever the statement that did it.
+pub fn created() -> Result<(), Error> {
+    if !guc::ALLOW_TEMP.get() && xact::touched_temp() { Err(Error::TemporaryObject) } else { Ok(()) }
+}
+
+/// Judges a call of the function behind `pg_prepared_statements`.
+pub fn prepared_statements() -> Result<(), Error> {
+    Err(Error::PreparedStatements)
+}

@@ -1,0 +1,161 @@
+//! The state of being entered, and the only places where it changes.
+
+use std::cell::Cell;
+
+use pgrx::pg_sys;
+
+use super::{clean, facts};
+use crate::error::{Error, raise};
+use crate::pg::guc::Level;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::role::Role;
+use crate::pg::user::{self, User};
+use crate::pg::xact::{self, Moment};
+use crate::{guc, pg};
+
+/// The login role of the gate: the only one that may enter by SQL.
+pub const GATE: &core::ffi::CStr = c"postern_gate";
+
+/// How long an identity stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Until the transaction ends.
+    Transaction,
+    /// Until this subtransaction is rolled back: an operator looks through someone's eyes.
+    Subtransaction(pg_sys::SubTransactionId),
+}
+
+/// The identity that stands.
+#[derive(Debug, Clone, Copy)]
+struct Entered {
+    role: pg_sys::Oid,
+    before: User,
+    settings: Level,
+    scope: Scope,
+}
+
+thread_local! {
+    static ENTERED: Cell<Option<Entered>> = const { Cell::new(None) };
+}
+
+/// Whether an identity stands in this process; a parallel worker has that of its leader.
+pub fn is_entered() -> bool {
+    ENTERED.get().is_some() || (xact::is_parallel_worker() && guc::facts_for_worker().is_some())
+}
+
+/// The role that was entered.
+pub fn role() -> Option<pg_sys::Oid> {
+    ENTERED.get().map(|entered| entered.role)
+}
+
+/// Checks that the caller is the gate and nothing is around it.
+pub fn check_caller() -> Result<(), Error> {
+    if let Some(entered) = ENTERED.get() {
+        return Err(Error::AlreadyEntered { role: pg::role::name(entered.role) });
+    }
+    let current = user::current();
+    if current.context != 0 {
+        return Err(Error::InDefiner);
+    }
+    let gate = pg::role::by_name(GATE).map(|role| role.oid);
+    if gate != Some(current.oid) || current.oid != user::session() {
+        return Err(Error::WrongCaller);
+    }
+    Ok(())
+}
+
+/// Checks that the transaction has just begun, and is not in anyone's hands.
+pub fn check_state() -> Result<(), Error> {
+    let wrong = |why| Err(Error::WrongState { why });
+    if xact::is_parallel_worker() || xact::in_parallel_mode() {
+        return wrong("A parallel operation is in progress.");
+    }
+    if xact::nest_level() != 1 {
+        return wrong("A subtransaction is open; its rollback would end the identity before the transaction.");
+    }
+    if xact::in_block() {
+        return wrong("A transaction block is open; after an error in it the identity would not stand.");
+    }
+    if xact::is_under_way() {
+        return wrong("Entering is the first statement of a transaction.");
+    }
+    Ok(())
+}
+
+/// Enters `role`, judged before, until the transaction ends.
+pub fn enter(role: &Role, facts: Option<Jsonb>) -> Result<(), Error> {
+    clean::before()?;
+    let settings = Level::open();
+    if !settings.is_first() {
+        return Err(Error::WrongState { why: "A function with a SET clause is around; its end would undo the identity's settings." });
+    }
+    stand(role, facts, settings, Scope::Transaction);
+    Ok(())
+}
+
+/// Enters `role`, judged before, until the subtransaction that the process is in is rolled back.
+pub fn enter_subtransaction(role: &Role, facts: Option<Jsonb>) -> Result<(), Error> {
+    if let Some(entered) = ENTERED.get() {
+        return Err(Error::AlreadyEntered { role: pg::role::name(entered.role) });
+    }
+    stand(role, facts, Level::open(), Scope::Subtransaction(xact::subxact_id()));
+    Ok(())
+}
+
+fn stand(role: &Role, facts: Option<Jsonb>, settings: Level, scope: Scope) {
+    let before = user::current();
+    // What may raise comes first: until the last two lines nothing stands.
+    guc::take_facts(&facts.as_ref().map_or_else(|| c"null".to_owned(), Jsonb::to_text));
+    facts::remember(facts);
+    user::set(User::confined(role.oid));
+    ENTERED.set(Some(Entered { role: role.oid, before, settings, scope }));
+}
+
+/// The end of a transaction.
+///
+/// The identity ends when the transaction is *committed*, not before it commits: ON COMMIT actions come between, and may
+/// evaluate index expressions, which are somebody's code.
+pub fn at_transaction_end(moment: Moment) {
+    let entered = ENTERED.get();
+    match moment {
+        Moment::BeforeCommit => {
+            if entered.is_some() && !guc::ALLOW_TEMP.get() && xact::touched_temp() {
+                raise(Error::TemporaryObject);
+            }
+        }
+        Moment::BeforePrepare => {
+            if entered.is_some() {
+                raise(Error::TransactionControl("PREPARE TRANSACTION"));
+            }
+        }
+        Moment::Committed => {
+            if let Some(entered) = entered {
+                entered.settings.undo();
+                user::set(entered.before);
+                forget();
+                clean::after();
+            }
+        }
+        // The server has put the user back, and undoes the settings after this.
+        Moment::Aborted => {
+            if entered.is_some() {
+                forget();
+                clean::after();
+            }
+            guc::not_writing();
+        }
+    }
+}
+
+/// The rollback of a subtransaction: the server puts back user and settings as they were at its beginning.
+pub fn at_subtransaction_abort(id: pg_sys::SubTransactionId) {
+    if ENTERED.get().is_some_and(|entered| entered.scope == Scope::Subtransaction(id)) {
+        forget();
+        guc::not_writing();
+    }
+}
+
+fn forget() {
+    ENTERED.set(None);
+    facts::forget();
+}

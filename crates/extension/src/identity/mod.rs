@@ -1,0 +1,45 @@
+//! **The primitive: a transaction enters an identity, and stays in it until it ends.**
+//!
+//! An identity is a role and facts. Everything of Postern that runs someone's SQL runs it through here.
+//!
+//! # How it works
+//! [`enter`] makes the role the current user under `SECURITY_LOCAL_USERID_CHANGE`, the flag under which the server refuses
+//! SET ROLE, SET SESSION AUTHORIZATION and every other spelling of them, in any nesting, after any caught error; and it opens
+//! a level of settings. Both stand until the transaction is *committed*, so that deferred triggers, held cursors and
+//! ON COMMIT actions run inside. Then the settings are undone, the user is put back, and what else of the session outlasts a
+//! transaction is removed ([`clean`]). A rollback puts user and settings back by itself.
+//!
+//! # Invariants
+//! 1. Only the login role `postern_gate` enters, as itself, outside any security context: `enter` is neither SECURITY DEFINER
+//!    nor has a SET clause, and EXECUTE is not PUBLIC's.
+//! 2. Entering is the first thing of an implicit transaction: not in a block (after an error the wall would be down and the
+//!    client's ROLLBACK accepted), not in a subtransaction (whose rollback would take the wall down), not nested.
+//! 3. The role was looked up and judged in this call: nothing about a right to enter is remembered.
+//! 4. While entered, no statement ends the transaction, and none leaves anything for the next user of the connection
+//!    ([`confine`]).
+//! 5. Facts are in the memory of the process. SQL cannot write them.
+//! 6. State changes in [`enter`] and in its callbacks at the end of a transaction, nowhere else.
+//!
+//! # Not guaranteed
+//! `session_user` stays the login role. Names of custom settings that a client invented remain known to the process.
+//!
+//! # Unwinding
+//! No rule rests on a destructor: after an ERROR the server's abort puts the user back, and the callback forgets the rest.
+
+pub mod admission;
+pub mod clean;
+pub mod confine;
+pub mod enter;
+pub mod facts;
+pub mod run_as;
+mod seal;
+mod sql;
+
+pub use enter::is_entered;
+
+use crate::pg;
+
+/// Registers what happens at the end of transactions. Once, while preloading.
+pub fn init() {
+    pg::xact::at_end(enter::at_transaction_end, enter::at_subtransaction_abort);
+}

@@ -1,0 +1,57 @@
+//! Levels of settings (`src/backend/utils/misc/guc.c`, `README` beside it).
+
+use core::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// A level of settings: what is SET above it is undone with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level(i32);
+
+impl Level {
+    /// Whether this is the first level above the transaction's own: no function with a SET clause is around the caller.
+    pub fn is_first(self) -> bool {
+        self.0 == 2
+    }
+
+    /// Opens a level. Never raises.
+    pub fn open() -> Self {
+        // SAFETY: increments a counter.
+        Self(unsafe { pg_sys::NewGUCNestLevel() })
+    }
+
+    /// Undoes every setting made since [`Level::open`], whoever made it. Written by the server for use after the commit
+    /// point too: it does not raise.
+    pub fn undo(self) {
+        // SAFETY: the level was opened in this transaction and is still open: a transaction undoes its levels only at its
+        // end, and the caller forgets this one there.
+        unsafe { pg_sys::AtEOXact_GUC(false, self.0) };
+    }
+}
+
+/// Sets a setting of ours for the innermost level, with the rights of a superuser. Its check hook may refuse: that raises.
+pub fn set(name: &CStr, value: &CStr) {
+    // SAFETY: both strings end with NUL and live during the call; the server copies the value.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
+/// Tells the server why a check hook refuses: SQLSTATE and DETAIL. The hook then returns false.
+pub fn refuse(code: pgrx::PgSqlErrorCode, detail: &CStr) {
+    // SAFETY: the detail is copied into the current memory context, where the server reads it when it raises, right after
+    // the hook returns.
+    unsafe {
+        pg_sys::GUC_check_errcode(code as i32);
+        pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(detail.as_ptr());
+    }
+}

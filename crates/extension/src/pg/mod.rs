@@ -1,0 +1,26 @@
+//! The server's functions behind safe ones.
+//!
+//! **Rules of this module.** It and the shims in [`crate::hooks`] are the only places with `unsafe`. Each function here is
+//! safe to call from a backend's main thread; what it may raise is said in its comment. Nothing here decides anything: rules
+//! live in [`crate::identity`]. Versions of the server differ in [`compat`] only.
+#![allow(unsafe_code, reason = "this is where the server's functions are wrapped")]
+
+pub mod compat;
+pub mod guc;
+pub mod jsonb;
+pub mod node;
+pub mod role;
+pub mod session;
+pub mod spi;
+pub mod subxact;
+pub mod table;
+pub mod user;
+pub mod xact;
+
+use pgrx::pg_sys;
+
+/// Whether the postmaster is loading `shared_preload_libraries` right now.
+pub fn preloading() -> bool {
+    // SAFETY: a plain read of a flag that only the postmaster changes.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}

@@ -1,0 +1,115 @@
+//! Utility statements, reduced to what our rules ask about them.
+
+use core::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// A utility statement, by what it could leave behind or get round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Utility {
+    /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, PREPARE TRANSACTION, …
+    TransactionControl,
+    /// PREPARE.
+    Prepare,
+    /// EXECUTE, also inside EXPLAIN and CREATE TABLE AS.
+    Execute,
+    /// DEALLOCATE.
+    Deallocate,
+    /// DISCARD.
+    Discard,
+    /// LISTEN.
+    Listen,
+    /// UNLISTEN.
+    Unlisten,
+    /// LOAD.
+    Load,
+    /// ALTER ROLE in all its forms.
+    AlterRole,
+    /// DECLARE … WITH HOLD.
+    HoldCursor,
+    /// COPY FROM STDIN.
+    CopyFromClient,
+    /// COPY TO STDOUT.
+    CopyToClient,
+    /// Setting or resetting one of the settings that show facts; which one is in the name.
+    ClaimSetting,
+    /// Anything else.
+    Other,
+}
+
+/// What kind of statement `statement` is. `is_claim_setting` tells whether a setting shows facts.
+///
+/// # Safety
+/// `statement` is a planned utility statement that the server passes to its ProcessUtility hook.
+pub unsafe fn utility(statement: *const pg_sys::PlannedStmt, is_claim_setting: fn(&CStr) -> bool) -> Utility {
+    // SAFETY: the caller's word; a node's tag tells its type.
+    unsafe { classify((*statement).utilityStmt, is_claim_setting) }
+}
+
+/// # Safety
+/// `node` is null or a raw or analysed utility statement.
+unsafe fn classify(node: *const pg_sys::Node, is_claim_setting: fn(&CStr) -> bool) -> Utility {
+    use pg_sys::NodeTag as T;
+    if node.is_null() {
+        return Utility::Other;
+    }
+    // SAFETY: each cast follows from the tag.
+    unsafe {
+        match (*node).type_ {
+            T::T_TransactionStmt => Utility::TransactionControl,
+            T::T_PrepareStmt => Utility::Prepare,
+            T::T_ExecuteStmt => Utility::Execute,
+            T::T_DeallocateStmt => Utility::Deallocate,
+            T::T_DiscardStmt => Utility::Discard,
+            T::T_ListenStmt => Utility::Listen,
+            T::T_UnlistenStmt => Utility::Unlisten,
+            T::T_LoadStmt => Utility::Load,
+            T::T_AlterRoleStmt | T::T_AlterRoleSetStmt => Utility::AlterRole,
+            T::T_DeclareCursorStmt => {
+                let options = (*node.cast::<pg_sys::DeclareCursorStmt>()).options.cast_unsigned();
+                if options & pg_sys::CURSOR_OPT_HOLD != 0 { Utility::HoldCursor } else { Utility::Other }
+            }
+            T::T_CopyStmt => {
+                let copy = &*node.cast::<pg_sys::CopyStmt>();
+                match (copy.filename.is_null() && !copy.is_program, copy.is_from) {
+                    (true, true) => Utility::CopyFromClient,
+                    (true, false) => Utility::CopyToClient,
+                    (false, _) => Utility::Other,
+                }
+            }
+            // EXPLAIN and CREATE TABLE AS run an EXECUTE inside them without asking this hook again
+            // (src/backend/commands/explain.c, createas.c), also one inside the other.
+            T::T_ExplainStmt => executes((*node.cast::<pg_sys::ExplainStmt>()).query, is_claim_setting),
+            T::T_CreateTableAsStmt => executes((*node.cast::<pg_sys::CreateTableAsStmt>()).query, is_claim_setting),
+            T::T_VariableSetStmt => {
+                let name = (*node.cast::<pg_sys::VariableSetStmt>()).name;
+                if !name.is_null() && is_claim_setting(CStr::from_ptr(name)) {
+                    Utility::ClaimSetting
+                } else {
+                    Utility::Other
+                }
+            }
+            _ => Utility::Other,
+        }
+    }
+}
+
+/// # Safety
+/// `query` is null or the statement inside an EXPLAIN or CREATE TABLE AS.
+unsafe fn executes(query: *const pg_sys::Node, is_claim_setting: fn(&CStr) -> bool) -> Utility {
+    if query.is_null() {
+        return Utility::Other;
+    }
+    // SAFETY: as in `classify`.
+    unsafe {
+        let inner = if (*query).type_ == pg_sys::NodeTag::T_Query {
+            (*query.cast::<pg_sys::Query>()).utilityStmt.cast_const()
+        } else {
+            query
+        };
+        match classify(inner, is_claim_setting) {
+            Utility::Execute => Utility::Execute,
+            _ => Utility::Other,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What of a session outlasts a transaction, and its removal.
+
+use pgrx::pg_sys;
+
+use super::compat;
+
+/// Releases every advisory lock that the session holds. The server calls the same function for
+/// `pg_advisory_unlock_all()`; it warns, but does not raise, when its own table is inconsistent.
+pub fn release_advisory_locks() {
+    // SAFETY: walks the backend's own table of locks; needs no transaction.
+    unsafe { pg_sys::LockReleaseSession(pg_sys::USER_LOCKMETHOD.try_into().unwrap_or(2)) };
+}
+
+/// Forgets cached sequence values and `lastval()`. Never raises.
+pub fn forget_sequences() {
+    // SAFETY: drops a hash table of the backend.
+    unsafe { compat::ResetSequenceCaches() };
+}
+
+/// Whether the session has a schema for temporary objects, with something in it or not.
+pub fn has_temp_schema() -> bool {
+    let (mut schema, mut toast) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+    // SAFETY: only assigns to the two.
+    unsafe { pg_sys::GetTempNamespaceState(&raw mut schema, &raw mut toast) };
+    schema != pg_sys::InvalidOid
+}
+
+/// Drops all temporary objects of the session, as DISCARD TEMP does. May raise, for instance when so many locks are needed
+/// that the lock table overflows.
+pub fn drop_temp() {
+    // SAFETY: called inside a transaction.
+    unsafe { pg_sys::ResetTempTableNamespace() };
+}
+
+/// Fills `bytes` with randomness of the operating system; false if there was none.
+pub fn random_bytes(bytes: &mut [u8]) -> bool {
+    // SAFETY: pointer and length are those of one slice.
+    unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len()) }
+}
+
+/// Seeds SQL's `random()` with a number in -1 … 1. Never raises for such a number.
+pub fn seed_random(seed: f64) {
+    use pgrx::IntoDatum;
+    // SAFETY: `setseed(float8)` takes one argument that is not null, and returns void.
+    unsafe { pgrx::direct_function_call_as_datum(pg_sys::setseed, &[seed.into_datum()]) };
+}

@@ -1,0 +1,24 @@
+//! A subtransaction that is always rolled back (`src/backend/access/transam/xact.c`).
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use pgrx::pg_sys;
+
+/// Runs `f` in a subtransaction and rolls it back. An ERROR in `f` rolls it back too, and goes on as it was: a
+/// subtransaction that nobody ends would leave the session in a block that is aborted for good.
+pub fn rolled_back<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: memory context and resource owner are those of the caller, and are put back after the rollback, as the
+    // server's procedural languages do. The record of an ERROR is in a context of its own, which a rollback does not touch.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(core::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let result = catch_unwind(AssertUnwindSafe(f));
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result.unwrap_or_else(|error| resume_unwind(error))
+    }
+}

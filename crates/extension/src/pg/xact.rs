@@ -1,0 +1,114 @@
+//! The state of the transaction, and callbacks at its end (`src/backend/access/transam/xact.c`).
+
+use pgrx::{pg_guard, pg_sys};
+
+/// A moment in the life of a transaction at which we act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Deferred triggers have run and held cursors are filled; the last place that may raise.
+    BeforeCommit,
+    /// PREPARE TRANSACTION is about to happen; may raise.
+    BeforePrepare,
+    /// The transaction is committed: nothing of it runs any more. Must not raise.
+    Committed,
+    /// The transaction is being rolled back; the server has put the user back already. Must not raise.
+    Aborted,
+}
+
+static mut AT_MOMENT: Option<fn(Moment)> = None;
+static mut AT_SUBXACT_ABORT: Option<fn(pg_sys::SubTransactionId)> = None;
+
+/// Has `f` called at every [`Moment`] of every transaction, and `sub` with the id of each subtransaction that is rolled
+/// back. Once, while preloading.
+pub fn at_end(f: fn(Moment), sub: fn(pg_sys::SubTransactionId)) {
+    // SAFETY: called once in the postmaster, before any backend exists; the callbacks are never removed.
+    unsafe {
+        AT_MOMENT = Some(f);
+        AT_SUBXACT_ABORT = Some(sub);
+        pg_sys::RegisterXactCallback(Some(xact_callback), core::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subxact_callback), core::ptr::null_mut());
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn xact_callback(event: pg_sys::XactEvent::Type, _arg: *mut core::ffi::c_void) {
+    use pg_sys::XactEvent as E;
+    let moment = match event {
+        E::XACT_EVENT_PRE_COMMIT => Moment::BeforeCommit,
+        E::XACT_EVENT_PRE_PREPARE => Moment::BeforePrepare,
+        E::XACT_EVENT_COMMIT => Moment::Committed,
+        E::XACT_EVENT_ABORT => Moment::Aborted,
+        // A parallel worker neither enters nor ends anything of ours; PREPARE is refused while entered.
+        _ => return,
+    };
+    // SAFETY: written once while preloading, only read since.
+    if let Some(f) = unsafe { AT_MOMENT } {
+        f(moment);
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn subxact_callback(
+    event: pg_sys::SubXactEvent::Type,
+    id: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _arg: *mut core::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        // SAFETY: written once while preloading, only read since.
+        if let Some(f) = unsafe { AT_SUBXACT_ABORT } {
+            f(id);
+        }
+    }
+}
+
+/// 1 in a transaction, 2 and more in its subtransactions.
+pub fn nest_level() -> i32 {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+}
+
+/// Whether BEGIN, or several statements in one simple query, made a block that outlives this statement.
+pub fn in_block() -> bool {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::TransactionBlockStatusCode() != b'I'.cast_signed() }
+}
+
+/// Whether something ran before in this transaction: an earlier statement of the pipeline, or anything that wrote.
+pub fn is_under_way() -> bool {
+    // SAFETY: plain reads.
+    unsafe {
+        pg_sys::MyXactFlags.cast_unsigned() & pg_sys::XACT_FLAGS_PIPELINING != 0
+            || pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId
+    }
+}
+
+/// Whether the transaction named or made a temporary object.
+pub fn touched_temp() -> bool {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::MyXactFlags.cast_unsigned() & pg_sys::XACT_FLAGS_ACCESSEDTEMPNAMESPACE != 0 }
+}
+
+/// Whether this process is a parallel worker.
+pub fn is_parallel_worker() -> bool {
+    // SAFETY: a plain read; -1 in any other process.
+    unsafe { pg_sys::ParallelWorkerNumber >= 0 }
+}
+
+/// Whether this process, a parallel worker, is taking over the state of its leader right now.
+pub fn is_parallel_worker_starting() -> bool {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::InitializingParallelWorker }
+}
+
+/// Whether a parallel operation is in progress in this process.
+pub fn in_parallel_mode() -> bool {
+    // SAFETY: a plain read of the transaction state.
+    unsafe { pg_sys::IsInParallelMode() }
+}
+
+/// The subtransaction that the process is in.
+pub fn subxact_id() -> pg_sys::SubTransactionId {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::GetCurrentSubTransactionId() }
+}
