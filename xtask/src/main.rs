@@ -1,2 +1,140 @@
-//! Build and test drivers.
-fn main() {}
+//! What the Makefile calls: building, testing and running, the same on every machine.
+//!
+//! One file per command; `workspace` knows the folders, `process` runs programs.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod build;
+mod check;
+mod process;
+mod regress;
+mod report;
+mod run;
+mod script;
+mod suites;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use postern_cluster::Installation;
+
+use crate::process::Result;
+use crate::workspace::Profile;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Builds, tests and runs Postern", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the extension for one server, into target/extension/pg<major>
+    BuildExtension {
+        #[command(flatten)]
+        server: Server,
+        /// Optimize
+        #[arg(long)]
+        release: bool,
+    },
+    /// Run the SQL tests in tests/regress with pg_regress on a private cluster
+    Regress {
+        #[command(flatten)]
+        server: Server,
+        /// Take what came out as what is expected
+        #[arg(long)]
+        accept: bool,
+        /// Names of tests; all if none is given
+        names: Vec<String>,
+    },
+    /// Run the interleavings in tests/isolation with isolationtester on a private cluster
+    Isolation {
+        #[command(flatten)]
+        server: Server,
+        /// Take what came out as what is expected
+        #[arg(long)]
+        accept: bool,
+        /// Names of tests; all if none is given
+        names: Vec<String>,
+    },
+    /// Run everything, from unit to end-to-end
+    Test {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Check format, lints, documentation, licences and advisories
+    Check {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Build everything and start `postern up`
+    Run {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for `postern up`
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure the gate beside others
+    BenchGate {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Server {
+    /// The server's pg_config [default: POSTERN_PG_CONFIG, that on the PATH, Debian's]
+    #[arg(long, value_name = "FILE")]
+    pg_config: Option<PathBuf>,
+}
+
+impl Server {
+    fn installation(&self) -> Result<Installation> {
+        Ok(match &self.pg_config {
+            Some(file) => Installation::from_pg_config(file)?,
+            None => Installation::find()?,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::BuildExtension { server, release } => {
+            let profile = if release { Profile::Release } else { Profile::Dev };
+            build::extension(&server.installation()?, profile)
+        }
+        Task::Regress { server, accept, names } => {
+            let server = server.installation()?;
+            build::extension(&server, Profile::Dev)?;
+            regress::run(regress::Driver::Regress, &server, &names, accept)?.verdict()
+        }
+        Task::Isolation { server, accept, names } => {
+            let server = server.installation()?;
+            build::extension(&server, Profile::Dev)?;
+            regress::run(regress::Driver::Isolation, &server, &names, accept)?.verdict()
+        }
+        Task::Test { server } => test::run(&server.installation()?),
+        Task::Check { server } => check::run(&server.installation()?),
+        Task::Run { server, arguments } => run::up(&server.installation()?, &arguments),
+        Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
+    }
+}

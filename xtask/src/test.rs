@@ -1,0 +1,177 @@
+//! `test`: everything, from unit to end-to-end, on private clusters, in an order in which the cheap things fail first.
+//!
+//! **How it works.** A failing suite does not stop the next one. At the end comes what was not run and why, and the
+//! counts. A test that cannot run on this machine appends a line `name: reason` to the file named by `POSTERN_SKIPPED`.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use postern_cluster::Installation;
+
+use crate::process::{Context, Result, is_there};
+use crate::regress::Driver;
+use crate::report::{Report, Suite};
+use crate::workspace::Profile;
+use crate::{build, process, regress, suites, workspace};
+
+/// Runs all tests.
+pub fn run(server: &Installation) -> Result<()> {
+    let begun = Instant::now();
+    let shared = tempfile::Builder::new()
+        .prefix("postern-tests-")
+        .tempdir_in("/var/tmp")
+        .context("create a folder in", Path::new("/var/tmp"))?;
+    // The server's user must be able to pass through.
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o711))
+        .context("change the mode of", shared.path())?;
+    let skipped = shared.path().join("skipped");
+    let prepare = |command: &mut Command| {
+        suites::environment(command, server);
+        command.env("POSTERN_CLUSTER_TEMPLATE", shared.path()).env("POSTERN_SKIPPED", &skipped);
+    };
+
+    let mut report = Report::default();
+    println!("== build");
+    build::extension(server, Profile::Dev)?;
+    process::run(workspace::cargo().args(["build", "-p", "postern-cli"]))?;
+    let missing = suites::prepare()?;
+    report.suites.extend(
+        missing.iter().map(|reason| Suite { skipped: vec![reason.clone()], ..Suite::new("other languages") }),
+    );
+
+    println!("\n== unit tests of the extension");
+    let mut command = workspace::cargo_for(server, "test");
+    report.suites.push(cargo_test("extension", command.arg("--lib"))?);
+    for driver in [Driver::Regress, Driver::Isolation] {
+        println!("\n== {driver:?} on {}", server.version);
+        report.suites.push(regress::run(driver, server, &[], false)?);
+    }
+    println!("\n== crates");
+    let mut command = workspace::cargo();
+    prepare(&mut command);
+    if is_there("cargo-nextest", "--version") {
+        report.suites.push(nextest("crates", command.args(["nextest", "run", "--no-fail-fast"]))?);
+        let mut command = workspace::cargo();
+        prepare(&mut command);
+        report.suites.push(cargo_test("examples in the documentation", command.args(["test", "--doc"]))?);
+    } else {
+        report.suites.push(cargo_test("crates", command.args(["test", "--no-fail-fast"]))?);
+    }
+    report.suites.extend(suites::run_all(server)?);
+    let reasons = fs::read_to_string(&skipped).unwrap_or_default();
+    if !reasons.is_empty() {
+        let skipped = reasons.lines().map(str::to_owned).collect();
+        report.suites.push(Suite { skipped, ..Suite::new("skipped by themselves") });
+    }
+    println!("\n{report}\n{} s", begun.elapsed().as_secs());
+    report.verdict()
+}
+
+/// Runs `cargo test` and adds up the results that each test program prints.
+fn cargo_test(name: &str, command: &mut Command) -> Result<Suite> {
+    let mut suite = Suite::new(name);
+    let went_well = follow(command, Stream::Output, |line| {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            suite.passed += number_before(result, " passed");
+            suite.failed += number_before(result, " failed");
+        } else if let Some((test, reason)) = line.split_once(" ... ignored") {
+            let reason = reason.trim_start_matches(", ");
+            suite.skipped.push(format!("{}: {}", test.trim_start_matches("test "), reason));
+        }
+    })?;
+    if !went_well {
+        suite.failed = suite.failed.max(1);
+    }
+    Ok(suite)
+}
+
+/// Runs `cargo nextest` and reads its summary.
+fn nextest(name: &str, command: &mut Command) -> Result<Suite> {
+    let mut suite = Suite::new(name);
+    // A crate without tests is no error here; that nothing was run at all is one of the report.
+    let went_well = follow(command.arg("--no-tests=pass"), Stream::Errors, |line| {
+        if line.trim_start().starts_with("Summary [") {
+            suite.passed = number_before(line, " passed");
+            suite.failed = number_before(line, " failed") + number_before(line, " timed out");
+            let ignored = number_before(line, " skipped");
+            suite.skipped.extend((0..ignored).map(|_| format!("{name}: a test marked as ignored")));
+        }
+    })?;
+    if !went_well {
+        suite.failed = suite.failed.max(1);
+    }
+    Ok(suite)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Output,
+    Errors,
+}
+
+/// Runs a program, shows what it prints, and looks at each line of one stream.
+fn follow(command: &mut Command, stream: Stream, mut look: impl FnMut(&str)) -> Result<bool> {
+    let program = command.get_program().to_owned();
+    match stream {
+        Stream::Output => command.stdout(Stdio::piped()),
+        Stream::Errors => command.stderr(Stdio::piped()),
+    };
+    let mut child = command.spawn().context("run", Path::new(&program))?;
+    let pipe: Option<Box<dyn std::io::Read>> = match stream {
+        Stream::Output => child.stdout.take().map(|pipe| Box::new(pipe) as _),
+        Stream::Errors => child.stderr.take().map(|pipe| Box::new(pipe) as _),
+    };
+    for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')) {
+        let line = line.context("read what came from", Path::new(&program))?;
+        let line = String::from_utf8_lossy(&line);
+        // Whoever reads our output may have gone; the tests go on.
+        let _ = match stream {
+            Stream::Output => writeln!(std::io::stdout(), "{line}"),
+            Stream::Errors => writeln!(std::io::stderr(), "{line}"),
+        };
+        look(&line);
+    }
+    Ok(child.wait().context("wait for", Path::new(&program))?.success())
+}
+
+/// The number that stands before a word: 12 for ` passed` in `3 failed; 12 passed`.
+fn number_before(line: &str, word: &str) -> usize {
+    let before = line.split(word).next().filter(|before| before.len() < line.len()).unwrap_or_default();
+    let digits = before.rsplit(|character: char| !character.is_ascii_digit()).next().unwrap_or_default();
+    digits.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_what_the_drivers_print() {
+        let cargo = "ok. 17 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.03s";
+        assert_eq!((number_before(cargo, " passed"), number_before(cargo, " failed")), (17, 2));
+        let nextest = "     Summary [   5.037s] 32 tests run: 31 passed (1 slow), 1 failed, 4 skipped";
+        assert_eq!(number_before(nextest, " passed"), 31);
+        assert_eq!(number_before(nextest, " failed"), 1);
+        assert_eq!(number_before(nextest, " skipped"), 4);
+        assert_eq!(number_before(nextest, " timed out"), 0);
+    }
+
+    #[test]
+    fn ignored_tests_are_named_with_their_reason() {
+        let text = "test a::b ... ignored, needs a browser\\ntest result: ok. 1 passed; 0 failed; 1 ignored";
+        let mut command = Command::new("printf");
+        let suite = cargo_test("x", command.arg(text)).unwrap();
+        assert_eq!(suite.skipped, ["a::b: needs a browser"]);
+        assert_eq!((suite.passed, suite.failed), (1, 0));
+    }
+
+    #[test]
+    fn a_run_that_fails_without_a_count_is_a_failure() {
+        assert_eq!(cargo_test("x", &mut Command::new("false")).unwrap().failed, 1);
+        assert_eq!(nextest("x", &mut Command::new("false")).unwrap().failed, 1);
+    }
+}
