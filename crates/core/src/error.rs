@@ -93,13 +93,13 @@ pub enum Code {
     WallClock,
     /// The client did not take the answer in time.
     SlowReader,
-    /// All connections are busy, and enough requests wait already.
+    /// All connections are busy, and too many requests wait already or this one has waited too long.
     QueueFull,
-    /// No connection became free in time.
-    QueueTimeout,
 
     /// The database cannot be reached.
     DatabaseUnavailable,
+    /// The connection broke before the end of the request was sent: nothing has taken effect.
+    ConnectionLost,
     /// The connection broke while the statement ran: it may or may not have taken effect.
     OutcomeUnknown,
     /// The database answered with bytes that are not UTF-8.
@@ -162,8 +162,8 @@ impl Code {
         Self::WallClock,
         Self::SlowReader,
         Self::QueueFull,
-        Self::QueueTimeout,
         Self::DatabaseUnavailable,
+        Self::ConnectionLost,
         Self::OutcomeUnknown,
         Self::ResultEncoding,
         Self::MessageTooLarge,
@@ -219,8 +219,8 @@ impl Code {
                 | Self::Rate
                 | Self::Concurrency
                 | Self::QueueFull
-                | Self::QueueTimeout
                 | Self::DatabaseUnavailable
+                | Self::ConnectionLost
                 | Self::ShuttingDown
         )
     }
@@ -352,44 +352,48 @@ impl Code {
                 entry("PST305", "57014", (400, 408), "client did not read the response in time", None)
             }
             Self::QueueFull => {
-                entry("PST306", "53300", (503, 503), "too many requests wait for a connection", None)
-            }
-            Self::QueueTimeout => {
-                entry("PST307", "53300", (503, 503), "no connection became free in time", None)
+                entry("PST306", "53300", (503, 503), "all database connections are busy", None)
             }
 
             Self::DatabaseUnavailable => {
                 entry("PST400", "08001", (503, 503), "database is not available", None)
             }
-            Self::OutcomeUnknown => entry(
+            Self::ConnectionLost => entry(
                 "PST401",
+                "08006",
+                (503, 503),
+                "connection to the database was lost, the transaction is rolled back",
+                Some("Send the request again."),
+            ),
+            Self::OutcomeUnknown => entry(
+                "PST402",
                 "08007",
                 (400, 502),
                 "connection to the database was lost, it is unknown whether the transaction took effect",
                 Some("Look before you send a writing statement again."),
             ),
             Self::ResultEncoding => entry(
-                "PST402",
+                "PST403",
                 "22021",
                 (400, 400),
                 "result is not valid UTF-8",
                 Some("Leave client_encoding as it is."),
             ),
             Self::MessageTooLarge => entry(
-                "PST403",
+                "PST404",
                 "54000",
                 (507, 507),
                 "one row of the result is too large",
                 Some("Ask for large values in pieces, for example with substr."),
             ),
             Self::Copy => entry(
-                "PST404",
+                "PST405",
                 "0A000",
                 (400, 400),
                 "COPY through the connection is not supported",
                 Some("Use INSERT to write, and a text/csv response to read."),
             ),
-            Self::ShuttingDown => entry("PST405", "57P01", (503, 503), "the gate is shutting down", None),
+            Self::ShuttingDown => entry("PST406", "57P01", (503, 503), "the gate is shutting down", None),
 
             Self::Internal => entry("PST900", "XX000", (500, 500), "internal error", None),
         }
@@ -464,7 +468,7 @@ On `/sql` the status is 400. On `/v1` it follows from the SQLSTATE:
 ## Errors of Postern
 
 The first digit is the step in which it is raised: 1 the request, 2 authentication, 3 limits, 4 the database, 9 a fault of Postern.
-What is temporary (PST202, PST300, PST301, PST306, PST307, PST400, PST405) comes with `Retry-After`.
+What is temporary (PST202, PST300, PST301, PST306, PST400, PST401, PST406) comes with `Retry-After`.
 
 An expired, forged or unknown token, a role that the token does not allow, and a role that does not exist or is not admitted all
 give PST201: the log of the gate says which it was.
