@@ -236,3 +236,35 @@ fn data_of_another_version_is_refused() {
     let error = Cluster::builder().open_or_init(&folder).unwrap_err();
     assert!(matches!(&error, Error::WrongVersion { found, .. } if found == "9"), "{error}");
 }
+
+#[test]
+fn the_extension_is_loaded_from_a_copy_and_follows_to_the_standby() {
+    let cluster =
+        Cluster::builder().extension(true).setting("shared_preload_libraries", "auto_explain").start();
+    let cluster = match cluster {
+        Err(error @ Error::NoExtension { .. }) => return skip("the_extension_is_loaded_from_a_copy", &error),
+        other => other.unwrap(),
+    };
+    assert_eq!(cluster.psql("postgres", "show shared_preload_libraries").unwrap(), "postern,auto_explain");
+    let version = "select extversion from pg_extension where extname = 'postern'";
+    assert!(!cluster.psql("postgres", version).unwrap().is_empty());
+    assert_eq!(cluster.psql("template1", version).unwrap(), "");
+    cluster.create_database("other", true).unwrap();
+    assert!(!cluster.psql("other", version).unwrap().is_empty());
+    let maps = fs::read_to_string(format!("/proc/{}/maps", cluster.pid().unwrap())).unwrap();
+    let copy = cluster.folder().join("extension/lib/postern.so");
+    assert!(maps.contains(copy.to_str().unwrap()), "{maps}");
+    let standby = cluster.standby().unwrap();
+    standby.catch_up_with(&cluster).unwrap();
+    assert_eq!(standby.psql("postgres", "show shared_preload_libraries").unwrap(), "postern,auto_explain");
+    assert!(!standby.psql("postgres", version).unwrap().is_empty());
+}
+
+/// Says in the report of the whole run that a test could not be run here.
+fn skip(test: &str, reason: &dyn std::fmt::Display) {
+    if let Some(file) = std::env::var_os("POSTERN_SKIPPED") {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
+        std::io::Write::write_all(&mut file, format!("{test}: {reason}\n").as_bytes()).unwrap();
+    }
+    println!("skipped: {reason}");
+}
