@@ -3,78 +3,52 @@
 
 mod common;
 
-use common::Database;
-
-/// A weakness. In the SQL `{a}` and `{b}` are two served roles, `{g}` the gate's, `{d}` the database.
-struct Case {
-    code: &'static str,
-    subject: &'static str,
-    make: &'static str,
-}
-
-const fn case(code: &'static str, subject: &'static str, make: &'static str) -> Case {
-    Case { code, subject, make }
-}
-
-fn run(cases: &[Case]) {
-    for case in cases {
-        let database = Database::new();
-        let before = database.subjects(case.code);
-        let subject = database.fill(case.subject);
-        if case.make.is_empty() {
-            assert!(before.contains(&subject), "{} is so by default: {before:?}", case.code);
-        } else {
-            assert!(!before.contains(&subject), "{} is found before it is made", case.code);
-            database.sql(case.make);
-        }
-        let report = database.examine();
-        let found: Vec<_> =
-            report.findings.iter().filter(|f| f.code == case.code && f.subject == subject).collect();
-        assert!(!found.is_empty(), "{} of {subject} is not found in {:#?}", case.code, report.findings);
-        for finding in found {
-            assert!(!finding.message.is_empty() && !finding.detail.is_empty(), "{}", case.code);
-            let Some(hint) = &finding.hint else { panic!("{} has no hint", case.code) };
-            database.sql(hint);
-        }
-        let after = database.subjects(case.code);
-        assert!(!after.contains(&subject), "{} of {subject} is still found after its hint", case.code);
-    }
-}
+use common::{Database, case, run};
 
 #[test]
 fn a_gate_role_with_rights_is_found_and_mended() {
-    run(&[
-        case("gate-superuser", "role {g}", "ALTER ROLE {g} SUPERUSER"),
-        case("gate-bypassrls", "role {g}", "ALTER ROLE {g} BYPASSRLS"),
-        case("gate-createrole", "role {g}", "ALTER ROLE {g} CREATEROLE"),
-        case("gate-replication", "role {g}", "ALTER ROLE {g} REPLICATION"),
-        case("gate-createdb", "role {g}", "ALTER ROLE {g} CREATEDB"),
-        case("gate-member", "role {g}", "GRANT {a} TO {g}"),
-        case("gate-powerful-member", "role {g}", "GRANT pg_read_all_data TO {a}; GRANT {a} TO {g}"),
-        case("gate-inherits", "role {g}", "ALTER ROLE {g} INHERIT; GRANT {a} TO {g}"),
-        case("gate-owns", "role {g}", "CREATE TABLE gates(); ALTER TABLE gates OWNER TO {g}"),
-        case("gate-create", "database {d}", "GRANT TEMPORARY ON DATABASE {d} TO {g}"),
-        case("gate-create", "schema \"S\"", "CREATE SCHEMA \"S\"; GRANT CREATE ON SCHEMA \"S\" TO {g}"),
-        case("gate-settings", "role {g}", "ALTER ROLE {g} IN DATABASE {d} SET search_path = x"),
-        case("gate-other-role", "role {g}", "GRANT {a} TO {g}; ALTER ROLE {g} SET role = {a}"),
-    ]);
+    run(
+        Database::new,
+        &[
+            case("gate-superuser", "role {g}", "ALTER ROLE {g} SUPERUSER"),
+            case("gate-bypassrls", "role {g}", "ALTER ROLE {g} BYPASSRLS"),
+            case("gate-createrole", "role {g}", "ALTER ROLE {g} CREATEROLE"),
+            case("gate-replication", "role {g}", "ALTER ROLE {g} REPLICATION"),
+            case("gate-createdb", "role {g}", "ALTER ROLE {g} CREATEDB"),
+            case("gate-member", "role {g}", "GRANT {a} TO {g}"),
+            case("gate-powerful-member", "role {g}", "GRANT pg_read_all_data TO {a}; GRANT {a} TO {g}"),
+            case("gate-inherits", "role {g}", "ALTER ROLE {g} INHERIT; GRANT {a} TO {g}"),
+            case("gate-owns", "role {g}", "CREATE TABLE gates(); ALTER TABLE gates OWNER TO {g}"),
+            case("gate-create", "database {d}", "GRANT TEMPORARY ON DATABASE {d} TO {g}"),
+            case("gate-create", "schema \"S\"", "CREATE SCHEMA \"S\"; GRANT CREATE ON SCHEMA \"S\" TO {g}"),
+            case("gate-settings", "role {g}", "ALTER ROLE {g} IN DATABASE {d} SET search_path = x"),
+            case("gate-other-role", "role {g}", "GRANT {a} TO {g}; ALTER ROLE {g} SET role = {a}"),
+        ],
+    );
 }
 
 #[test]
 fn a_served_role_with_power_is_found_and_mended() {
-    run(&[
-        case("role-superuser", "role {a}", "ALTER ROLE {a} SUPERUSER"),
-        case("role-bypassrls", "role {a}", "ALTER ROLE {a} BYPASSRLS"),
-        case("role-createrole", "role {a}", "ALTER ROLE {a} CREATEROLE"),
-        case("role-replication", "role {a}", "ALTER ROLE {a} REPLICATION"),
-        case("role-createdb", "role {a}", "ALTER ROLE {a} CREATEDB"),
-        case("role-powerful-member", "role {a}", "GRANT pg_execute_server_program TO {b}; GRANT {b} TO {a}"),
-        case("role-powerful-member", "role {a}", "GRANT pg_monitor TO {a}"),
-        case("role-powerful-member", "role {b}", "ALTER ROLE {a} BYPASSRLS; GRANT {a} TO {b}"),
-        case("role-administers", "role {a}", "GRANT {g} TO {a}"),
-        case("role-owns-database", "role {a}", "ALTER DATABASE {d} OWNER TO {a}"),
-        case("role-login", "role {a}", "ALTER ROLE {a} LOGIN PASSWORD 'x'"),
-    ]);
+    run(
+        Database::new,
+        &[
+            case("role-superuser", "role {a}", "ALTER ROLE {a} SUPERUSER"),
+            case("role-bypassrls", "role {a}", "ALTER ROLE {a} BYPASSRLS"),
+            case("role-createrole", "role {a}", "ALTER ROLE {a} CREATEROLE"),
+            case("role-replication", "role {a}", "ALTER ROLE {a} REPLICATION"),
+            case("role-createdb", "role {a}", "ALTER ROLE {a} CREATEDB"),
+            case(
+                "role-powerful-member",
+                "role {a}",
+                "GRANT pg_execute_server_program TO {b}; GRANT {b} TO {a}",
+            ),
+            case("role-powerful-member", "role {a}", "GRANT pg_monitor TO {a}"),
+            case("role-powerful-member", "role {b}", "ALTER ROLE {a} BYPASSRLS; GRANT {a} TO {b}"),
+            case("role-administers", "role {a}", "GRANT {g} TO {a}"),
+            case("role-owns-database", "role {a}", "ALTER DATABASE {d} OWNER TO {a}"),
+            case("role-login", "role {a}", "ALTER ROLE {a} LOGIN PASSWORD 'x'"),
+        ],
+    );
 }
 
 #[test]
@@ -83,72 +57,80 @@ fn relations_without_a_guard_are_found_and_mended() {
                            ALTER TABLE \"T\" FORCE ROW LEVEL SECURITY; GRANT SELECT ON \"T\" TO {a};";
     let after_guarded =
         |sql: &str| -> &'static str { Box::leak(format!("{GUARDED} {sql}").into_boxed_str()) };
-    run(&[
-        case(
-            "table-without-rls",
-            "table public.\"T\"",
-            "CREATE TABLE \"T\"(i int); GRANT SELECT (i) ON \"T\" TO {a}",
-        ),
-        case(
-            "table-without-rls",
-            "table public.leaf",
-            "CREATE TABLE root(i int) PARTITION BY LIST (i); ALTER TABLE root ENABLE ROW LEVEL SECURITY; \
-             CREATE TABLE leaf PARTITION OF root FOR VALUES IN (1); GRANT SELECT ON root, leaf TO {a}",
-        ),
-        case(
-            "table-rls-not-forced",
-            "table public.own",
-            "CREATE TABLE own(i int); ALTER TABLE own ENABLE ROW LEVEL SECURITY; ALTER TABLE own OWNER TO {b}; GRANT {b} TO {a}",
-        ),
-        case("table-truncate", "table public.\"T\"", after_guarded("GRANT TRUNCATE ON \"T\" TO PUBLIC")),
-        case("table-trigger", "table public.\"T\"", after_guarded("GRANT TRIGGER ON \"T\" TO {a}")),
-        case(
-            "view-without-invoker",
-            "view public.v",
-            after_guarded("CREATE VIEW v AS SELECT * FROM \"T\"; GRANT SELECT ON v TO {a}"),
-        ),
-        case(
-            "view-without-invoker",
-            "view public.outer_view",
-            after_guarded(
-                "CREATE VIEW inner_view WITH (security_invoker, check_option = local) AS SELECT * FROM \"T\"; \
-                 CREATE VIEW outer_view WITH (security_barrier) AS SELECT * FROM inner_view; GRANT SELECT ON outer_view TO {b}",
+    run(
+        Database::new,
+        &[
+            case(
+                "table-without-rls",
+                "table public.\"T\"",
+                "CREATE TABLE \"T\"(i int); GRANT SELECT (i) ON \"T\" TO {a}",
             ),
-        ),
-        case(
-            "materialized-view",
-            "materialized view public.m",
-            after_guarded("CREATE MATERIALIZED VIEW m AS SELECT * FROM \"T\"; GRANT SELECT ON m TO {a}, {b}"),
-        ),
-        case(
-            "schema-create",
-            "schema work",
-            "CREATE SCHEMA work; GRANT USAGE ON SCHEMA work TO {a}, {b}; GRANT CREATE ON SCHEMA work TO {a}",
-        ),
-        case(
-            "schema-create",
-            "schema his",
-            "CREATE SCHEMA his AUTHORIZATION {a}; GRANT USAGE ON SCHEMA his TO {b}",
-        ),
-    ]);
+            case(
+                "table-without-rls",
+                "table public.leaf",
+                "CREATE TABLE root(i int) PARTITION BY LIST (i); ALTER TABLE root ENABLE ROW LEVEL SECURITY; \
+             CREATE TABLE leaf PARTITION OF root FOR VALUES IN (1); GRANT SELECT ON root, leaf TO {a}",
+            ),
+            case(
+                "table-rls-not-forced",
+                "table public.own",
+                "CREATE TABLE own(i int); ALTER TABLE own ENABLE ROW LEVEL SECURITY; ALTER TABLE own OWNER TO {b}; GRANT {b} TO {a}",
+            ),
+            case("table-truncate", "table public.\"T\"", after_guarded("GRANT TRUNCATE ON \"T\" TO PUBLIC")),
+            case("table-trigger", "table public.\"T\"", after_guarded("GRANT TRIGGER ON \"T\" TO {a}")),
+            case(
+                "view-without-invoker",
+                "view public.v",
+                after_guarded("CREATE VIEW v AS SELECT * FROM \"T\"; GRANT SELECT ON v TO {a}"),
+            ),
+            case(
+                "view-without-invoker",
+                "view public.outer_view",
+                after_guarded(
+                    "CREATE VIEW inner_view WITH (security_invoker, check_option = local) AS SELECT * FROM \"T\"; \
+                 CREATE VIEW outer_view WITH (security_barrier) AS SELECT * FROM inner_view; GRANT SELECT ON outer_view TO {b}",
+                ),
+            ),
+            case(
+                "materialized-view",
+                "materialized view public.m",
+                after_guarded(
+                    "CREATE MATERIALIZED VIEW m AS SELECT * FROM \"T\"; GRANT SELECT ON m TO {a}, {b}",
+                ),
+            ),
+            case(
+                "schema-create",
+                "schema work",
+                "CREATE SCHEMA work; GRANT USAGE ON SCHEMA work TO {a}, {b}; GRANT CREATE ON SCHEMA work TO {a}",
+            ),
+            case(
+                "schema-create",
+                "schema his",
+                "CREATE SCHEMA his AUTHORIZATION {a}; GRANT USAGE ON SCHEMA his TO {b}",
+            ),
+        ],
+    );
 }
 
 #[test]
 fn code_that_asks_the_wrong_thing_is_found_and_mended() {
-    run(&[
-        case(
-            "policy-session-user",
-            "policy \"P\" on public.t",
-            "CREATE TABLE t(owner text, v text); CREATE POLICY \"P\" ON t USING (owner = session_user AND v <> 'session_user') \
+    run(
+        Database::new,
+        &[
+            case(
+                "policy-session-user",
+                "policy \"P\" on public.t",
+                "CREATE TABLE t(owner text, v text); CREATE POLICY \"P\" ON t USING (owner = session_user AND v <> 'session_user') \
              WITH CHECK (session_user = owner)",
-        ),
-        case(
-            "fact-immutable",
-            "function public.tenant()",
-            "CREATE FUNCTION tenant() RETURNS text LANGUAGE sql IMMUTABLE AS \
+            ),
+            case(
+                "fact-immutable",
+                "function public.tenant()",
+                "CREATE FUNCTION tenant() RETURNS text LANGUAGE sql IMMUTABLE AS \
              $$ SELECT current_setting('request.jwt.claims', true)::json->>'tenant' $$",
-        ),
-    ]);
+            ),
+        ],
+    );
     let cases = [
         case(
             "definer-session-user",
@@ -172,38 +154,44 @@ fn code_that_asks_the_wrong_thing_is_found_and_mended() {
 
 #[test]
 fn languages_and_functions_that_reach_out_are_found_and_mended() {
-    run(&[
-        case(
-            "language-usable",
-            "language perlish",
-            "CREATE TRUSTED LANGUAGE perlish HANDLER plpgsql_call_handler INLINE plpgsql_inline_handler \
+    run(
+        Database::new,
+        &[
+            case(
+                "language-usable",
+                "language perlish",
+                "CREATE TRUSTED LANGUAGE perlish HANDLER plpgsql_call_handler INLINE plpgsql_inline_handler \
              VALIDATOR plpgsql_validator",
-        ),
-        case(
-            "function-server-files",
-            "functions on the server's files",
-            "GRANT EXECUTE ON FUNCTION pg_read_file(text), lo_export(oid, text) TO {a}",
-        ),
-        case("function-reaches-out", "extension dblink", "CREATE EXTENSION dblink"),
-        case("function-large-object", "functions on large objects", ""),
-        case("function-emit-message", "function pg_catalog.pg_logical_emit_message", ""),
-        case("function-notify", "function pg_catalog.pg_notify", ""),
-    ]);
+            ),
+            case(
+                "function-server-files",
+                "functions on the server's files",
+                "GRANT EXECUTE ON FUNCTION pg_read_file(text), lo_export(oid, text) TO {a}",
+            ),
+            case("function-reaches-out", "extension dblink", "CREATE EXTENSION dblink"),
+            case("function-large-object", "functions on large objects", ""),
+            case("function-emit-message", "function pg_catalog.pg_logical_emit_message", ""),
+            case("function-notify", "function pg_catalog.pg_notify", ""),
+        ],
+    );
 }
 
 #[test]
 fn what_everybody_may_is_found_and_mended() {
-    run(&[
-        case("public-create", "schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC"),
-        case("public-create-database", "database {d}", "GRANT CREATE ON DATABASE {d} TO PUBLIC"),
-        case("public-temp", "database {d}", ""),
-        case(
-            "event-trigger",
-            "event trigger \"E\"",
-            "CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$; \
+    run(
+        Database::new,
+        &[
+            case("public-create", "schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC"),
+            case("public-create-database", "database {d}", "GRANT CREATE ON DATABASE {d} TO PUBLIC"),
+            case("public-temp", "database {d}", ""),
+            case(
+                "event-trigger",
+                "event trigger \"E\"",
+                "CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$; \
              CREATE EVENT TRIGGER \"E\" ON ddl_command_end EXECUTE FUNCTION ev()",
-        ),
-    ]);
+            ),
+        ],
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! A private server, and databases on it with a gate's role and two served roles of their own.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,19 +9,30 @@ use postern_doctor::{Report, Settings, connect, examine};
 
 /// A database, with roles that no other test uses.
 pub struct Database {
-    cluster: Arc<Cluster>,
+    pub cluster: Arc<Cluster>,
     name: String,
     gate: String,
     served: [String; 2],
 }
 
 impl Database {
-    /// A database without the extension.
+    /// A database without the extension, on a server that does not preload it.
     pub fn new() -> Self {
-        Self::on(server())
+        let database = Self::on(server(false), false);
+        database.sql("CREATE ROLE {g} LOGIN NOINHERIT");
+        database.cluster.set_password(&database.gate).unwrap();
+        database
     }
 
-    pub fn on(cluster: Arc<Cluster>) -> Self {
+    /// A database with the extension and its own gate's role; both served roles are admitted.
+    pub fn with_extension() -> Self {
+        let mut database = Self::on(server(true), true);
+        database.gate = "postern_gate".into();
+        database.sql("SELECT postern.admit('{a}'), postern.admit('{b}')");
+        database
+    }
+
+    fn on(cluster: Arc<Cluster>, extension: bool) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let database = Self {
@@ -29,9 +41,8 @@ impl Database {
             gate: format!("gate{number}"),
             served: [format!("alice{number}"), format!("bob{number}")],
         };
-        database.cluster.create_database(&database.name, false).unwrap();
-        database.sql("CREATE ROLE {g} LOGIN NOINHERIT; CREATE ROLE {a} NOLOGIN; CREATE ROLE {b} NOLOGIN");
-        database.cluster.set_password(&database.gate).unwrap();
+        database.cluster.create_database(&database.name, extension).unwrap();
+        database.sql("CREATE ROLE {a} NOLOGIN; CREATE ROLE {b} NOLOGIN");
         database
     }
 
@@ -79,13 +90,54 @@ impl Database {
     }
 }
 
-/// One server for the tests that run at a time in this process; it ends with the last of them.
-fn server() -> Arc<Cluster> {
-    static SERVER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+/// One server of each kind for the tests that run at a time in this process; it ends with the last of them.
+fn server(extension: bool) -> Arc<Cluster> {
+    static SERVERS: [Mutex<Weak<Cluster>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
+    let mut server = SERVERS[usize::from(extension)].lock().unwrap_or_else(PoisonError::into_inner);
     server.upgrade().unwrap_or_else(|| {
-        let cluster = Arc::new(Cluster::builder().start().unwrap());
+        let cluster = Arc::new(Cluster::builder().extension(extension).start().unwrap());
+        if extension {
+            cluster.set_password("postern_gate").unwrap();
+        }
         *server = Arc::downgrade(&cluster);
         cluster
     })
+}
+
+/// A weakness. In the SQL `{a}` and `{b}` are two served roles, `{g}` the gate's, `{d}` the database.
+pub struct Case {
+    pub code: &'static str,
+    pub subject: &'static str,
+    /// Empty for what is so by default.
+    pub make: &'static str,
+}
+
+pub const fn case(code: &'static str, subject: &'static str, make: &'static str) -> Case {
+    Case { code, subject, make }
+}
+
+/// Makes each weakness in a database of its own, expects it to be found, runs its hint, and expects it to be gone.
+pub fn run(database: fn() -> Database, cases: &[Case]) {
+    for case in cases {
+        let database = database();
+        let before = database.subjects(case.code);
+        let subject = database.fill(case.subject);
+        if case.make.is_empty() {
+            assert!(before.contains(&subject), "{} is so by default: {before:?}", case.code);
+        } else {
+            assert!(!before.contains(&subject), "{} is found before it is made", case.code);
+            database.sql(case.make);
+        }
+        let report = database.examine();
+        let found: Vec<_> =
+            report.findings.iter().filter(|f| f.code == case.code && f.subject == subject).collect();
+        assert!(!found.is_empty(), "{} of {subject} is not found in {:#?}", case.code, report.findings);
+        for finding in found {
+            assert!(!finding.message.is_empty() && !finding.detail.is_empty(), "{}", case.code);
+            let Some(hint) = &finding.hint else { panic!("{} has no hint", case.code) };
+            database.sql(hint);
+        }
+        let after = database.subjects(case.code);
+        assert!(!after.contains(&subject), "{} of {subject} is still found after its hint", case.code);
+    }
 }
