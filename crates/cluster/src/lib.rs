@@ -26,6 +26,7 @@ mod passwords;
 mod persistent;
 mod server;
 mod settings;
+mod skip;
 mod standby;
 mod template;
 mod watchdog;
@@ -36,6 +37,7 @@ pub use error::Error;
 pub use installation::{ExtensionLookup, Installation};
 pub use passwords::SUPERUSER;
 pub use persistent::Address;
+pub use skip::skipped;
 
 /// What every fallible call of this crate gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use postern_cluster::{Address, Cluster, Error, Mode};
+use postern_cluster::{Address, Cluster, Error, Mode, skipped};
 
 /// A folder for a persistent cluster, which any account may enter.
 fn project() -> tempfile::TempDir {
@@ -242,7 +242,9 @@ fn the_extension_is_loaded_from_a_copy_and_follows_to_the_standby() {
     let cluster =
         Cluster::builder().extension(true).setting("shared_preload_libraries", "auto_explain").start();
     let cluster = match cluster {
-        Err(error @ Error::NoExtension { .. }) => return skip("the_extension_is_loaded_from_a_copy", &error),
+        Err(error @ Error::NoExtension { .. }) => {
+            return skipped("the_extension_is_loaded_from_a_copy", error);
+        }
         other => other.unwrap(),
     };
     assert_eq!(cluster.psql("postgres", "show shared_preload_libraries").unwrap(), "postern,auto_explain");
@@ -258,13 +260,4 @@ fn the_extension_is_loaded_from_a_copy_and_follows_to_the_standby() {
     standby.catch_up_with(&cluster).unwrap();
     assert_eq!(standby.psql("postgres", "show shared_preload_libraries").unwrap(), "postern,auto_explain");
     assert!(!standby.psql("postgres", version).unwrap().is_empty());
-}
-
-/// Says in the report of the whole run that a test could not be run here.
-fn skip(test: &str, reason: &dyn std::fmt::Display) {
-    if let Some(file) = std::env::var_os("POSTERN_SKIPPED") {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
-        std::io::Write::write_all(&mut file, format!("{test}: {reason}\n").as_bytes()).unwrap();
-    }
-    println!("skipped: {reason}");
 }

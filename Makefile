@@ -1,0 +1,30 @@
+# Everything is one `cargo xtask` line; what a command does is said in xtask/src. `make help` lists them.
+
+CARGO ?= cargo
+STAMP := target/dependencies
+
+.PHONY: help run test check bench-gate
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(STAMP) ## Build everything and start the gate on a private cluster with the example
+	@$(CARGO) xtask run
+
+test: $(STAMP)-test ## Run every test, on private clusters
+	@$(CARGO) xtask test
+
+check: $(STAMP) ## Check format, lints, documentation, licences and advisories
+	@$(CARGO) xtask check
+
+bench-gate: $(STAMP)-test ## Measure the gate beside pgbench, PostGraphile and a minimal gate in Node
+	@$(CARGO) xtask bench-gate
+
+# What must come from the system. Looked for again when the list of it changes.
+$(STAMP): xtask/dependencies
+	@xtask/dependencies
+	@mkdir -p $(@D) && touch $@
+
+$(STAMP)-test: xtask/dependencies
+	@xtask/dependencies test
+	@mkdir -p $(@D) && touch $@
