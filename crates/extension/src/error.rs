@@ -153,7 +153,12 @@ impl Error {
             Self::TooPowerful { .. } => Some("Enter a role that owns and may do only what its users need."),
             Self::FactPath(_) => Some("Write 'claims.sub', or the JSON pointer '/claims/sub'."),
             Self::TransactionControl(_) => Some("Send the statements that belong together as one batch."),
-            Self::NotOffered(_) => Some("Send the statement itself; the gate reuses plans by itself."),
+            Self::NotOffered("PREPARE" | "EXECUTE" | "DEALLOCATE") => {
+                Some("Send the statement itself, with parameters; its plan is reused where it is run often.")
+            }
+            Self::NotOffered("DECLARE … WITH HOLD") => Some("Fetch what you need in the same request."),
+            Self::NotOffered("COPY FROM STDIN") => Some("Use INSERT with arrays as parameters: unnest($1::text[], …)."),
+            Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
             Self::NotInstalled => Some("Run CREATE EXTENSION postern."),

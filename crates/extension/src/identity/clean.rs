@@ -7,22 +7,42 @@
 //! | the seed of `random()` | with fresh randomness at the next entering |
 //! | temporary objects (with `postern.allow_temp`) | at the next entering: dropping them needs a transaction |
 
+use std::cell::RefCell;
+
 use crate::error::Error;
 use crate::pg::session;
+
+/// Seeds drawn in advance, in bytes of eight: asking the operating system once for many costs a hundredth.
+const SEEDS: usize = 256 * 8;
+
+thread_local! {
+    static RANDOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Before an identity stands.
 pub fn before() -> Result<(), Error> {
     if session::has_temp_schema() {
         session::drop_temp();
     }
-    let mut bytes = [0; 8];
-    if !session::random_bytes(&mut bytes) {
-        return Err(Error::NoRandomness);
-    }
-    // 52 bits of fraction give a number in 1 … 2, whatever they are; two less is in -1 … 0.
-    let fraction = f64::from_bits((u64::from_le_bytes(bytes) >> 12) | 1_f64.to_bits());
-    session::seed_random(fraction - 2.0);
+    session::seed_random(seed()?);
     Ok(())
+}
+
+/// A random number in -1 … 0, never given before.
+fn seed() -> Result<f64, Error> {
+    RANDOM.with_borrow_mut(|random| {
+        if random.len() < 8 {
+            random.resize(SEEDS, 0);
+            if !session::random_bytes(random) {
+                random.clear();
+                return Err(Error::NoRandomness);
+            }
+        }
+        let rest = random.len() - 8;
+        let bits = random.drain(rest..).fold(0_u64, |bits, byte| (bits << 8) | u64::from(byte));
+        // 52 bits of fraction give a number in 1 … 2, whatever they are; two less is in -1 … 0.
+        Ok(f64::from_bits((bits >> 12) | 1_f64.to_bits()) - 2.0)
+    })
 }
 
 /// After an identity has ended. Must not raise.

@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use pgrx::pg_sys;
 
-use super::{clean, facts};
+use super::clean;
+use super::facts::{self, Checked};
 use crate::error::{Error, raise};
 use crate::pg::guc::Level;
-use crate::pg::jsonb::Jsonb;
 use crate::pg::role::Role;
 use crate::pg::user::{self, User};
 use crate::pg::xact::{self, Moment};
@@ -83,7 +83,7 @@ pub fn check_state() -> Result<(), Error> {
 }
 
 /// Enters `role`, judged before, until the transaction ends.
-pub fn enter(role: &Role, facts: Option<Jsonb>) -> Result<(), Error> {
+pub fn enter(role: &Role, facts: Checked) -> Result<(), Error> {
     clean::before()?;
     let settings = Level::open();
     if !settings.is_first() {
@@ -94,7 +94,7 @@ pub fn enter(role: &Role, facts: Option<Jsonb>) -> Result<(), Error> {
 }
 
 /// Enters `role`, judged before, until the subtransaction that the process is in is rolled back.
-pub fn enter_subtransaction(role: &Role, facts: Option<Jsonb>) -> Result<(), Error> {
+pub fn enter_subtransaction(role: &Role, facts: Checked) -> Result<(), Error> {
     if let Some(entered) = ENTERED.get() {
         return Err(Error::AlreadyEntered { role: pg::role::name(entered.role) });
     }
@@ -102,10 +102,9 @@ pub fn enter_subtransaction(role: &Role, facts: Option<Jsonb>) -> Result<(), Err
     Ok(())
 }
 
-fn stand(role: &Role, facts: Option<Jsonb>, settings: Level, scope: Scope) {
+fn stand(role: &Role, facts: Checked, settings: Level, scope: Scope) {
     let before = user::current();
     // What may raise comes first: until the last two lines nothing stands.
-    guc::take_facts(&facts.as_ref().map_or_else(|| c"null".to_owned(), Jsonb::to_text));
     facts::remember(facts);
     user::set(User::confined(role.oid));
     ENTERED.set(Some(Entered { role: role.oid, before, settings, scope }));

@@ -14,21 +14,34 @@ thread_local! {
     static FACTS: RefCell<Option<Jsonb>> = const { RefCell::new(None) };
 }
 
-/// Checks facts before they are entered with.
-pub fn check(facts: &Jsonb) -> Result<(), Error> {
-    if !facts.is_object() {
-        return Err(Error::FactsNotObject);
-    }
-    let limit = usize::try_from(guc::MAX_FACTS_BYTES.get()).unwrap_or(0);
-    match facts.to_text().as_bytes().len() {
-        bytes if bytes > limit => Err(Error::FactsTooLarge { bytes, limit }),
-        _ => Ok(()),
+/// Facts that were checked: an object within the limit, with its text.
+pub struct Checked {
+    json: Option<Jsonb>,
+    text: CString,
+}
+
+impl Checked {
+    /// Checks facts before they are entered with.
+    pub fn new(facts: Option<Jsonb>) -> Result<Self, Error> {
+        let Some(json) = facts else {
+            return Ok(Self { json: None, text: c"null".to_owned() });
+        };
+        if !json.is_object() {
+            return Err(Error::FactsNotObject);
+        }
+        let limit = usize::try_from(guc::MAX_FACTS_BYTES.get()).unwrap_or(0);
+        let text = json.to_text();
+        match text.as_bytes().len() {
+            bytes if bytes > limit => Err(Error::FactsTooLarge { bytes, limit }),
+            _ => Ok(Self { json: Some(json), text }),
+        }
     }
 }
 
-/// Keeps the facts of the identity that begins.
-pub fn remember(facts: Option<Jsonb>) {
-    FACTS.set(facts);
+/// Keeps the facts of the identity that begins, here and for parallel workers.
+pub fn remember(facts: Checked) {
+    guc::take_facts(&facts.text);
+    FACTS.set(facts.json);
 }
 
 /// The identity has ended. Frees memory, and does not raise.

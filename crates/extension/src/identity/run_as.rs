@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use pgrx::pg_sys;
 
-use super::{admission, enter, facts};
+use super::facts::Checked;
+use super::{admission, enter};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Cell};
@@ -14,7 +15,7 @@ use crate::pg::subxact;
 /// rolled back.
 pub fn run_as(role: &str, facts: Option<Jsonb>, query: &str) -> Result<Vec<Jsonb>, Error> {
     let role = admission::admitted(role)?;
-    facts.as_ref().map_or(Ok(()), facts::check)?;
+    let facts = Checked::new(facts)?;
     let query = spi::c_string(query).ok_or(Error::Null("query"))?;
     let rows = subxact::rolled_back(|| {
         enter::enter_subtransaction(&role, facts)?;

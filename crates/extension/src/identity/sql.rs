@@ -15,8 +15,7 @@ fn enter(role: Option<&core::ffi::CStr>, facts: Option<Jsonb>, seal: Option<&str
     state::check_state()?;
     let role = role.ok_or(Error::Null("role"))?.to_string_lossy();
     let role = admission::admitted(&role)?;
-    facts.as_ref().map_or(Ok(()), memory::check)?;
-    Ok(state::enter(&role, facts)?)
+    Ok(state::enter(&role, memory::Checked::new(facts)?)?)
 }
 
 /// `postern.seal(key text)`

@@ -1,0 +1,60 @@
+-- What facts give, and that SQL cannot write them.
+\pset format unaligned
+\pset tuples_only on
+create role fct_alice nologin;
+select postern.admit('fct_alice');
+select postern.fact('sub'), postern.facts(), current_setting('request.jwt.claims');
+set session authorization postern_gate;
+select postern.enter('fct_alice', '{"claims": {"sub": "alice", "n": 9007199254740993, "x": 1.50, "t": true, "z": null,
+    "roles": ["a", "b"], "https://example.org/org": {"id": 7}}, "auth": {"method": "jwt"}}') is null,
+  postern.fact('claims.sub'), postern.fact('/claims/sub'), postern.fact('claims.n'), postern.fact('claims.x'),
+  postern.fact('claims.t'), postern.fact('claims.z') is null, postern.fact('claims.roles.1'), postern.fact('claims.roles'),
+  postern.fact('/claims/https:~1~1example.org~1org/id'), postern.fact('nothing.there') is null, postern.fact('auth.method'),
+  current_setting('request.jwt.claims')::jsonb = postern.facts() -> 'claims';
+select postern.facts() is null, postern.fact('claims.sub') is null, current_setting('request.jwt.claims') = '';
+-- Without facts.
+select postern.enter('fct_alice', null) is null, postern.facts() is null, postern.fact('sub') is null,
+  current_setting('request.jwt.claims') = '';
+-- Paths that are none.
+select postern.fact('');
+select postern.fact('a..b');
+select postern.fact('/a~2');
+select postern.fact(null) is null;
+-- Outside, the setting is PostgREST's; inside it shows the facts, whatever was set (C1).
+set request.jwt.claims = '{"sub": "postgrest"}';
+set request.jwt.claim.sub = 'postgrest';
+select current_setting('request.jwt.claims'), current_setting('request.jwt.claim.sub');
+select postern.enter('fct_alice', '{"claims": {"sub": "alice"}}') is null,
+  current_setting('request.jwt.claims'), current_setting('request.jwt.claim.sub') = '';
+select current_setting('request.jwt.claims'), current_setting('request.jwt.claim.sub');
+select postern.enter('fct_alice', '{"claims": {"sub": "alice"}}') is null, set_config('request.jwt.claims', '{"sub": "bob"}', true);
+select postern.enter('fct_alice', '{"claims": {"sub": "alice"}}') is null, set_config('request.jwt.claim.sub', 'bob', false);
+select postern.enter('fct_alice', '{"claims": {"sub": "alice"}}') is null, set_config('request.jwt.claims', null, true);
+select postern.enter('fct_alice', '{"claims": {"sub": "alice"}}') is null, set_config('postern.facts', '{}', true);
+select postern.enter('fct_alice', '{"claims": {"sub": "alice"}}') is null, set_config('postern.facts', null, true);
+\c
+-- Facts are not constants (C10).
+create table fct_t (a text);
+create index on fct_t ((postern.fact('claims.sub')));
+-- They reach parallel workers (C7).
+create table fct_big as select g as id, 'u' || (g % 2) as owner from generate_series(1, 20000) g;
+grant select on fct_big to fct_alice;
+grant usage on schema public to fct_alice, postern_gate;
+alter table fct_big enable row level security;
+create policy p on fct_big using (owner = postern.fact('claims.sub'));
+create function fct_count() returns table (n bigint, workers text) language plpgsql as $$
+declare line text; begin
+  set local parallel_setup_cost = 0; set local parallel_tuple_cost = 0; set local min_parallel_table_scan_size = 0;
+  for line in explain (analyze, costs off, timing off, summary off) select count(*) from public.fct_big loop
+    if line ~ 'Workers Launched' then workers := trim(line); end if;
+  end loop;
+  select count(*) into n from public.fct_big; return next;
+end $$;
+set session authorization postern_gate;
+select postern.enter('fct_alice', '{"claims": {"sub": "u1"}}') is null, c.* from lateral (select 1) x, fct_count() c;
+\c
+drop table fct_t, fct_big;
+drop function fct_count;
+revoke usage on schema public from fct_alice, postern_gate;
+select postern.dismiss('fct_alice');
+drop role fct_alice;

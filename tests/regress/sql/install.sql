@@ -1,0 +1,29 @@
+-- What the extension installs, and who may do what with it.
+\pset format unaligned
+\pset tuples_only on
+select r.rolname, r.rolsuper, r.rolinherit, r.rolcanlogin, r.rolcreaterole, r.rolbypassrls, r.rolreplication
+  from pg_roles r where r.rolname like 'postern%' order by 1;
+select c.relname, c.relacl from pg_class c where c.relnamespace = 'postern'::regnamespace and c.relkind = 'r' order by 1;
+select p.oid::regprocedure, p.prosecdef, p.provolatile, p.proparallel, p.proconfig, p.proacl
+  from pg_proc p where p.pronamespace = 'postern'::regnamespace order by 1::text;
+select n.nspacl from pg_namespace n where n.nspname = 'postern';
+-- Every object has a comment.
+select p.oid::regprocedure from pg_proc p
+ where p.pronamespace = 'postern'::regnamespace and obj_description(p.oid, 'pg_proc') is null;
+select c.oid::regclass from pg_class c
+ where c.relnamespace = 'postern'::regnamespace and c.relkind = 'r' and obj_description(c.oid, 'pg_class') is null;
+-- Settings.
+select name, setting, unit, context from pg_settings where name like 'postern.%' order by 1;
+set postern.no_such_setting = 1;
+set postern.facts = '{"sub": "me"}';
+-- Somebody made the schema first.
+create role squatter nologin;
+create database squatted;
+\c squatted
+create schema postern authorization squatter;
+create extension postern;
+drop schema postern;
+create extension postern;
+\c regression
+drop database squatted;
+drop role squatter;
