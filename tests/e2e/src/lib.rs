@@ -1,0 +1,25 @@
+//! The harness of the attack suite.
+//!
+//! **How it works.** A [`Site`] is a private cluster with the extension and a template database that holds the fixture. A
+//! [`World`] is a database of its own made from that template, with one connection of the gate: whatever one request
+//! leaves behind, the next one on the same backend would find. [`World::canary`] looks for it, and ends every test.
+//! [`Wire`] speaks the protocol by hand, for what a well-behaved gate never sends.
+//!
+//! **Invariants**
+//! * A world shares nothing with another one but the server: tests run in parallel.
+//! * What a test does that reaches beyond its database (roles, settings of the server) has names of its own, or a site of
+//!   its own.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::missing_panics_doc, reason = "a harness panics: that is how a test fails")]
+
+mod answer;
+mod canary;
+mod site;
+mod wire;
+mod world;
+
+pub use answer::{Answer, Outcome, Refusal};
+pub use site::{Membership, Site};
+pub use wire::{Exchange, Reply, Step, Wire};
+pub use world::{Actor, World};

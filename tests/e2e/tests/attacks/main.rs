@@ -1,0 +1,25 @@
+//! The attack catalogue: one test for each entry, named by its id. What each entry is about, and what comes of it:
+//! `docs/explanations/attack-suite.md`.
+
+mod a_identity;
+
+use std::sync::OnceLock;
+
+use postern_e2e::{Membership, Site, World};
+
+static SITE: OnceLock<Site> = OnceLock::new();
+
+/// The server that the tests share.
+fn site() -> &'static Site {
+    SITE.get_or_init(|| Site::start(Membership::Granted, &[]))
+}
+
+/// A world as an application has it.
+async fn world() -> World {
+    World::new(site()).await
+}
+
+/// A world in which temporary objects may be made.
+async fn temp_world() -> World {
+    World::with(site(), &[("postern.allow_temp", "on")]).await
+}
