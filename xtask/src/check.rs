@@ -14,7 +14,20 @@ pub fn run(server: &Installation) -> Result<()> {
         report.suites.push(Suite::of(name, &process::run(command)));
     };
     step("format", workspace::cargo().args(["fmt", "--all", "--check"]));
-    step("lints", workspace::cargo().args(["clippy", "--all-targets", "--no-deps", "--", "-D", "warnings"]));
+    step(
+        "lints",
+        workspace::cargo().args([
+            "clippy",
+            "--workspace",
+            "--exclude",
+            "postern-extension",
+            "--all-targets",
+            "--no-deps",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    );
     step(
         &format!("lints of the extension, pg{}", server.major),
         workspace::cargo_for(server, "clippy").args(["--all-targets", "--no-deps", "--", "-D", "warnings"]),
@@ -22,7 +35,14 @@ pub fn run(server: &Installation) -> Result<()> {
     step(
         "documentation",
         workspace::cargo()
-            .args(["doc", "--no-deps", "--document-private-items"])
+            .args([
+                "doc",
+                "--workspace",
+                "--exclude",
+                "postern-extension",
+                "--no-deps",
+                "--document-private-items",
+            ])
             .env("RUSTDOCFLAGS", "-D warnings"),
     );
     if is_there("cargo-deny", "--version") {

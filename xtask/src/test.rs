@@ -18,6 +18,9 @@ use crate::report::{Report, Suite};
 use crate::workspace::Profile;
 use crate::{build, process, regress, suites, workspace};
 
+/// All crates but the extension, which is built for one server at a time and tested apart.
+const ALL: [&str; 3] = ["--workspace", "--exclude", "postern-extension"];
+
 /// Runs all tests.
 pub fn run(server: &Installation) -> Result<()> {
     let begun = Instant::now();
@@ -54,12 +57,14 @@ pub fn run(server: &Installation) -> Result<()> {
     let mut command = workspace::cargo();
     prepare(&mut command);
     if is_there("cargo-nextest", "--version") {
-        report.suites.push(nextest("crates", command.args(["nextest", "run", "--no-fail-fast"]))?);
+        report.suites.push(nextest("crates", command.args(["nextest", "run", "--no-fail-fast"]).args(ALL))?);
         let mut command = workspace::cargo();
         prepare(&mut command);
-        report.suites.push(cargo_test("examples in the documentation", command.args(["test", "--doc"]))?);
+        report
+            .suites
+            .push(cargo_test("examples in the documentation", command.args(["test", "--doc"]).args(ALL))?);
     } else {
-        report.suites.push(cargo_test("crates", command.args(["test", "--no-fail-fast"]))?);
+        report.suites.push(cargo_test("crates", command.args(["test", "--no-fail-fast"]).args(ALL))?);
     }
     report.suites.extend(suites::run_all(server)?);
     let reasons = fs::read_to_string(&skipped).unwrap_or_default();
