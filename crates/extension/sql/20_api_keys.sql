@@ -39,6 +39,9 @@ BEGIN
         RAISE EXCEPTION 'role "%" is not admitted', create_api_key.role
             USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''…'').';
     END IF;
+    IF pg_catalog.jsonb_typeof(create_api_key.claims) OPERATOR(pg_catalog.<>) 'object' THEN
+        RAISE EXCEPTION 'claims must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     -- A UUID of version 4 has 122 random bits; three of them, hashed, fill 256.
     FOR n IN 1..3 LOOP
         random := random OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid());

@@ -58,7 +58,7 @@ pub enum Error {
         role: String,
         /// The role that has the power: the same one, or one that it is a member of.
         through: String,
-        /// What it is: "a superuser", …
+        /// The power: "is a superuser", …
         what: &'static str,
     },
     /// Facts that are not a JSON object.
@@ -93,6 +93,9 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("could not get random bytes")]
     NoRandomness,
+    /// SPI ran nothing.
+    #[error("could not run the query: {0}")]
+    Spi(String),
     /// Postern's own tables are not where they should be.
     #[error("extension postern is not installed in this database")]
     NotInstalled,
@@ -118,7 +121,7 @@ impl Error {
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
             Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Self::NoRandomness => C::ERRCODE_INTERNAL_ERROR,
+            Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
         }
     }
 
@@ -129,9 +132,9 @@ impl Error {
             Self::AlreadyEntered { role } => Some(format!("The transaction runs as role \"{role}\" until it ends.")),
             Self::WrongState { why } => Some((*why).into()),
             Self::NotAdmitted { .. } => Some("The role is not admitted, or was renamed since it was.".into()),
-            Self::TooPowerful { role, through, what } if role == through => Some(format!("The role is {what}.")),
+            Self::TooPowerful { role, through, what } if role == through => Some(format!("The role {what}.")),
             Self::TooPowerful { through, what, .. } => {
-                Some(format!("The role is a member of \"{through}\", which is {what}."))
+                Some(format!("The role is a member of \"{through}\", which {what}."))
             }
             Self::FactsTooLarge { bytes, limit } => {
                 Some(format!("They have {bytes} bytes; postern.max_facts_bytes is {limit}."))

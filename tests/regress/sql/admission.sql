@@ -1,5 +1,4 @@
 -- Which roles may be entered.
-\set VERBOSITY verbose
 \set SHOW_CONTEXT never
 \pset format unaligned
 \pset tuples_only on
@@ -13,7 +12,7 @@ create role adm_create createrole nologin;
 create role adm_repl replication nologin;
 create role adm_files nologin in role pg_read_server_files;
 create role adm_admin nologin in role postern_admin;
--- verbose errors name a line of the source; this keeps code, message and detail only
+-- Code, message and detail.
 create function try(statement text) returns text language plpgsql as $$
 declare d text; begin
   execute statement; return 'ok';

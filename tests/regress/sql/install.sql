@@ -5,7 +5,7 @@ select r.rolname, r.rolsuper, r.rolinherit, r.rolcanlogin, r.rolcreaterole, r.ro
   from pg_roles r where r.rolname like 'postern%' order by 1;
 select c.relname, c.relacl from pg_class c where c.relnamespace = 'postern'::regnamespace and c.relkind = 'r' order by 1;
 select p.oid::regprocedure, p.prosecdef, p.provolatile, p.proparallel, p.proconfig, p.proacl
-  from pg_proc p where p.pronamespace = 'postern'::regnamespace order by 1::text;
+  from pg_proc p where p.pronamespace = 'postern'::regnamespace order by p.proname;
 select n.nspacl from pg_namespace n where n.nspname = 'postern';
 -- Every object has a comment.
 select p.oid::regprocedure from pg_proc p

@@ -54,19 +54,19 @@ pub fn harmless(name: &str) -> Result<Role, Error> {
 /// What a role has that no entered role may have; `itself`: it is the one to be entered, not one that it is a member of.
 fn power(role: &Role, itself: bool) -> Option<&'static str> {
     if role.superuser {
-        Some("a superuser")
+        Some("is a superuser")
     } else if role.bypass_rls && itself {
-        Some("a role with BYPASSRLS")
+        Some("has BYPASSRLS")
     } else if role.create_role && itself {
-        Some("a role with CREATEROLE")
+        Some("has CREATEROLE")
     } else if role.replication && itself {
-        Some("a role with REPLICATION")
+        Some("has REPLICATION")
     } else if OURS.contains(&role.name.as_str()) {
-        Some("a role of Postern itself")
+        Some("is a role of Postern itself")
     } else if OUTSIDE.contains(&role.name.as_str()) {
-        Some("a role with power over the server")
+        Some("acts on the server itself")
     } else if itself && role.name.starts_with("pg_") {
-        Some("a predefined role")
+        Some("is a predefined role")
     } else {
         None
     }

@@ -8,7 +8,7 @@ use super::facts::Checked;
 use super::{admission, enter};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
-use crate::pg::spi::{self, Cell};
+use crate::pg::spi::{self, Cell, Refusal};
 use crate::pg::subxact;
 
 /// Runs `query` as `role` with `facts` and gives its rows. Deferred constraints and triggers run too; then everything is
@@ -19,11 +19,21 @@ pub fn run_as(role: &str, facts: Option<Jsonb>, query: &str) -> Result<Vec<Jsonb
     let query = spi::c_string(query).ok_or(Error::Null("query"))?;
     let rows = subxact::rolled_back(|| {
         enter::enter_subtransaction(&role, facts)?;
-        let rows = spi::execute(&query);
-        spi::execute(c"SET CONSTRAINTS ALL IMMEDIATE");
+        let rows = spi::execute(&query)?;
+        spi::execute(c"SET CONSTRAINTS ALL IMMEDIATE")?;
         Ok::<_, Error>(rows)
     })?;
     Ok(rows.iter().filter_map(|row| spi::c_string(&object(row))).map(|text| Jsonb::parse(&text)).collect())
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Transaction => Self::TransactionControl("transaction control"),
+            Refusal::Copy => Self::NotOffered("COPY"),
+            Refusal::Other(name) => Self::Spi(name),
+        }
+    }
 }
 
 /// A row as a JSON object. Numbers, booleans and JSON stay what they are; everything else is its text.

@@ -15,9 +15,19 @@ pub struct Cell {
     pub text: Option<String>,
 }
 
-/// Runs `query` as the current user, output functions included, and gives the rows of its last statement. Errors of the
-/// query are raised.
-pub fn execute(query: &CStr) -> Vec<Vec<Cell>> {
+/// Why SPI ran nothing. Errors of the query itself are raised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Transaction control.
+    Transaction,
+    /// COPY from or to the client.
+    Copy,
+    /// Anything else, by SPI's name for it.
+    Other(String),
+}
+
+/// Runs `query` as the current user, output functions included, and gives the rows of its last statement.
+pub fn execute(query: &CStr) -> Result<Vec<Vec<Cell>>, Refusal> {
     // SAFETY: connected and finished here; an ERROR in between is cleaned up by the end of the (sub)transaction. Tuple table
     // and descriptor live until SPI_finish.
     unsafe {
@@ -25,8 +35,13 @@ pub fn execute(query: &CStr) -> Vec<Vec<Cell>> {
         let status = pg_sys::SPI_execute(query.as_ptr(), false, 0);
         let mut rows = Vec::new();
         if status < 0 {
-            let reason = CStr::from_ptr(pg_sys::SPI_result_code_string(status)).to_string_lossy();
-            pgrx::error!("could not run the query: {reason}");
+            let name = CStr::from_ptr(pg_sys::SPI_result_code_string(status)).to_string_lossy().into_owned();
+            pg_sys::SPI_finish();
+            return Err(match status {
+                pg_sys::SPI_ERROR_TRANSACTION => Refusal::Transaction,
+                pg_sys::SPI_ERROR_COPY => Refusal::Copy,
+                _ => Refusal::Other(name),
+            });
         }
         if !pg_sys::SPI_tuptable.is_null() {
             let table = &*pg_sys::SPI_tuptable;
@@ -38,7 +53,7 @@ pub fn execute(query: &CStr) -> Vec<Vec<Cell>> {
             }
         }
         pg_sys::SPI_finish();
-        rows
+        Ok(rows)
     }
 }
 
