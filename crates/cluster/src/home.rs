@@ -47,7 +47,7 @@ enum Keep {
     /// Removed with the value.
     Temporary(TempDir),
     /// The lock goes with the value, the folder stays.
-    Persistent { _lock: File, moved: bool },
+    Persistent { lock: File, moved: bool },
 }
 
 impl Home {
@@ -67,7 +67,7 @@ impl Home {
     pub(crate) fn persistent(account: &Account, asked: &Path) -> Result<Self> {
         let (folder, moved) = place(account, asked)?;
         let lock = lock(&folder)?;
-        let home = Self { folder, keep: Keep::Persistent { _lock: lock, moved } };
+        let home = Self { folder, keep: Keep::Persistent { lock, moved } };
         home.prepare(account)?;
         Ok(home)
     }
@@ -137,6 +137,16 @@ impl Home {
         if let Keep::Temporary(folder) = &self.keep {
             // The server may be writing its last files; what stays is removed with the value.
             let _ = fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Keep::Persistent { lock, .. } = &self.keep {
+            // Closing the file would not do: a child that another thread is just starting has it open until it runs
+            // its program, and with it the lock.
+            let _ = lock.unlock();
         }
     }
 }
