@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::Error;
+use crate::wire::Reader;
 
 /// The answer to a request, piece by piece.
 ///
@@ -42,9 +45,129 @@ pub struct Column {
     pub type_modifier: i32,
 }
 
-/// One row: the body of a DataRow message, checked for shape and UTF-8 once, with its cells found by offset.
+/// One row: the cells of a DataRow message as they came, in one allocation shared with its neighbours.
+///
+/// **Invariant.** `cells` holds `count` cells, each a length (-1 for NULL) and that many bytes of UTF-8, and nothing else.
 #[derive(Debug, Clone)]
 pub struct Row {
-    pub(crate) body: Bytes,
-    pub(crate) cells: Arc<[Option<std::ops::Range<u32>>]>,
+    cells: Bytes,
+    count: u16,
+}
+
+impl Row {
+    /// Reads a DataRow, checking its shape and its text once.
+    pub(crate) fn parse(body: Bytes) -> Result<Self, Error> {
+        let mut reader = Reader::new(&body);
+        let count = reader.u16()?;
+        for _ in 0..count {
+            if let Ok(length) = usize::try_from(reader.i32()?) {
+                std::str::from_utf8(reader.take(length)?).map_err(|_| Error::Encoding)?;
+            }
+        }
+        reader.end()?;
+        Ok(Self { cells: body.slice(2..), count })
+    }
+
+    /// A row of these cells, for tests of what reads rows. Cells after the 65,535th are left out.
+    pub fn from_cells<'a>(cells: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+        let mut body = BytesMut::new();
+        let mut count = 0;
+        for cell in cells.into_iter().take(usize::from(u16::MAX)) {
+            count += 1;
+            match cell.and_then(|text| Some((text, i32::try_from(text.len()).ok()?))) {
+                Some((text, length)) => {
+                    body.put_i32(length);
+                    body.put_slice(text.as_bytes());
+                }
+                None => body.put_i32(-1),
+            }
+        }
+        Self { cells: body.freeze(), count }
+    }
+
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// A row of no columns: `select from t`.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Size of the row in bytes, as it came over the wire.
+    pub fn size(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The cells in order; `None` is NULL.
+    pub fn cells(&self) -> Cells<'_> {
+        Cells { rest: &self.cells, left: self.count }
+    }
+
+    /// One cell: `None` if it is NULL or not there. For all cells, [`Row::cells`] is faster.
+    pub fn get(&self, index: usize) -> Option<&str> {
+        self.cells().nth(index).flatten()
+    }
+}
+
+/// The cells of a [`Row`].
+#[derive(Debug, Clone)]
+pub struct Cells<'a> {
+    rest: &'a [u8],
+    left: u16,
+}
+
+impl<'a> Iterator for Cells<'a> {
+    type Item = Option<&'a str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let (length, rest) =
+            self.rest.split_first_chunk().expect("the shape was checked when the row was read");
+        match usize::try_from(i32::from_be_bytes(*length)) {
+            Err(_) => {
+                self.rest = rest;
+                Some(None)
+            }
+            Ok(length) => {
+                let (cell, rest) = rest.split_at(length);
+                self.rest = rest;
+                Some(Some(std::str::from_utf8(cell).expect("the text was checked when the row was read")))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.left), Some(usize::from(self.left)))
+    }
+}
+
+impl ExactSizeIterator for Cells<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(body: &[u8]) -> Result<Row, Error> {
+        Row::parse(Bytes::copy_from_slice(body))
+    }
+
+    #[test]
+    fn cells_are_found_and_null_is_not_empty() {
+        let row = row(b"\0\x03\0\0\0\x02hi\xff\xff\xff\xff\0\0\0\0").unwrap();
+        assert_eq!(row.cells().collect::<Vec<_>>(), [Some("hi"), None, Some("")]);
+        assert_eq!((row.get(0), row.get(1), row.get(2), row.get(3)), (Some("hi"), None, Some(""), None));
+        assert_eq!(row.cells().len(), 3);
+        let made = Row::from_cells([Some("hi"), None, Some("")]);
+        assert_eq!(made.cells().collect::<Vec<_>>(), row.cells().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_malformed_row_is_refused_when_it_is_read() {
+        for body in [&b""[..], b"\0", b"\0\x01", b"\0\x01\0\0\0\x05hi", b"\0\x01\x7f\xff\xff\xff", b"\0\0x"] {
+            assert!(matches!(row(body), Err(Error::Protocol(_))), "{body:?}");
+        }
+        assert_eq!(row(b"\0\x01\0\0\0\x01\xe9").err(), Some(Error::Encoding));
+    }
 }

@@ -1,0 +1,362 @@
+//! Few connections for many requests.
+//!
+//! Requests wait in one queue, first come, first served; the connection used last is used next, so that kept statements are
+//! found and the others grow old in peace. While the server is down, requests fail at once and one of them now and then tries
+//! to connect; nothing has to be restarted when it is back.
+//!
+//! **Invariants.**
+//! - There are never more backends at work than `connections`, besides those that stop others.
+//! - No lock is held over an await.
+//! - An error of SQL costs no connection.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use postgres_protocol::message::frontend;
+use rand::RngExt;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::config::Target;
+use crate::connection::Connection;
+use crate::leash::{Leash, Measure, Watchdog};
+use crate::startup::{self, Bounds};
+use crate::stats::{Counters, Stats};
+use crate::stream::Route;
+use crate::{Config, Error, Request, Row, Running, TransactionOptions, pipeline};
+
+/// How long SQL of our own may take.
+const OWN_DEADLINE: Duration = Duration::from_secs(10);
+const OWN_GRACE: Duration = Duration::from_secs(1);
+/// Between attempts to connect to a server that is down: this, doubled each time, up to the other.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Connections to one database. Cheap to clone; all clones are one pool.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Why a connection is closed without having been offered to the next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It failed, or its state is in doubt.
+    Broken,
+    /// Its request was given up.
+    Abandoned,
+}
+
+/// What all requests share.
+pub(crate) struct Inner {
+    config: Config,
+    target: Target,
+    route: Route,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    closed: AtomicBool,
+    idle: Mutex<Vec<Box<Connection>>>,
+    outage: Mutex<Outage>,
+    server_version: Mutex<Option<Arc<str>>>,
+    pub watchdog: Arc<Watchdog>,
+    pub counters: Counters,
+    pub runtime: Handle,
+    rounds: Mutex<Option<AbortHandle>>,
+}
+
+/// What is remembered of failed attempts to connect.
+#[derive(Default)]
+struct Outage {
+    failures: u32,
+    /// Nobody tries before this.
+    until: Option<Instant>,
+    last: Option<Error>,
+}
+
+impl Pool {
+    /// Checks the settings; connects when the first request comes. Has to be called within a tokio runtime.
+    #[allow(clippy::needless_pass_by_value, reason = "the pool owns its configuration")]
+    pub fn new(config: Config) -> Result<Self, Error> {
+        let target = config.target()?;
+        let route = Route::new(&target)?;
+        let runtime = Handle::try_current()
+            .map_err(|_| Error::Config("a pool has to be made within a tokio runtime".to_owned()))?;
+        let inner = Arc::new(Inner {
+            permits: Arc::new(Semaphore::new(config.connections)),
+            idle: Mutex::new(Vec::with_capacity(config.connections)),
+            config,
+            target,
+            route,
+            waiting: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            outage: Mutex::default(),
+            server_version: Mutex::default(),
+            watchdog: Arc::new(Watchdog::new()),
+            counters: Counters::default(),
+            runtime,
+            rounds: Mutex::default(),
+        });
+        let (watchdog, weak) = (Arc::clone(&inner.watchdog), Arc::downgrade(&inner));
+        let rounds = async move { watchdog.rounds(|measure, leash| take(&weak, measure, leash)).await };
+        *lock(&inner.rounds) = Some(inner.runtime.spawn(rounds).abort_handle());
+        Ok(Self { inner })
+    }
+
+    /// Waits for a connection and sends the request. The answer is read from what this returns.
+    pub async fn run(&self, request: Request) -> Result<Running, Error> {
+        pipeline::check(&request, self.inner.config.max_request_bytes)?;
+        let permit = self.inner.queue(request.deadline).await?;
+        self.inner.counters.requests.add();
+        Running::start(Arc::clone(&self.inner), permit, request).await
+    }
+
+    /// Runs a fixed statement of our own, outside any identity, with explicit parameter types and text values.
+    ///
+    /// It runs where strangers' SQL runs, so it has to name everything with its schema and cast nothing by a bare name.
+    pub async fn own(
+        &self,
+        sql: &'static str,
+        types: &[u32],
+        params: &[Option<&[u8]>],
+    ) -> Result<Vec<Row>, Error> {
+        let deadline = Instant::now() + OWN_DEADLINE;
+        let _permit = self.inner.queue(deadline).await?;
+        let mut connection = self.inner.checkout().await?;
+        self.inner.watchdog.run(&connection.leash, deadline, OWN_GRACE);
+        connection.set_options(TransactionOptions::default()).await?;
+        let out = connection.begin();
+        pipeline::own(out, sql, types, params)?;
+        frontend::sync(out);
+        let result = connection.answer().await;
+        self.inner.put_back(connection);
+        result
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.own("select 1", &[], &[]).await.map(drop)
+    }
+
+    /// What the pool is doing and has done.
+    pub fn stats(&self) -> Stats {
+        let idle = lock(&self.inner.idle).len();
+        let busy = self.inner.config.connections - self.inner.permits.available_permits();
+        let waiting = self.inner.waiting.load(Ordering::Relaxed);
+        self.inner.counters.stats(self.inner.config.connections, idle, busy, waiting)
+    }
+
+    /// The server's own text, for example `15.20 (Debian 15.20-1)`, once there was a connection.
+    pub fn server_version(&self) -> Option<Arc<str>> {
+        lock(&self.inner.server_version).clone()
+    }
+
+    /// Takes no more requests, waits for those in flight and in the queue, and closes all connections.
+    pub async fn close(&self) {
+        self.inner.closed.store(true, Ordering::SeqCst);
+        let all = u32::try_from(self.inner.config.connections).unwrap_or(u32::MAX);
+        // The queue is fair: this waits behind everyone who came before.
+        let _all = self.inner.permits.acquire_many(all).await;
+        self.inner.permits.close();
+        for connection in std::mem::take(&mut *lock(&self.inner.idle)) {
+            connection.close();
+        }
+    }
+}
+
+impl Inner {
+    /// Waits for the right to use a connection.
+    async fn queue(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _place = Place::take(&self.waiting, self.config.queue).ok_or_else(|| self.busy())?;
+        let until = deadline.min(Instant::now() + self.config.queue_timeout);
+        match tokio::time::timeout_at(until.into(), Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(Error::Closed),
+            Err(_) => Err(self.busy()),
+        }
+    }
+
+    fn busy(&self) -> Error {
+        self.counters.refused.add();
+        Error::Busy
+    }
+
+    /// An idle connection that is alive, or a new one. The caller holds a permit.
+    pub async fn checkout(&self) -> Result<Box<Connection>, Error> {
+        let now = Instant::now();
+        loop {
+            let idle = lock(&self.idle).pop();
+            match idle {
+                Some(mut connection) => {
+                    if connection.is_fresh(now) {
+                        return Ok(connection);
+                    }
+                    self.counters.closed.add();
+                    connection.close();
+                }
+                None => return self.connect().await,
+            }
+        }
+    }
+
+    /// A new connection. The caller holds a permit.
+    pub async fn connect(&self) -> Result<Box<Connection>, Error> {
+        self.may_connect()?;
+        // Spread over a tenth, so that connections made together do not end together.
+        let age = self.config.max_age.mul_f64(rand::rng().random_range(0.9..=1.0));
+        let bounds = Bounds {
+            max_message_bytes: self.config.max_message_bytes,
+            statements: self.config.statements,
+            expires: Instant::now() + age,
+        };
+        let attempt = startup::connect(&self.route, &self.target, bounds);
+        let result = match timeout(self.config.connect_timeout, attempt).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::unavailable("connecting took too long")),
+        };
+        match result {
+            Ok(connection) => {
+                self.watchdog.add(&connection.leash);
+                self.counters.connects.add();
+                *lock(&self.outage) = Outage::default();
+                let version = connection.reported("server_version");
+                let mut known = lock(&self.server_version);
+                if known.as_deref() != version {
+                    *known = version.map(Arc::from);
+                }
+                drop(known);
+                Ok(Box::new(connection))
+            }
+            Err(error) => Err(self.failed_to_connect(error)),
+        }
+    }
+
+    /// Takes a connection back, if it may serve another request.
+    pub fn put_back(&self, connection: Box<Connection>) {
+        let closing = self.closed.load(Ordering::SeqCst) && self.permits.is_closed();
+        if !closing && connection.is_reusable(self.config.max_requests, Instant::now()) {
+            lock(&self.idle).push(connection);
+        } else {
+            self.counters.closed.add();
+            connection.close();
+        }
+    }
+
+    /// Closes a connection.
+    pub fn discard(&self, connection: Box<Connection>, reason: Reason) {
+        tracing::debug!(pid = connection.leash.pid, ?reason, "connection closed");
+        self.counters.closed.add();
+        drop(connection);
+    }
+
+    /// Ends a backend, and says in the log if that fails.
+    pub async fn terminate(&self, leash: &Leash) {
+        self.counters.terminated.add();
+        let attempt = startup::terminate(&self.route, &self.target, leash);
+        match timeout(self.config.connect_timeout, attempt).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(pid = leash.pid, %error, "could not terminate a backend"),
+            Err(_) => tracing::warn!(pid = leash.pid, "could not terminate a backend in time"),
+        }
+    }
+
+    async fn cancel(&self, leash: &Leash) {
+        self.counters.cancelled.add();
+        match timeout(self.config.connect_timeout, startup::cancel(&self.route, leash)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(pid = leash.pid, %error, "could not cancel a statement"),
+            Err(_) => tracing::warn!(pid = leash.pid, "could not cancel a statement in time"),
+        }
+    }
+
+    /// During an outage only one request in a while tries.
+    fn may_connect(&self) -> Result<(), Error> {
+        let now = Instant::now();
+        let mut outage = lock(&self.outage);
+        match (outage.until, &outage.last) {
+            (Some(until), Some(last)) if now < until => Err(last.clone()),
+            (Some(_), _) => {
+                outage.until = Some(now + self.config.connect_timeout);
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    fn failed_to_connect(&self, error: Error) -> Error {
+        self.counters.failed_connects.add();
+        let error = match error {
+            Error::Server(server) => {
+                Error::Unavailable { reason: server.message.clone(), server: Some(server) }
+            }
+            error @ (Error::Unavailable { .. } | Error::Config(_)) => error,
+            error => Error::unavailable(error),
+        };
+        let mut outage = lock(&self.outage);
+        let pause = FIRST_PAUSE.saturating_mul(1 << outage.failures.min(10)).min(LAST_PAUSE);
+        outage.failures = outage.failures.saturating_add(1);
+        outage.until = Some(Instant::now() + pause);
+        outage.last = Some(error.clone());
+        if outage.failures == 1 {
+            tracing::warn!(reason = ?error, "could not connect to the database");
+        }
+        error
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(rounds) = lock(&self.rounds).take() {
+            rounds.abort();
+        }
+    }
+}
+
+/// A place in the queue.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
+        let place = Self(waiting);
+        // Counted first and given back on refusal, so that the limit holds among threads.
+        (waiting.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Carries out what the watchdog decides.
+fn take(pool: &Weak<Inner>, measure: Measure, leash: Arc<Leash>) {
+    let Some(pool) = pool.upgrade() else {
+        return;
+    };
+    let runtime = pool.runtime.clone();
+    runtime.spawn(async move {
+        match measure {
+            Measure::Cancel => pool.cancel(&leash).await,
+            Measure::Terminate => pool.terminate(&leash).await,
+        }
+    });
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
