@@ -23,6 +23,11 @@ pub fn find(name: &str) -> Option<&'static Code> {
     ALL.iter().copied().find(|code| code.name == name)
 }
 
+/// The first entry of an allow-list that speaks of no code, and so would allow nothing.
+pub fn first_unknown(allow: &[String]) -> Option<&str> {
+    allow.iter().map(String::as_str).find(|entry| find(entry.split(':').next().unwrap_or_default()).is_none())
+}
+
 macro_rules! codes {
     ($($constant:ident = $severity:ident $name:literal $about:literal;)*) => {
         $(#[doc = $about] pub const $constant: Code = Code { name: $name, severity: Severity::$severity, about: $about };)*
@@ -192,6 +197,8 @@ mod tests {
             assert_eq!(find(code.name), Some(*code));
         }
         assert_eq!(find("no-such-code"), None);
+        assert_eq!(first_unknown(&["gate-member".into(), "table-without-rls:public.x".into()]), None);
+        assert_eq!(first_unknown(&["gate-member".into(), "gate-members".into()]), Some("gate-members"));
     }
 
     #[test]
