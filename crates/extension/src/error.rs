@@ -3,8 +3,8 @@
 //! Display is the primary message, in the manner of PostgreSQL's style guide: lower case, no final period.
 //! <https://www.postgresql.org/docs/current/error-style-guide.html>
 
-use pgrx::prelude::*;
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +112,11 @@ impl Error {
             | Self::TooPowerful { .. }
             | Self::Forbidden(_)
             | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            Self::NotPreloaded | Self::AlreadyEntered { .. } | Self::WrongState { .. } | Self::NotInstalled | Self::AlreadySealed => {
-                C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            Self::NotPreloaded
+            | Self::AlreadyEntered { .. }
+            | Self::WrongState { .. }
+            | Self::NotInstalled
+            | Self::AlreadySealed => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::UnknownRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::FactsNotObject | Self::FactPath(_) | Self::EmptySeal => C::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -129,7 +131,9 @@ impl Error {
         match self {
             Self::WrongCaller => Some("Only the login role \"postern_gate\" may enter, as itself.".into()),
             Self::WrongSeal => Some("The connection is sealed with another key.".into()),
-            Self::AlreadyEntered { role } => Some(format!("The transaction runs as role \"{role}\" until it ends.")),
+            Self::AlreadyEntered { role } => {
+                Some(format!("The transaction runs as role \"{role}\" until it ends."))
+            }
             Self::WrongState { why } => Some((*why).into()),
             Self::NotAdmitted { .. } => Some("The role is not admitted, or was renamed since it was.".into()),
             Self::TooPowerful { role, through, what } if role == through => Some(format!("The role {what}.")),
@@ -139,8 +143,12 @@ impl Error {
             Self::FactsTooLarge { bytes, limit } => {
                 Some(format!("They have {bytes} bytes; postern.max_facts_bytes is {limit}."))
             }
-            Self::TransactionControl(_) => Some("The transaction belongs to whoever entered it, and ends with the request.".into()),
-            Self::NotOffered(_) => Some("It would outlast the request, and the connection serves others after it.".into()),
+            Self::TransactionControl(_) => {
+                Some("The transaction belongs to whoever entered it, and ends with the request.".into())
+            }
+            Self::NotOffered(_) => {
+                Some("It would outlast the request, and the connection serves others after it.".into())
+            }
             Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             _ => None,
@@ -160,7 +168,9 @@ impl Error {
                 Some("Send the statement itself, with parameters; its plan is reused where it is run often.")
             }
             Self::NotOffered("DECLARE … WITH HOLD") => Some("Fetch what you need in the same request."),
-            Self::NotOffered("COPY FROM STDIN") => Some("Use INSERT with arrays as parameters: unnest($1::text[], …)."),
+            Self::NotOffered("COPY FROM STDIN") => {
+                Some("Use INSERT with arrays as parameters: unnest($1::text[], …).")
+            }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),

@@ -35,8 +35,7 @@ const EMPTY_NAMES: [&CStr; 8] = [
     c"request.method",
     c"request.path",
 ];
-static EMPTY: [GucSetting<Option<CString>>; 8] =
-    [const { GucSetting::<Option<CString>>::new(Some(c"")) }; 8];
+static EMPTY: [GucSetting<Option<CString>>; 8] = [const { GucSetting::<Option<CString>>::new(Some(c"")) }; 8];
 
 const FACTS_NAME: &CStr = c"postern.facts";
 const CLAIMS_NAME: &CStr = c"request.jwt.claims";
@@ -166,7 +165,10 @@ unsafe extern "C-unwind" fn check_facts(
     if empty || WRITING.with(std::cell::Cell::get) || pg::xact::is_parallel_worker_starting() {
         return true;
     }
-    pg::guc::refuse(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, c"Facts come from entering an identity only.");
+    pg::guc::refuse(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        c"Facts come from entering an identity only.",
+    );
     false
 }
 
@@ -177,7 +179,10 @@ unsafe extern "C-unwind" fn check_claims(
     _extra: *mut *mut c_void,
     _source: pg_sys::GucSource::Type,
 ) -> bool {
-    if !identity::is_entered() || WRITING.with(std::cell::Cell::get) || pg::xact::is_parallel_worker_starting() {
+    if !identity::is_entered()
+        || WRITING.with(std::cell::Cell::get)
+        || pg::xact::is_parallel_worker_starting()
+    {
         return true;
     }
     pg::guc::refuse(

@@ -42,7 +42,9 @@ unsafe extern "C-unwind" fn decide(
     use pg_sys::ObjectAccessType as A;
     let judge: fn() -> Result<(), Error> = match access {
         A::OAT_POST_CREATE => confine::created,
-        A::OAT_FUNCTION_EXECUTE if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT => {
+        A::OAT_FUNCTION_EXECUTE
+            if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
+        {
             confine::prepared_statements
         }
         _ => return,

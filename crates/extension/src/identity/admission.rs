@@ -27,7 +27,8 @@ const OURS: [&str; 2] = ["postern_admin", "postern_gate"];
 /// The role of exactly this name, if it may be entered now.
 pub fn admitted(name: &str) -> Result<Role, Error> {
     let role = harmless(name)?;
-    let listed = pg::table::name_by_oid(c"admitted", c"admitted_pkey", role.oid).map_err(|()| Error::NotInstalled)?;
+    let listed =
+        pg::table::name_by_oid(c"admitted", c"admitted_pkey", role.oid).map_err(|()| Error::NotInstalled)?;
     if listed.as_deref() != Some(role.name.as_str()) {
         return Err(Error::NotAdmitted { role: role.name });
     }
@@ -57,7 +58,7 @@ fn power(role: &Role, itself: bool) -> Option<&'static str> {
         Some("is a superuser")
     } else if role.bypass_rls && itself {
         Some("has BYPASSRLS")
-    } else if role.create_role && itself {
+    } else if role.creates_roles && itself {
         Some("has CREATEROLE")
     } else if role.replication && itself {
         Some("has REPLICATION")

@@ -71,7 +71,9 @@ pub fn check_state() -> Result<(), Error> {
         return wrong("A parallel operation is in progress.");
     }
     if xact::nest_level() != 1 {
-        return wrong("A subtransaction is open; its rollback would end the identity before the transaction.");
+        return wrong(
+            "A subtransaction is open; its rollback would end the identity before the transaction.",
+        );
     }
     if xact::in_block() {
         return wrong("A transaction block is open; after an error in it the identity would not stand.");
@@ -87,7 +89,9 @@ pub fn enter(role: &Role, facts: Checked) -> Result<(), Error> {
     clean::before()?;
     let settings = Level::open();
     if !settings.is_first() {
-        return Err(Error::WrongState { why: "A function with a SET clause is around; its end would undo the identity's settings." });
+        return Err(Error::WrongState {
+            why: "A function with a SET clause is around; its end would undo the identity's settings.",
+        });
     }
     stand(role, facts, settings, Scope::Transaction);
     Ok(())

@@ -71,7 +71,10 @@ pub fn at(path: &str) -> Result<Option<String>, Error> {
 
 /// The `claims` of the facts, as text for `request.jwt.claims`; empty if there are none.
 pub fn claims_text() -> CString {
-    with(|facts| facts.text_at(&["claims"])).flatten().and_then(|text| CString::new(text).ok()).unwrap_or_default()
+    with(|facts| facts.text_at(&["claims"]))
+        .flatten()
+        .and_then(|text| CString::new(text).ok())
+        .unwrap_or_default()
 }
 
 /// The steps of a path: names with dots between them, or a JSON pointer (RFC 6901) when it begins with a slash.
@@ -106,7 +109,10 @@ mod tests {
     fn a_path_is_names_with_dots_or_a_json_pointer() {
         assert_eq!(steps("sub"), Some(vec!["sub".into()]));
         assert_eq!(steps("claims.sub"), Some(vec!["claims".into(), "sub".into()]));
-        assert_eq!(steps("/claims/https:~1~1example.org~1a"), Some(vec!["claims".into(), "https://example.org/a".into()]));
+        assert_eq!(
+            steps("/claims/https:~1~1example.org~1a"),
+            Some(vec!["claims".into(), "https://example.org/a".into()])
+        );
         assert_eq!(steps("/a~0b"), Some(vec!["a~b".into()]));
         assert_eq!(steps("/a.b"), Some(vec!["a.b".into()]));
         for wrong in ["", ".", "a..b", "/", "/a/", "/~2", "/a~"] {

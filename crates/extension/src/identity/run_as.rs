@@ -49,8 +49,9 @@ fn object(row: &[Cell]) -> String {
             None => text.push_str("null"),
             Some(value) => match cell.type_oid {
                 pg_sys::BOOLOID => text.push_str(if value == "t" { "true" } else { "false" }),
-                pg_sys::JSONOID | pg_sys::JSONBOID => text.push_str(value),
-                pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => text.push_str(value),
+                pg_sys::JSONOID | pg_sys::JSONBOID | pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => {
+                    text.push_str(value);
+                }
                 pg_sys::NUMERICOID | pg_sys::FLOAT4OID | pg_sys::FLOAT8OID
                     if value.bytes().all(|b| b.is_ascii_digit() || b"+-.e".contains(&b)) =>
                 {
@@ -99,6 +100,9 @@ mod tests {
             cell("q\"", pg_sys::TEXTOID, Some("a\\\"\n")),
             cell("z", pg_sys::TEXTOID, None),
         ];
-        assert_eq!(object(&row), r#"{"n":9007199254740993,"b":true,"x":"NaN","j":[1],"q\"":"a\\\"\u000a","z":null}"#);
+        assert_eq!(
+            object(&row),
+            r#"{"n":9007199254740993,"b":true,"x":"NaN","j":[1],"q\"":"a\\\"\u000a","z":null}"#
+        );
     }
 }

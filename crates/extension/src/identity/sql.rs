@@ -1,4 +1,9 @@
 //! The SQL face of the primitive. Declared in `sql/10_identity.sql`; privileges are given there.
+#![allow(
+    clippy::result_large_err,
+    reason = "pgrx reports SQLSTATE, DETAIL and HINT from an ErrorReport only"
+)]
+#![allow(clippy::needless_pass_by_value, reason = "pgrx passes arguments by value")]
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -9,7 +14,11 @@ use crate::pg::jsonb::Jsonb;
 
 /// `postern.enter(role name, facts jsonb, seal text)`
 #[pg_extern(sql = false)]
-fn enter(role: Option<&core::ffi::CStr>, facts: Option<Jsonb>, seal: Option<&str>) -> Result<(), ErrorReport> {
+fn enter(
+    role: Option<&core::ffi::CStr>,
+    facts: Option<Jsonb>,
+    seal: Option<&str>,
+) -> Result<(), ErrorReport> {
     state::check_caller()?;
     key::check(seal)?;
     state::check_state()?;

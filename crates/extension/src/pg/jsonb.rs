@@ -5,7 +5,9 @@ use std::ffi::{CStr, CString};
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::Datum;
 use pgrx::nullable::Nullable;
-use pgrx::pgrx_sql_entity_graph::metadata::{ArgumentError, Returns, ReturnsError, SqlMapping, SqlTranslatable};
+use pgrx::pgrx_sql_entity_graph::metadata::{
+    ArgumentError, Returns, ReturnsError, SqlMapping, SqlTranslatable,
+};
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 /// A `jsonb` value in memory that lives as long as the process, until it is dropped.
@@ -106,7 +108,11 @@ unsafe impl<'fcx> ArgAbi<'fcx> for Jsonb {
 }
 
 impl FromDatum for Jsonb {
-    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _type: pg_sys::Oid) -> Option<Self> {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _type: pg_sys::Oid,
+    ) -> Option<Self> {
         // SAFETY: the caller's word that this is a jsonb.
         (!is_null).then(|| unsafe { Self::copy_from(datum) })
     }

@@ -4,6 +4,10 @@
 //! safe to call from a backend's main thread; what it may raise is said in its comment. Nothing here decides anything: rules
 //! live in [`crate::identity`]. Versions of the server differ in [`compat`] only.
 #![allow(unsafe_code, reason = "this is where the server's functions are wrapped")]
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "the server allocates nodes and tuples aligned for any of their types"
+)]
 
 pub mod compat;
 pub mod guc;

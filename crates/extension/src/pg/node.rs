@@ -80,7 +80,9 @@ unsafe fn classify(node: *const pg_sys::Node, is_claim_setting: fn(&CStr) -> boo
             // EXPLAIN and CREATE TABLE AS run an EXECUTE inside them without asking this hook again
             // (src/backend/commands/explain.c, createas.c), also one inside the other.
             T::T_ExplainStmt => executes((*node.cast::<pg_sys::ExplainStmt>()).query, is_claim_setting),
-            T::T_CreateTableAsStmt => executes((*node.cast::<pg_sys::CreateTableAsStmt>()).query, is_claim_setting),
+            T::T_CreateTableAsStmt => {
+                executes((*node.cast::<pg_sys::CreateTableAsStmt>()).query, is_claim_setting)
+            }
             T::T_VariableSetStmt => {
                 let name = (*node.cast::<pg_sys::VariableSetStmt>()).name;
                 if !name.is_null() && is_claim_setting(CStr::from_ptr(name)) {

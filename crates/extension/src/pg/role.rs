@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use super::compat;
 
 /// What `pg_authid` says of a role.
+#[allow(clippy::struct_excessive_bools, reason = "they are columns of pg_authid")]
 #[derive(Debug, Clone)]
 pub struct Role {
     /// Its OID.
@@ -19,7 +20,7 @@ pub struct Role {
     /// BYPASSRLS.
     pub bypass_rls: bool,
     /// CREATEROLE.
-    pub create_role: bool,
+    pub creates_roles: bool,
     /// REPLICATION.
     pub replication: bool,
 }
@@ -61,7 +62,7 @@ unsafe fn read(tuple: pg_sys::HeapTuple) -> Option<Role> {
             name: CStr::from_ptr((*form).rolname.data.as_ptr()).to_string_lossy().into_owned(),
             superuser: (*form).rolsuper,
             bypass_rls: (*form).rolbypassrls,
-            create_role: (*form).rolcreaterole,
+            creates_roles: (*form).rolcreaterole,
             replication: (*form).rolreplication,
         };
         pg_sys::ReleaseSysCache(tuple);

@@ -35,7 +35,11 @@ pub fn name_by_oid(table: &CStr, index: &CStr, key: pg_sys::Oid) -> Result<Optio
             None
         } else {
             let mut is_null = false;
-            let datum = pgrx::htup::heap_getattr_raw(tuple, core::num::NonZeroUsize::MIN.saturating_add(1), (*heap).rd_att);
+            let datum = pgrx::htup::heap_getattr_raw(
+                tuple,
+                core::num::NonZeroUsize::MIN.saturating_add(1),
+                (*heap).rd_att,
+            );
             let _ = &mut is_null;
             datum.map(|datum| {
                 let name = datum.cast_mut_ptr::<pg_sys::NameData>();
