@@ -46,13 +46,7 @@ pub fn run(server: &Installation) -> Result<()> {
         missing.iter().map(|reason| Suite { skipped: vec![reason.clone()], ..Suite::new("other languages") }),
     );
 
-    println!("\n== unit tests of the extension");
-    let mut command = workspace::cargo_for(server, "test");
-    report.suites.push(cargo_test("extension", command.arg("--lib"))?);
-    for driver in [Driver::Regress, Driver::Isolation] {
-        println!("\n== {driver:?} on {}", server.version);
-        report.suites.push(regress::run(driver, server, &[], false)?);
-    }
+    report.suites.extend(extension(server)?);
     println!("\n== crates");
     let mut command = workspace::cargo();
     prepare(&mut command);
@@ -67,6 +61,7 @@ pub fn run(server: &Installation) -> Result<()> {
         report.suites.push(cargo_test("crates", command.args(["test", "--no-fail-fast"]).args(ALL))?);
     }
     report.suites.extend(suites::run_all(server)?);
+    report.suites.extend(other_versions(server)?);
     let reasons = fs::read_to_string(&skipped).unwrap_or_default();
     if !reasons.is_empty() {
         let skipped = reasons.lines().map(str::to_owned).collect();
@@ -74,6 +69,44 @@ pub fn run(server: &Installation) -> Result<()> {
     }
     println!("\n{report}\n{} s", begun.elapsed().as_secs());
     report.verdict()
+}
+
+/// What tests the extension by itself, on one server.
+fn extension(server: &Installation) -> Result<Vec<Suite>> {
+    println!("\n== unit tests of the extension, pg{}", server.major);
+    let mut command = workspace::cargo_for(server, "test");
+    let mut suites = vec![cargo_test(&format!("extension pg{}", server.major), command.arg("--lib"))?];
+    for driver in [Driver::Regress, Driver::Isolation] {
+        println!("\n== {driver:?} on {}", server.version);
+        suites.push(regress::run(driver, server, &[], false)?);
+    }
+    Ok(suites)
+}
+
+/// The extension on every other version that is to be had here; those that are not are named.
+fn other_versions(tested: &Installation) -> Result<Vec<Suite>> {
+    let found = Installation::find_all()?;
+    let mut suites = Vec::new();
+    for major in Installation::supported().filter(|major| *major != tested.major) {
+        let title = format!("PostgreSQL {major}");
+        match found.iter().find(|server| server.major == major) {
+            None => {
+                let reason = "there is no such server here (POSTERN_PG_CONFIGS names more)";
+                suites.push(Suite::skipped(&title, reason));
+            }
+            Some(server) if !server.has_headers()? => {
+                suites.push(Suite::skipped(&title, "the server's headers are not installed"));
+            }
+            Some(server) => {
+                println!("\n== build for {}", server.version);
+                match build::extension(server, Profile::Dev) {
+                    Ok(()) => suites.extend(extension(server)?),
+                    failed => suites.push(Suite::of(&format!("build pg{major}"), &failed)),
+                }
+            }
+        }
+    }
+    Ok(suites)
 }
 
 /// Runs `cargo test` and adds up the results that each test program prints.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::account::Account;
 use crate::cluster::Cluster;
 use crate::error::Context;
+use crate::extension::Extension;
 use crate::home::Home;
 use crate::installation::Installation;
 use crate::passwords::{Passwords, SUPERUSER};
@@ -23,7 +24,8 @@ const PORT_TRIES: usize = 5;
 pub struct Builder {
     pub(crate) installation: Option<Installation>,
     pub(crate) settings: Settings,
-    pub(crate) extension: bool,
+    extension: bool,
+    extension_dir: Option<PathBuf>,
     pub(crate) tcp: bool,
     room: Option<PathBuf>,
 }
@@ -40,6 +42,14 @@ impl Builder {
     #[must_use]
     pub fn extension(mut self, wanted: bool) -> Self {
         self.extension = wanted;
+        self
+    }
+
+    /// Take the extension's files from this folder, instead of that named by `POSTERN_EXTENSION_DIR` or found beside
+    /// the running program.
+    #[must_use]
+    pub fn extension_dir(mut self, folder: &Path) -> Self {
+        self.extension_dir = Some(folder.to_owned());
         self
     }
 
@@ -76,12 +86,21 @@ impl Builder {
         let password = Template::copy_to(&installation, &account, &home)?;
         let passwords = Passwords::open(home.passwords())?;
         passwords.set(SUPERUSER, &password)?;
-        let cluster = Cluster::new(installation, account, home, passwords, settings, self.extension)?;
+        let extension = self.chosen_extension();
+        let cluster = Cluster::new(installation, account, home, passwords, settings, extension)?;
         let cluster = cluster.begin(self.tcp)?;
         if self.extension {
             cluster.psql("postgres", "create extension postern")?;
         }
         Ok(cluster)
+    }
+
+    pub(crate) fn chosen_extension(&self) -> Extension {
+        match (self.extension, &self.extension_dir) {
+            (false, _) => Extension::Without,
+            (true, None) => Extension::Found,
+            (true, Some(folder)) => Extension::In(folder.clone()),
+        }
     }
 
     pub(crate) fn chosen(&self) -> Result<Installation> {

@@ -16,13 +16,14 @@ use rustix::process::Signal;
 use crate::account::{self, Account};
 use crate::builder::Builder;
 use crate::error::Context;
+use crate::extension::{self, Extension};
 use crate::home::Home;
 use crate::installation::Installation;
 use crate::passwords::{Passwords, SUPERUSER, random};
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::watchdog::{Orphan, Watchdog};
-use crate::{Error, Result, extension};
+use crate::{Error, Result};
 
 /// What may stand in a URL as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -35,7 +36,7 @@ pub struct Cluster {
     home: Home,
     watchdog: Option<Watchdog>,
     passwords: Passwords,
-    extension: bool,
+    extension: Extension,
     sockets: PathBuf,
     pub(crate) settings: Settings,
     pub(crate) port: u16,
@@ -65,7 +66,7 @@ impl Cluster {
         home: Home,
         passwords: Passwords,
         mut settings: Settings,
-        with_extension: bool,
+        extension: Extension,
     ) -> Result<Self> {
         let sockets = home.sockets();
         settings.set("unix_socket_directories", &sockets.to_string_lossy());
@@ -80,7 +81,7 @@ impl Cluster {
             home,
             watchdog,
             passwords,
-            extension: with_extension,
+            extension,
             sockets,
             settings,
             port: 0,
@@ -221,9 +222,7 @@ impl Cluster {
         }
         *server = None;
         let mut settings = self.settings.clone();
-        if self.extension {
-            extension::install(&self.installation, &self.home.extension(), &mut settings)?;
-        }
+        extension::install(&self.extension, &self.installation, &self.home.extension(), &mut settings)?;
         self.home.write(&self.home.configuration(), &settings.file())?;
         *server = Some(Server::start(&self.installation, &self.account, &self.home)?);
         Ok(())
@@ -235,8 +234,8 @@ impl Cluster {
         self.start_again()
     }
 
-    pub(crate) fn parts(&self) -> (&Account, &Settings, bool) {
-        (&self.account, &self.settings, self.extension)
+    pub(crate) fn parts(&self) -> (&Account, &Settings, &Extension) {
+        (&self.account, &self.settings, &self.extension)
     }
 
     fn server(&self) -> MutexGuard<'_, Option<Server>> {

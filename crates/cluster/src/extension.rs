@@ -18,9 +18,28 @@ use crate::{Error, Result};
 /// The name of the extension and of its library.
 pub(crate) const NAME: &str = "postern";
 
+/// Does a cluster have the extension, and where from?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Extension {
+    Without,
+    /// Named in the environment, or built beside the running program.
+    Found,
+    In(PathBuf),
+}
+
 /// Copies the extension's files into `target` and says in `settings` where they are.
-pub(crate) fn install(installation: &Installation, target: &Path, settings: &mut Settings) -> Result<()> {
-    let source = find(installation.major)?;
+pub(crate) fn install(
+    extension: &Extension,
+    installation: &Installation,
+    target: &Path,
+    settings: &mut Settings,
+) -> Result<()> {
+    let source = match extension {
+        Extension::Without => return Ok(()),
+        Extension::Found => find(installation.major)?,
+        Extension::In(folder) if is_built(folder) => folder.clone(),
+        Extension::In(_) => return Err(Error::NoExtension { major: installation.major }),
+    };
     if target.exists() {
         fs::remove_dir_all(target).context("remove", target)?;
     }

@@ -7,6 +7,7 @@
 //! **Invariants**
 //! * An [`Installation`] is complete: `postgres`, `initdb` and `psql` lie in its `bindir`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,6 +46,11 @@ pub enum ExtensionLookup {
 }
 
 impl Installation {
+    /// The major versions that the extension supports.
+    pub fn supported() -> impl Iterator<Item = u32> {
+        SUPPORTED
+    }
+
     /// The server to use when none is named.
     pub fn find() -> Result<Self> {
         if let Some(path) = std::env::var_os("POSTERN_PG_CONFIG") {
@@ -62,6 +68,27 @@ impl Installation {
         } else {
             reasons.join("; ")
         }))
+    }
+
+    /// Every server that is found, the one that [`Installation::find`] gives first, one of each major version. More are
+    /// named, with colons between, by `POSTERN_PG_CONFIGS`.
+    pub fn find_all() -> Result<Vec<Self>> {
+        let mut found = vec![Self::find()?];
+        let named = std::env::var_os("POSTERN_PG_CONFIGS").unwrap_or_default();
+        for pg_config in std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()) {
+            found.push(Self::from_pg_config(&pg_config)?);
+        }
+        found.extend(candidates().iter().filter_map(|pg_config| Self::from_pg_config(pg_config).ok()));
+        let mut seen = BTreeSet::new();
+        found.retain(|installation| seen.insert(installation.major));
+        Ok(found)
+    }
+
+    /// Are the headers there that the extension is built with?
+    pub fn has_headers(&self) -> Result<bool> {
+        let output = run(Command::new(&self.pg_config).arg("--includedir-server"))?;
+        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        Ok(folder.join("postgres.h").is_file())
     }
 
     /// The server that one `pg_config` describes.

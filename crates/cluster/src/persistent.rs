@@ -11,6 +11,7 @@ use crate::account::Account;
 use crate::builder::Builder;
 use crate::cluster::{Cluster, url};
 use crate::error::Context;
+use crate::extension::Extension;
 use crate::home::{self, Home};
 use crate::passwords::{Passwords, SUPERUSER, random};
 use crate::server;
@@ -47,10 +48,11 @@ impl Builder {
             passwords.set(SUPERUSER, &password)?;
             initialize(&installation, &account, &home, &password, Durability::Full)?;
         }
+        let extension = self.chosen_extension();
         let cluster =
-            Cluster::new(installation, account, home, passwords, self.settings.clone(), self.extension)?;
+            Cluster::new(installation, account, home, passwords, self.settings.clone(), extension.clone())?;
         let cluster = cluster.begin(self.tcp)?;
-        if self.extension {
+        if extension != Extension::Without {
             // The files may be newer than what the database has; both statements do nothing otherwise.
             let sql = "set client_min_messages = warning;\n\
                        create extension if not exists postern; alter extension postern update";

@@ -31,7 +31,7 @@ impl Cluster {
         let installation = self.installation().clone();
         let mut settings = settings.clone();
         settings.set("listen_addresses", "");
-        let standby = Self::new(installation, account.clone(), home, passwords, settings, extension)?;
+        let standby = Self::new(installation, account.clone(), home, passwords, settings, extension.clone())?;
         standby.begin(false)
     }
 

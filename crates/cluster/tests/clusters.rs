@@ -260,3 +260,10 @@ fn the_extension_is_loaded_from_a_copy_and_follows_to_the_standby() {
     assert_eq!(standby.psql("postgres", "show shared_preload_libraries").unwrap(), "postern,plpgsql");
     assert!(!standby.psql("postgres", version).unwrap().is_empty());
 }
+
+#[test]
+fn an_extension_that_is_not_built_is_an_error_that_says_what_to_do() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = Cluster::builder().extension(true).extension_dir(empty.path()).start().unwrap_err();
+    assert!(error.to_string().contains("cargo xtask build-extension"), "{error}");
+}
