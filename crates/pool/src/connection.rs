@@ -153,7 +153,7 @@ impl Connection {
             return Err(Error::Protocol("the transaction did not end"));
         }
         // An answer that comes before the question was sent answers another one.
-        if !self.all_sent() || !self.input.is_empty() {
+        if !self.all_sent() {
             return Err(Error::Protocol("the server is ahead of the request"));
         }
         self.ready = true;
@@ -186,6 +186,9 @@ impl Connection {
                 }
                 b'Z' => {
                     self.settle(&frame)?;
+                    if !self.input.is_empty() {
+                        self.tainted = true;
+                    }
                     break;
                 }
                 b'1' | b'2' | b'3' | b'C' | b'I' | b'N' | b'T' | b'n' => {}

@@ -60,8 +60,13 @@ impl Row {
         let mut reader = Reader::new(&body);
         let count = reader.u16()?;
         for _ in 0..count {
-            if let Ok(length) = usize::try_from(reader.i32()?) {
-                std::str::from_utf8(reader.take(length)?).map_err(|_| Error::Encoding)?;
+            match reader.i32()? {
+                -1 => {}
+                length => {
+                    let length =
+                        usize::try_from(length).map_err(|_| Error::Protocol("a cell of negative length"))?;
+                    std::str::from_utf8(reader.take(length)?).map_err(|_| Error::Encoding)?;
+                }
             }
         }
         reader.end()?;
@@ -165,7 +170,15 @@ mod tests {
 
     #[test]
     fn a_malformed_row_is_refused_when_it_is_read() {
-        for body in [&b""[..], b"\0", b"\0\x01", b"\0\x01\0\0\0\x05hi", b"\0\x01\x7f\xff\xff\xff", b"\0\0x"] {
+        for body in [
+            &b""[..],
+            b"\0",
+            b"\0\x01",
+            b"\0\x01\0\0\0\x05hi",
+            b"\0\x01\x7f\xff\xff\xff",
+            b"\0\x01\xff\xff\xff\xfe",
+            b"\0\0x",
+        ] {
             assert!(matches!(row(body), Err(Error::Protocol(_))), "{body:?}");
         }
         assert_eq!(row(b"\0\x01\0\0\0\x01\xe9").err(), Some(Error::Encoding));

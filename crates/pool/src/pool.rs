@@ -121,7 +121,8 @@ impl Pool {
 
     /// Runs a fixed statement of our own, outside any identity, with explicit parameter types and text values.
     ///
-    /// It runs where strangers' SQL runs, so it has to name everything with its schema and cast nothing by a bare name.
+    /// It runs where strangers' SQL has run, so it has to name everything with its schema and cast nothing by a bare name. It
+    /// has to be safe to run twice: a connection that turns out to be dead is replaced once.
     pub async fn own(
         &self,
         sql: &'static str,
@@ -131,14 +132,19 @@ impl Pool {
         let deadline = Instant::now() + OWN_DEADLINE;
         let _permit = self.inner.queue(deadline).await?;
         let mut connection = self.inner.checkout().await?;
-        self.inner.watchdog.run(&connection.leash, deadline, OWN_GRACE);
-        connection.set_options(TransactionOptions::default()).await?;
-        let out = connection.begin();
-        pipeline::own(out, sql, types, params)?;
-        frontend::sync(out);
-        let result = connection.answer().await;
-        self.inner.put_back(connection);
-        result
+        match self.inner.own(&mut connection, deadline, sql, types, params).await {
+            Err(Error::Lost { .. }) if !connection.leash.is_pulled() => {
+                self.inner.discard(connection, Reason::Broken);
+                connection = self.inner.connect().await?;
+                let result = self.inner.own(&mut connection, deadline, sql, types, params).await;
+                self.inner.put_back(connection);
+                result
+            }
+            result => {
+                self.inner.put_back(connection);
+                result
+            }
+        }
     }
 
     /// Whether the database answers.
@@ -193,6 +199,22 @@ impl Inner {
     fn busy(&self) -> Error {
         self.counters.refused.add();
         Error::Busy
+    }
+
+    async fn own(
+        &self,
+        connection: &mut Connection,
+        deadline: Instant,
+        sql: &'static str,
+        types: &[u32],
+        params: &[Option<&[u8]>],
+    ) -> Result<Vec<Row>, Error> {
+        self.watchdog.run(&connection.leash, deadline, OWN_GRACE);
+        connection.set_options(TransactionOptions::default()).await?;
+        let out = connection.begin();
+        pipeline::own(out, sql, types, params)?;
+        frontend::sync(out);
+        connection.answer().await
     }
 
     /// An idle connection that is alive, or a new one. The caller holds a permit.
@@ -350,6 +372,10 @@ fn take(pool: &Weak<Inner>, measure: Measure, leash: Arc<Leash>) {
     };
     let runtime = pool.runtime.clone();
     runtime.spawn(async move {
+        // If the connection is gone, the process id may be someone else's by now.
+        if Arc::strong_count(&leash) == 1 {
+            return;
+        }
         match measure {
             Measure::Cancel => pool.cancel(&leash).await,
             Measure::Terminate => pool.terminate(&leash).await,
