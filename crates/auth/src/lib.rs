@@ -1,50 +1,38 @@
 //! Credentials of a request turned into a role and facts.
+//!
+//! [`Authenticator::authenticate`] takes what a request presents and says who it is: the role to enter and the facts to enter
+//! with. In the order in which a credential passes through:
+//!
+//! * [`config`]: `[auth]` of `postern.toml`: issuers, API keys, anonymous requests.
+//! * `authenticator`: which kind of credential it is, and what has been verified a moment ago (`cache`).
+//! * `jwt`: tokens checked with keys from files or from the issuer (`keys`, `jwks`, `fetch`, `address`).
+//! * `introspection`: tokens that the issuer is asked about. [`api_key`]: keys in the database.
+//! * `mapping`, `expression`: from claims to roles and facts. `json`: how strictly claims are read.
+//! * `credential`: the verified credential, and the facts of one request.
+//! * [`dev`]: keys and tokens for development.
+//!
+//! Use [`Error`] for a request that is not let in, [`ConfigError`] for a configuration that cannot be used.
+//!
+//! **Invariants**: a role comes from the configured list, never from a credential alone. The algorithm of a signature comes
+//! from the configuration and the key, never from the token alone. A request never leads to a URL that is not in the
+//! configuration or in a discovery document found there. Nothing of a credential is in a public message.
 #![forbid(unsafe_code)]
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::SystemTime;
+pub mod api_key;
+mod authenticator;
+mod cache;
+pub mod clock;
+pub mod config;
+mod credential;
+mod error;
+mod expression;
+mod json;
+mod mapping;
+mod request;
 
-use postern_core::RoleName;
-
-/// What a request presents to prove who it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Presented<'a> {
-    /// The token of `Authorization: Bearer …`: a JWT or an opaque OAuth 2.0 token.
-    pub bearer: Option<&'a str>,
-    /// The key of `X-API-Key`, or a bearer token with the prefix of an API key.
-    pub api_key: Option<&'a str>,
-    /// The role that the request asks for; must be one that the credential allows.
-    pub requested_role: Option<&'a str>,
-}
-
-/// What the gate knows of the client, for the facts.
-#[derive(Debug, Clone)]
-pub struct Client {
-    /// The client's address, after forwarded headers of configured proxies.
-    pub addr: Option<IpAddr>,
-    /// `User-Agent`.
-    pub user_agent: Option<String>,
-    /// The id of the request.
-    pub request_id: String,
-    /// When the request arrived.
-    pub time: SystemTime,
-}
-
-/// Who a request is: the role to enter and the facts to enter with.
-#[derive(Debug, Clone)]
-pub struct Authenticated {
-    /// The role to enter: on the configured list, and allowed by the credential.
-    pub role: RoleName,
-    /// The facts, as the text of a JSON object:
-    /// `{"claims":…, "client":{"addr","user_agent"}, "auth":{"method","issuer","subject"}, "request":{"id","time"}}`.
-    pub facts: Arc<str>,
-    /// `jwt`, `introspection`, `api_key` or `anonymous`.
-    pub method: &'static str,
-    /// Who vouches for the subject: the issuer's URL, or a name from the configuration.
-    pub issuer: Option<Arc<str>>,
-    /// Whom the credential is about; limits count per issuer and subject.
-    pub subject: Option<Arc<str>>,
-    /// When the credential ends; a request does not run past it.
-    pub expires_at: Option<SystemTime>,
-}
+pub use api_key::{ApiKey, KeyFuture, KeyStore, KeyStoreError, NoKeys};
+pub use authenticator::Authenticator;
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
+pub use error::{ConfigError, Error};
+pub use request::{Authenticated, Client, Presented};

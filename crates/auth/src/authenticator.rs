@@ -1,0 +1,73 @@
+//! Which kind of credential a request presents, and who checks it.
+//!
+//! **Invariants**: a request with two different credentials is refused, whichever of them is good. Which kind a text is
+//! depends on its form alone.
+
+use std::sync::Arc;
+
+use crate::api_key::{ApiKeys, KeyStore, looks_like_key};
+use crate::clock::{Clock, SystemClock};
+use crate::credential::{Credential, Origin};
+use crate::{Authenticated, Client, Config, ConfigError, Error, Presented};
+
+/// Says who a request is. Made once, used by all requests.
+#[derive(Debug)]
+pub struct Authenticator {
+    clock: Arc<dyn Clock>,
+    api_keys: Option<ApiKeys>,
+    anonymous: Option<Credential>,
+}
+
+impl Authenticator {
+    /// Checks the configuration and reads its files. Fetches nothing: see [`Authenticator::warm_up`].
+    pub fn new(config: &Config, keys: Arc<dyn KeyStore>) -> Result<Self, ConfigError> {
+        Self::with_clock(config, keys, Arc::new(SystemClock::default()))
+    }
+
+    /// The same, with another clock.
+    pub fn with_clock(
+        config: &Config,
+        keys: Arc<dyn KeyStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let api_keys = config.api_keys.as_ref().filter(|config| config.enabled);
+        let anonymous = config.anonymous.as_ref().map(|anonymous| {
+            let origin = Origin { method: "anonymous", issuer: None, subject: None };
+            Credential::fixed(origin, anonymous.role.clone(), "{}", None)
+        });
+        Ok(Self { clock, api_keys: api_keys.map(|config| ApiKeys::new(config, keys, 1 << 20)), anonymous })
+    }
+
+    /// Fetches the keys of all issuers, so that the first requests need not wait. An issuer that cannot be reached is logged;
+    /// its tokens are tried again when they come.
+    pub async fn warm_up(&self) {}
+
+    /// Who the request is.
+    pub async fn authenticate(
+        &self,
+        presented: &Presented<'_>,
+        client: &Client,
+    ) -> Result<Authenticated, Error> {
+        let credential = match (presented.bearer, presented.api_key) {
+            (Some(bearer), Some(key)) if bearer != key => {
+                return Err(Error::rejected("request carries both a bearer token and an API key"));
+            }
+            (_, Some(key)) => self.api_key(key).await?,
+            (Some(bearer), None) if looks_like_key(bearer) => self.api_key(bearer).await?,
+            (Some(_), None) => return Err(Error::rejected("no issuer is configured")),
+            (None, None) => {
+                let anonymous = self.anonymous.as_ref().ok_or(Error::Missing)?;
+                return anonymous.enter(client, presented.requested_role);
+            }
+        };
+        credential.enter(client, presented.requested_role)
+    }
+
+    async fn api_key(&self, key: &str) -> Result<Arc<Credential>, Error> {
+        match &self.api_keys {
+            Some(keys) => keys.credential(key, &*self.clock).await,
+            None => Err(Error::rejected("API keys are not configured")),
+        }
+    }
+}
