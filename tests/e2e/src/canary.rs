@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::world::World;
 
 /// Every setting that SQL can see, with its value and where that came from.
-pub(crate) type Settings = BTreeMap<String, String>;
+pub type Settings = BTreeMap<String, String>;
 
 /// What a session could hold for its next user. `pg_prepared_statements` is not here: entered identities may not read it.
 const LEFT_BEHIND: &str = "
@@ -24,7 +24,7 @@ select current_user, session_user, i.role, i.session_role, i.entered,
 
 impl World {
     /// Every setting, as bob sees it on this backend.
-    pub(crate) async fn settings(&self) -> Settings {
+    pub async fn settings(&self) -> Settings {
         // The first use of the language defines its settings.
         let statements = [
             "do $$ begin perform 1; end $$",

@@ -15,7 +15,8 @@ pub struct World {
     database: String,
     admin: tokio_postgres::Client,
     wire: Mutex<Wire>,
-    pub(crate) fresh: Settings,
+    /// The settings of the connection when it was new.
+    pub fresh: Settings,
 }
 
 /// Someone who asks.

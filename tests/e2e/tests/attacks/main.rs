@@ -1,7 +1,11 @@
 //! The attack catalogue: one test for each entry, named by its id. What each entry is about, and what comes of it:
 //! `docs/explanations/attack-suite.md`.
 
+mod a_entering;
 mod a_identity;
+mod a_names;
+mod b_state;
+mod c_facts;
 
 use std::sync::OnceLock;
 
