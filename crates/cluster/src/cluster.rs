@@ -223,7 +223,7 @@ impl Cluster {
         *server = None;
         let mut settings = self.settings.clone();
         extension::install(&self.extension, &self.installation, &self.home.extension(), &mut settings)?;
-        self.home.write(&self.home.configuration(), &settings.file())?;
+        self.home.write_configuration(&settings.file())?;
         *server = Some(Server::start(&self.installation, &self.account, &self.home)?);
         Ok(())
     }

@@ -126,10 +126,11 @@ impl Home {
         Ok(data)
     }
 
-    /// Writes a file that the server may read.
-    pub(crate) fn write(&self, path: &Path, text: &str) -> Result<()> {
-        fs::write(path, text).context("write", path)?;
-        fs::set_permissions(path, Permissions::from_mode(0o644)).context("change the mode of", path)
+    /// Writes our settings where the server may read them.
+    pub(crate) fn write_configuration(&self, text: &str) -> Result<()> {
+        let path = self.configuration();
+        fs::write(&path, text).context("write", &path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).context("change the mode of", &path)
     }
 
     /// Removes what is in a temporary folder now; the folder itself goes with the value.
