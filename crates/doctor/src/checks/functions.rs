@@ -94,12 +94,13 @@ async fn executable(
     let rows = ex
         .query(
             &format!(
-                "select e.extname::pg_catalog.text, pg_catalog.array_agg(distinct r.rolname::pg_catalog.text),
-                        pg_catalog.string_agg(distinct pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %s;',
-                            p.oid::pg_catalog.regprocedure,
-                            case a.grantee when 0 then 'PUBLIC'
-                                 else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end), E'\\n')
-                 from pg_catalog.pg_proc p
+                "select e.extname::pg_catalog.text,
+                        case a.grantee when 0 then 'PUBLIC'
+                             else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end,
+                        pg_catalog.array_agg(distinct r.rolname::pg_catalog.text),
+                        pg_catalog.string_agg(distinct pg_catalog.format('%I.%I(%s)', n.nspname, p.proname,
+                                              pg_catalog.oidvectortypes(p.proargtypes)), ', ')
+                 from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
                       left join pg_catalog.pg_depend d
                            on d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e'
                       left join pg_catalog.pg_extension e on e.oid = d.refobjid,
@@ -109,10 +110,26 @@ async fn executable(
                    and a.privilege_type = 'EXECUTE' and a.grantee <> p.proowner
                    and (a.grantee = 0 or pg_catalog.pg_has_role(r.oid, a.grantee, 'USAGE'))
                    and pg_catalog.has_schema_privilege(r.oid, p.pronamespace, 'USAGE')
-                 group by e.extname order by e.extname"
+                 group by 1, 2 order by 1, 2"
             ),
             &[&ex.served],
         )
         .await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+    let mut found: Vec<(Option<String>, Vec<String>, String)> = Vec::new();
+    for row in rows {
+        let (extension, grantee): (Option<String>, String) = (row.try_get(0)?, row.try_get(1)?);
+        let (names, functions): (Vec<String>, String) = (row.try_get(2)?, row.try_get(3)?);
+        let hint = format!("REVOKE EXECUTE ON FUNCTION {functions} FROM {grantee};");
+        match found.last_mut().filter(|(last, ..)| *last == extension) {
+            // The same functions by another grant: one finding, mended by both statements.
+            Some((_, all_names, all_hints)) => {
+                all_names.extend(names);
+                all_names.sort_unstable();
+                all_names.dedup();
+                *all_hints += &format!("\n{hint}");
+            }
+            None => found.push((extension, names, hint)),
+        }
+    }
+    Ok(found)
 }

@@ -1,6 +1,9 @@
 //! A private server, and databases on it with a gate's role and two served roles of their own.
 #![allow(dead_code, reason = "each test program uses its part")]
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise; clippy allows it in test functions only")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first surprise; clippy allows it in test functions only"
+)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
