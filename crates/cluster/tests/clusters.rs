@@ -178,6 +178,31 @@ fn a_lock_file_that_names_a_living_stranger_does_not_stop_the_next_start() {
     assert_eq!(cluster.psql("postgres", "select i from t").unwrap(), "1");
 }
 
+#[test]
+fn a_project_that_the_servers_user_cannot_enter_gets_its_data_elsewhere() {
+    let project = project();
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(project.path(), closed).unwrap();
+    let folder = project.path().join(".postern/pg");
+    let cluster = Cluster::builder().open_or_init(&folder).unwrap();
+    // Only root runs the server as someone else.
+    let Some(real) = cluster.moved_to().map(Path::to_owned) else {
+        return skipped(
+            "a_project_that_the_servers_user_cannot_enter",
+            "only root runs the server as another user",
+        );
+    };
+    assert!(real.starts_with("/var/tmp") && !real.starts_with(project.path()));
+    assert_eq!(fs::read_link(&folder).unwrap(), real);
+    cluster.psql("postgres", "create table t as select 1 i").unwrap();
+    assert_eq!(Address::of(&folder).unwrap().socket_dir(), cluster.socket_dir());
+    drop(cluster);
+    let again = Cluster::builder().open_or_init(&folder).unwrap();
+    assert_eq!(again.psql("postgres", "select i from t").unwrap(), "1");
+    drop(again);
+    fs::remove_dir_all(real).unwrap();
+}
+
 /// Runs this test binary once more as another process, which makes a cluster, says where, and waits to be killed.
 fn killed_while_holding(kind: &str, folder: &Path) -> (PathBuf, u32) {
     use std::io::BufRead as _;
