@@ -14,6 +14,15 @@ COMMENT ON COLUMN postern.admitted.role IS 'The role, by OID';
 COMMENT ON COLUMN postern.admitted.role_name IS 'Its name when it was admitted: a rename ends the admission';
 SELECT pg_catalog.pg_extension_config_dump('postern.admitted', '');
 
+CREATE FUNCTION postern.admitted_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'admitted_changed_wrapper';
+REVOKE ALL ON FUNCTION postern.admitted_changed() FROM PUBLIC;
+COMMENT ON FUNCTION postern.admitted_changed() IS 'Has every session look at postern.admitted again';
+CREATE TRIGGER admitted_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.admitted
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.admitted_changed();
+-- Sessions remember who is admitted until this trigger tells: it fires whatever the session_replication_role.
+ALTER TABLE postern.admitted ENABLE ALWAYS TRIGGER admitted_changed;
+
 CREATE FUNCTION postern.enter(role pg_catalog.name, facts pg_catalog.jsonb, seal pg_catalog.text DEFAULT NULL)
 RETURNS pg_catalog.void
 -- Neither SECURITY DEFINER nor SET: both would end the identity with the function. postern.enter refuses to work so.

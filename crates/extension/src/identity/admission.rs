@@ -4,10 +4,17 @@
 //! the role by OID *and* name: a rename, or a dump restored where the OID is another role's, ends an admission instead of
 //! passing it on.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ffi::CString;
+
+use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::{self, role::Role};
+
+/// How many admitted roles a backend remembers.
+const REMEMBERED: usize = 1_000;
 
 /// Predefined roles whose members act outside what grants on objects allow: on files, programs and other sessions.
 const OUTSIDE: [&str; 8] = [
@@ -24,15 +31,48 @@ const OUTSIDE: [&str; 8] = [
 /// Postern's own roles that administer the wall, or open it.
 const OURS: [&str; 2] = ["postern_admin", "postern_gate"];
 
+thread_local! {
+    /// Roles found admitted, by name: true until the server says that a role, a membership or the list has changed. It is the
+    /// discipline of the server's own caches, and a right that was taken away is gone with the next transaction.
+    static ADMITTED: RefCell<HashMap<String, pg_sys::Oid>> = RefCell::default();
+    /// How often the server said so: what was judged meanwhile is not remembered.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+fn forget() {
+    CHANGES.set(CHANGES.get().wrapping_add(1));
+    ADMITTED.with_borrow_mut(HashMap::clear);
+}
+
 /// The role of exactly this name, if it may be entered now.
-pub fn admitted(name: &str) -> Result<Role, Error> {
+pub fn admitted(name: &str) -> Result<pg_sys::Oid, Error> {
+    if let Some(role) = ADMITTED.with_borrow(|admitted| admitted.get(name).copied()) {
+        return Ok(role);
+    }
+    let table = pg::table::find(c"admitted", c"admitted_pkey").ok_or(Error::NotInstalled)?;
+    // Before anything is read: what changes from here on is heard of.
+    pg::inval::watch(table.relation, forget);
+    let changes = CHANGES.get();
     let role = harmless(name)?;
-    let listed =
-        pg::table::name_by_oid(c"admitted", c"admitted_pkey", role.oid).map_err(|()| Error::NotInstalled)?;
-    if listed.as_deref() != Some(role.name.as_str()) {
+    if pg::table::name_by_oid(table, role.oid).as_deref() != Some(role.name.as_str()) {
         return Err(Error::NotAdmitted { role: role.name });
     }
-    Ok(role)
+    if changes != CHANGES.get() {
+        return Ok(role.oid);
+    }
+    ADMITTED.with_borrow_mut(|admitted| {
+        // Names come from outside; there are never more that are admitted than roles, but many may be.
+        if admitted.len() >= REMEMBERED {
+            admitted.clear();
+        }
+        admitted.insert(role.name, role.oid);
+    });
+    Ok(role.oid)
+}
+
+/// The list has changed: every backend looks again.
+pub fn changed(relation: pg_sys::Oid) {
+    pg::inval::changed(relation);
 }
 
 /// The role of exactly this name, if it, and everything that it is a member of, has no power over the wall.

@@ -8,7 +8,6 @@ use super::clean;
 use super::facts::{self, Checked};
 use crate::error::{Error, raise};
 use crate::pg::guc::Level;
-use crate::pg::role::Role;
 use crate::pg::user::{self, User};
 use crate::pg::xact::{self, Moment};
 use crate::{guc, pg};
@@ -85,7 +84,7 @@ pub fn check_state() -> Result<(), Error> {
 }
 
 /// Enters `role`, judged before, until the transaction ends.
-pub fn enter(role: &Role, facts: Checked) -> Result<(), Error> {
+pub fn enter(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
     clean::before()?;
     let settings = Level::open();
     if !settings.is_first() {
@@ -98,7 +97,7 @@ pub fn enter(role: &Role, facts: Checked) -> Result<(), Error> {
 }
 
 /// Enters `role`, judged before, until the subtransaction that the process is in is rolled back.
-pub fn enter_subtransaction(role: &Role, facts: Checked) -> Result<(), Error> {
+pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
     if let Some(entered) = ENTERED.get() {
         return Err(Error::AlreadyEntered { role: pg::role::name(entered.role) });
     }
@@ -106,12 +105,12 @@ pub fn enter_subtransaction(role: &Role, facts: Checked) -> Result<(), Error> {
     Ok(())
 }
 
-fn stand(role: &Role, facts: Checked, settings: Level, scope: Scope) {
+fn stand(role: pg_sys::Oid, facts: Checked, settings: Level, scope: Scope) {
     let before = user::current();
     // What may raise comes first: until the last two lines nothing stands.
     facts::remember(facts);
-    user::set(User::confined(role.oid));
-    ENTERED.set(Some(Entered { role: role.oid, before, settings, scope }));
+    user::set(User::confined(role));
+    ENTERED.set(Some(Entered { role, before, settings, scope }));
 }
 
 /// The end of a transaction.

@@ -18,7 +18,7 @@ pub fn run_as(role: &str, facts: Option<Jsonb>, query: &str) -> Result<Vec<Jsonb
     let facts = Checked::new(facts)?;
     let query = spi::c_string(query).ok_or(Error::Null("query"))?;
     let rows = subxact::rolled_back(|| {
-        enter::enter_subtransaction(&role, facts)?;
+        enter::enter_subtransaction(role, facts)?;
         let rows = spi::execute(&query)?;
         spi::execute(c"SET CONSTRAINTS ALL IMMEDIATE")?;
         Ok::<_, Error>(rows)

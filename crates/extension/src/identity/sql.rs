@@ -24,7 +24,7 @@ fn enter(
     state::check_state()?;
     let role = role.ok_or(Error::Null("role"))?.to_string_lossy();
     let role = admission::admitted(&role)?;
-    Ok(state::enter(&role, memory::Checked::new(facts)?)?)
+    Ok(state::enter(role, memory::Checked::new(facts)?)?)
 }
 
 /// `postern.seal(key text)`
@@ -56,6 +56,16 @@ fn entered_role() -> Option<pg_sys::Oid> {
 #[pg_extern(sql = false)]
 fn refuse_powerful(role: &core::ffi::CStr) -> Result<(), ErrorReport> {
     Ok(admission::harmless(&role.to_string_lossy()).map(drop)?)
+}
+
+/// `postern.admitted_changed()`: trigger of `postern.admitted`.
+#[pg_trigger(sql = false)]
+fn admitted_changed<'a>(
+    trigger: &'a pgrx::PgTrigger<'a>,
+) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, ErrorReport> {
+    let relation = trigger.relation().map_err(|_| Error::NotInstalled)?;
+    admission::changed(relation.oid());
+    Ok(None)
 }
 
 /// `postern.run_as(role name, facts jsonb, query text)`

@@ -11,6 +11,7 @@
 
 pub mod compat;
 pub mod guc;
+pub mod inval;
 pub mod jsonb;
 pub mod node;
 pub mod role;

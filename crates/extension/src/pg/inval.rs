@@ -1,0 +1,56 @@
+//! Invalidation: the server tells each backend when a catalog row or a relation that it may remember has changed
+//! (`src/backend/utils/cache/inval.c`).
+//!
+//! Messages are sent after the change is visible, and received at the latest when the next transaction begins. What was
+//! read before is therefore forgotten before it can be wrong.
+
+use std::cell::Cell;
+
+use pgrx::{pg_guard, pg_sys};
+
+thread_local! {
+    static FORGET: Cell<Option<fn()>> = const { Cell::new(None) };
+    static RELATION: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+}
+
+/// Has `forget` called whenever a role, a membership, or `relation` may have changed. The relation may be another one in
+/// a later call; `forget` is always the same.
+pub fn watch(relation: pg_sys::Oid, forget: fn()) {
+    RELATION.set(relation);
+    if FORGET.replace(Some(forget)).is_some() {
+        return;
+    }
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: registered once in this backend; the functions live as long as it does.
+    unsafe {
+        for cache in [pg_sys::SysCacheIdentifier::AUTHOID, pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE] {
+            pg_sys::CacheRegisterSyscacheCallback(cache.cast_signed(), Some(catalog_changed), none);
+        }
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), none);
+    }
+}
+
+/// Tells every backend, when the transaction commits, that `relation` has changed. May raise if there is none.
+pub fn changed(relation: pg_sys::Oid) {
+    // SAFETY: called in a transaction, by a trigger of that relation.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
+}
+
+fn forget() {
+    if let Some(forget) = FORGET.get() {
+        forget();
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn catalog_changed(_arg: pg_sys::Datum, _cache: core::ffi::c_int, _hash: u32) {
+    forget();
+}
+
+#[pg_guard]
+extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    // No OID: messages were lost, and anything may have changed.
+    if relation == pg_sys::InvalidOid || relation == RELATION.get() {
+        forget();
+    }
+}
