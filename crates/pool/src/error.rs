@@ -124,6 +124,15 @@ impl Error {
         }
     }
 
+    /// The connection is no more, with or without a word.
+    pub(crate) fn is_end_of_connection(&self) -> bool {
+        match self {
+            Self::Lost { .. } => true,
+            Self::Server(error) => error.is_fatal(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn unavailable(reason: impl std::fmt::Display) -> Self {
         Self::Unavailable { reason: reason.to_string(), server: None }
     }

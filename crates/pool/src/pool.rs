@@ -133,7 +133,7 @@ impl Pool {
         let _permit = self.inner.queue(deadline).await?;
         let mut connection = self.inner.checkout().await?;
         match self.inner.own(&mut connection, deadline, sql, types, params).await {
-            Err(Error::Lost { .. }) if !connection.leash.is_pulled() => {
+            Err(error) if error.is_end_of_connection() && !connection.leash.is_pulled() => {
                 self.inner.discard(connection, Reason::Broken);
                 connection = self.inner.connect().await?;
                 let result = self.inner.own(&mut connection, deadline, sql, types, params).await;
