@@ -8,12 +8,17 @@ use std::sync::Arc;
 use crate::api_key::{ApiKeys, KeyStore, looks_like_key};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::{Credential, Origin};
+use crate::error::quoted;
+use crate::introspection::Server;
+use crate::jwt::{Issuers, NotVerified, Token};
 use crate::{Authenticated, Client, Config, ConfigError, Error, Presented};
 
 /// Says who a request is. Made once, used by all requests.
 #[derive(Debug)]
 pub struct Authenticator {
     clock: Arc<dyn Clock>,
+    issuers: Issuers,
+    servers: Vec<Server>,
     api_keys: Option<ApiKeys>,
     anonymous: Option<Credential>,
 }
@@ -36,12 +41,23 @@ impl Authenticator {
             let origin = Origin { method: "anonymous", issuer: None, subject: None };
             Credential::fixed(origin, anonymous.role.clone(), "{}", None)
         });
-        Ok(Self { clock, api_keys: api_keys.map(|config| ApiKeys::new(config, keys, 1 << 20)), anonymous })
+        let servers = config.introspection.iter().enumerate().map(|(n, server)| {
+            Server::new(&format!("introspection[{n}]"), server, config.cache_bytes, Arc::clone(&clock))
+        });
+        Ok(Self {
+            issuers: Issuers::new(config, Arc::clone(&clock))?,
+            servers: servers.collect::<Result<_, _>>()?,
+            api_keys: api_keys.map(|api_keys| ApiKeys::new(api_keys, keys, config.cache_bytes)),
+            anonymous,
+            clock,
+        })
     }
 
     /// Fetches the keys of all issuers, so that the first requests need not wait. An issuer that cannot be reached is logged;
-    /// its tokens are tried again when they come.
-    pub async fn warm_up(&self) {}
+    /// its keys are tried again when its tokens come.
+    pub async fn warm_up(&self) {
+        self.issuers.warm_up().await;
+    }
 
     /// Who the request is.
     pub async fn authenticate(
@@ -55,7 +71,7 @@ impl Authenticator {
             }
             (_, Some(key)) => self.api_key(key).await?,
             (Some(bearer), None) if looks_like_key(bearer) => self.api_key(bearer).await?,
-            (Some(_), None) => return Err(Error::rejected("no issuer is configured")),
+            (Some(bearer), None) => self.bearer(bearer).await?,
             (None, None) => {
                 let anonymous = self.anonymous.as_ref().ok_or(Error::Missing)?;
                 return anonymous.enter(client, presented.requested_role);
@@ -69,5 +85,30 @@ impl Authenticator {
             Some(keys) => keys.credential(key, &*self.clock).await,
             None => Err(Error::rejected("API keys are not configured")),
         }
+    }
+
+    async fn bearer(&self, token: &str) -> Result<Arc<Credential>, Error> {
+        if !self.issuers.is_empty() && (self.servers.is_empty() || Token::looks_like_one(token)) {
+            match self.issuers.credential(token).await {
+                Ok(credential) => return Ok(credential),
+                // An access token may be a JWT without being meant to be read by others than its issuer.
+                Err(NotVerified::UnknownIssuer(_)) if !self.servers.is_empty() => {}
+                Err(NotVerified::UnknownIssuer(issuer)) => {
+                    return Err(Error::Rejected(format!("issuer {} is not configured", quoted(&issuer))));
+                }
+                Err(NotVerified::Failed(error)) => return Err(error),
+            }
+        }
+        let mut unavailable = None;
+        for server in &self.servers {
+            match server.credential(token).await {
+                Ok(Some(credential)) => return Ok(credential),
+                Ok(None) => {}
+                Err(error @ Error::Unavailable(_)) => unavailable = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(unavailable
+            .unwrap_or_else(|| Error::rejected("token is not one that can be checked, or not active")))
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use quick_cache::Weighter;
 use quick_cache::sync;
 
-use crate::Error;
 use crate::credential::Credential;
 
 /// The hash under which a credential is kept.
@@ -64,12 +63,12 @@ impl<V: Bytes + Clone> Cache<V> {
     }
 
     /// What is kept under the key and has not ended; else what `load` gives, kept until the end that it says.
-    pub(crate) async fn get_or_load(
+    pub(crate) async fn get_or_load<E>(
         &self,
         key: [u8; 32],
         now: Duration,
-        load: impl AsyncFnOnce() -> Result<Until<V>, Error>,
-    ) -> Result<V, Error> {
+        load: impl AsyncFnOnce() -> Result<Until<V>, E>,
+    ) -> Result<V, E> {
         let guard = loop {
             match self.0.get_value_or_guard_async(&key).await {
                 Ok(entry) if now < entry.until => return Ok(entry.value),
@@ -97,6 +96,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::Error;
 
     impl Bytes for usize {
         fn bytes(&self) -> usize {
@@ -112,7 +112,9 @@ mod tests {
     async fn an_entry_is_loaded_once_until_its_end() {
         let cache = Cache::<usize>::new(1_000_000);
         let loads = AtomicUsize::new(0);
-        let load = async || Ok(Until { value: loads.fetch_add(1, Ordering::Relaxed), until: second(10) });
+        let load = async || {
+            Ok::<_, Error>(Until { value: loads.fetch_add(1, Ordering::Relaxed), until: second(10) })
+        };
         assert_eq!(cache.get_or_load([1; 32], second(0), load).await, Ok(0));
         assert_eq!(cache.get_or_load([1; 32], second(9), load).await, Ok(0));
         assert_eq!(cache.get_or_load([2; 32], second(9), load).await, Ok(1), "another key");
@@ -125,7 +127,7 @@ mod tests {
         let loads = AtomicUsize::new(0);
         let load = async || {
             tokio::task::yield_now().await;
-            Ok(Until { value: loads.fetch_add(1, Ordering::Relaxed), until: second(10) })
+            Ok::<_, Error>(Until { value: loads.fetch_add(1, Ordering::Relaxed), until: second(10) })
         };
         let all = (0..100).map(|_| cache.get_or_load([1; 32], second(0), load));
         for value in futures_util::future::join_all(all).await {
@@ -138,7 +140,7 @@ mod tests {
         let cache = Cache::<usize>::new(1_000_000);
         let failed = cache.get_or_load([1; 32], second(0), async || Err(Error::rejected("no"))).await;
         assert_eq!(failed, Err(Error::rejected("no")));
-        let load = async || Ok(Until { value: 7, until: second(10) });
+        let load = async || Ok::<_, Error>(Until { value: 7, until: second(10) });
         assert_eq!(cache.get_or_load([1; 32], second(0), load).await, Ok(7));
     }
 
@@ -146,7 +148,7 @@ mod tests {
     async fn it_stays_within_its_bytes() {
         let cache = Cache::<usize>::new(100_000);
         for n in 0..1000_u32 {
-            let load = async || Ok(Until { value: 0, until: second(10) });
+            let load = async || Ok::<_, Error>(Until { value: 0, until: second(10) });
             cache.get_or_load(sha256(&n.to_be_bytes()), second(0), load).await.unwrap();
         }
         assert!(cache.weight() <= 100_000, "{}", cache.weight());

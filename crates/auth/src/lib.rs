@@ -5,7 +5,7 @@
 //!
 //! * [`config`]: `[auth]` of `postern.toml`: issuers, API keys, anonymous requests.
 //! * `authenticator`: which kind of credential it is, and what has been verified a moment ago (`cache`).
-//! * `jwt`: tokens checked with keys from files or from the issuer (`keys`, `jwks`, `fetch`, `address`).
+//! * `jwt`: tokens checked with keys from files or from the issuer (`keys`, `jwks`, `fetch`, `address`, `claims`).
 //! * `introspection`: tokens that the issuer is asked about. [`api_key`]: keys in the database.
 //! * `mapping`, `expression`: from claims to roles and facts. `json`: how strictly claims are read.
 //! * `credential`: the verified credential, and the facts of one request.
@@ -18,15 +18,23 @@
 //! configuration or in a discovery document found there. Nothing of a credential is in a public message.
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod api_key;
 mod authenticator;
 mod cache;
+mod claims;
 pub mod clock;
 pub mod config;
 mod credential;
+pub mod dev;
 mod error;
 mod expression;
+mod fetch;
+mod introspection;
 mod json;
+mod jwks;
+mod jwt;
+mod keys;
 mod mapping;
 mod request;
 

@@ -1,0 +1,165 @@
+//! Opaque tokens: the authorization server is asked what they are (RFC 7662).
+//!
+//! What it answers, also "not active", is kept for a short while, so that a token costs one question now and then and not one
+//! per request.
+//!
+//! **Invariants**: only a text that can be a token (RFC 6750) is sent. At most [`AT_ONCE`] questions are under way; after a
+//! failure, none is asked for [`PAUSE`].
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use cel::Value;
+use reqwest::Url;
+use tokio::sync::Semaphore;
+
+use crate::cache::{Cache, Until, sha256};
+use crate::claims::{Expected, subject};
+use crate::clock::Clock;
+use crate::config::{self, check_url};
+use crate::credential::{Credential, Origin, check_expiry};
+use crate::fetch::{Fetcher, Options};
+use crate::json::{self, Limits};
+use crate::jwt::{MAX_TOKEN, read};
+use crate::mapping::Mapping;
+use crate::{ConfigError, Error};
+
+const AT_ONCE: usize = 32;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One server that is asked.
+#[derive(Debug)]
+pub(crate) struct Server {
+    url: Url,
+    client_id: String,
+    client_secret: Secret,
+    /// What `iss` must be.
+    issuer: Option<String>,
+    /// What stands for the issuer in the facts.
+    name: Arc<str>,
+    audience: Vec<String>,
+    ttl: Duration,
+    leeway: Duration,
+    subject: String,
+    mapping: Arc<Mapping>,
+    fetcher: Fetcher,
+    clock: Arc<dyn Clock>,
+    questions: Semaphore,
+    failed: Mutex<Option<Duration>>,
+    /// `None`: the server says that the token is not active.
+    answers: Cache<Option<Arc<Credential>>>,
+}
+
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Server {
+    pub(crate) fn new(
+        section: &str,
+        config: &config::Introspection,
+        cache_bytes: u64,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        let url = check_url(&format!("{section}.url"), &config.url, config.allow_insecure_http)?;
+        let options = Options {
+            ca_file: config.ca_file.as_deref(),
+            allow_http: config.allow_insecure_http,
+            allow_private: config.allow_private_addresses,
+        };
+        let key = format!("{section}.client_secret_file");
+        let hint = "name a file with the secret of client_id and nothing else";
+        let secret = read(&key, &config.client_secret_file, hint)?;
+        let secret = match str::from_utf8(&secret).map(str::trim_ascii_end) {
+            Ok(secret) if !secret.is_empty() => Secret(secret.to_owned()),
+            _ => return Err(ConfigError::new(key, "the file is empty or not UTF-8", hint)),
+        };
+        Ok(Self {
+            client_id: config.client_id.clone(),
+            client_secret: secret,
+            issuer: config.issuer.clone(),
+            name: config.issuer.as_deref().unwrap_or(&config.url).into(),
+            audience: config.audience.as_slice().to_vec(),
+            ttl: config.cache_ttl,
+            leeway: config.leeway,
+            subject: config.subject.clone(),
+            mapping: Arc::new(Mapping::compile(section, &config.rules())?),
+            fetcher: Fetcher::new(section, &url, options)?,
+            url,
+            clock,
+            questions: Semaphore::new(AT_ONCE),
+            failed: Mutex::default(),
+            answers: Cache::new(cache_bytes),
+        })
+    }
+
+    /// The credential of a token. `Ok(None)`: this server does not know it.
+    pub(crate) async fn credential(&self, token: &str) -> Result<Option<Arc<Credential>>, Error> {
+        if !can_be_token(token) {
+            return Err(Error::rejected("text cannot be a token"));
+        }
+        let load = async || {
+            let value = self.ask(token).await?.map(Arc::new);
+            Ok(Until { value, until: self.clock.elapsed() + self.ttl })
+        };
+        let found = self.answers.get_or_load(sha256(token.as_bytes()), self.clock.elapsed(), load).await?;
+        if let Some(credential) = &found {
+            check_expiry(credential.expires_at, self.clock.now())?;
+        }
+        Ok(found)
+    }
+
+    async fn ask(&self, token: &str) -> Result<Option<Credential>, Error> {
+        let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.elapsed();
+        if failed.is_some_and(|failed| now.saturating_sub(failed) < PAUSE) {
+            return Err(Error::Unavailable("the introspection endpoint has just failed".into()));
+        }
+        let form = [("token", token), ("token_type_hint", "access_token")];
+        let answer = {
+            let _turn = self.questions.acquire().await;
+            self.fetcher.post(&self.url, &form, (&self.client_id, &self.client_secret.0)).await
+        };
+        let answer = answer.map_err(|why| {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.elapsed());
+            tracing::warn!(url = %self.url, "the introspection endpoint cannot be asked: {why}");
+            Error::Unavailable(format!("the introspection endpoint cannot be asked: {why}"))
+        })?;
+        self.read(&answer)
+    }
+
+    fn read(&self, answer: &str) -> Result<Option<Credential>, Error> {
+        let refused = |why: String| Error::Rejected(format!("answer of the introspection endpoint: {why}"));
+        let claims = json::object(answer, Limits::CLAIMS).map_err(refused)?;
+        match claims.get("active") {
+            Some(Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => return Ok(None),
+            _ => return Err(refused("active is neither true nor false".into())),
+        }
+        let expected = Expected {
+            issuer: self.issuer.as_deref(),
+            audience: &self.audience,
+            leeway: self.leeway,
+            requires_end: false,
+        };
+        let end = expected.check(&claims, self.clock.now()).map_err(refused)?;
+        let subject = subject(&claims, &self.subject).map_err(refused)?.map(Arc::from);
+        let origin = Origin { method: "introspection", issuer: Some(Arc::clone(&self.name)), subject };
+        let (roles, facts) = self.mapping.apply(&origin, claims)?;
+        Ok(Some(Credential::new(origin, roles, &facts, end)))
+    }
+}
+
+/// RFC 6750, 2.1: `b64token`.
+fn can_be_token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && text.len() <= MAX_TOKEN
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+}
