@@ -129,6 +129,7 @@ impl Error {
         match self {
             Self::Lost { .. } => true,
             Self::Server(error) => error.is_fatal(),
+            Self::Unavailable { server: Some(error), .. } => error.code == "57P01",
             _ => false,
         }
     }

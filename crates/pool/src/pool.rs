@@ -245,7 +245,15 @@ impl Inner {
             statements: self.config.statements,
             expires: Instant::now() + age,
         };
-        let attempt = startup::connect(&self.route, &self.target, bounds);
+        let attempt = async {
+            match startup::connect(&self.route, &self.target, bounds).await {
+                // It was there, and was ended: that alone does not make an outage.
+                Err(error) if error.is_end_of_connection() => {
+                    startup::connect(&self.route, &self.target, bounds).await
+                }
+                result => result,
+            }
+        };
         let result = match timeout(self.config.connect_timeout, attempt).await {
             Ok(result) => result,
             Err(_) => Err(Error::unavailable("connecting took too long")),
