@@ -106,3 +106,9 @@ impl Outcome {
         self.last().text()
     }
 }
+
+/// Who asked for what, short enough for a message.
+pub(crate) fn asked(role: &str, sql: &str) -> String {
+    let short: String = sql.chars().take(400).collect();
+    format!("{role}> {short}{}", if short.len() < sql.len() { "…" } else { "" })
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::world::World;
 
 /// Every setting that SQL can see, with its value and where that came from.
-pub type Settings = BTreeMap<String, String>;
+pub(crate) type Settings = BTreeMap<String, String>;
 
 /// What a session could hold for its next user. `pg_prepared_statements` is not here: entered identities may not read it.
 const LEFT_BEHIND: &str = "
@@ -24,7 +24,7 @@ select current_user, session_user, i.role, i.session_role, i.entered,
 
 impl World {
     /// Every setting, as bob sees it on this backend.
-    pub async fn settings(&self) -> Settings {
+    pub(crate) async fn settings(&self) -> Settings {
         // The first use of the language defines its settings.
         let statements = [
             "do $$ begin perform 1; end $$",
@@ -32,6 +32,20 @@ impl World {
         ];
         let rows = self.bob().batch(&statements).await.last().rows;
         rows.into_iter().map(|row| (cell(&row, 0), cell(&row, 1))).collect()
+    }
+
+    /// Every setting is what it was when the connection was new. Libraries that were loaded since may have defined more.
+    pub async fn settings_are_fresh(&self) {
+        let now = self.settings().await;
+        let changed: Vec<_> = now
+            .iter()
+            .filter(|(name, value)| match self.fresh.get(*name) {
+                Some(fresh) => fresh != *value,
+                None => !value.contains(" | default | "),
+            })
+            .chain(self.fresh.iter().filter(|(name, _)| !now.contains_key(*name)))
+            .collect();
+        assert!(changed.is_empty(), "settings differ from a fresh connection's: {changed:?}");
     }
 
     /// The process id of the backend that serves the requests.
@@ -53,7 +67,7 @@ impl World {
         assert!(!by_role.contains("a1") && !by_fact.contains("fact-a"), "bob sees {by_role}, {by_fact}");
         bob.sql("select name from pg_catalog.pg_prepared_statements").await.refused("42501");
         bob.sql("select pg_catalog.lastval()").await.refused("55000");
-        assert_eq!(self.settings().await, self.fresh, "settings differ from a fresh connection's");
+        self.settings_are_fresh().await;
 
         // From outside.
         let locks = format!("select locktype, mode, relation::regclass from pg_catalog.pg_locks where pid = {pid}");

@@ -19,7 +19,6 @@ mod site;
 mod wire;
 mod world;
 
-pub use canary::Settings;
 pub use answer::{Answer, Outcome, Refusal};
 pub use site::{Membership, Site};
 pub use wire::{Exchange, Reply, Step, Wire};

@@ -290,7 +290,7 @@ impl Wire {
         if let Some(first) = exchange.replies.iter().position(|reply| matches!(reply, Reply::Complete(_))) {
             exchange.replies.drain(..=first);
         }
-        Outcome { asked: format!("{role}> {asked}"), result: exchange.answers() }
+        Outcome { asked: crate::answer::asked(role, &asked), result: exchange.answers() }
     }
 }
 

@@ -16,7 +16,7 @@ pub struct World {
     admin: tokio_postgres::Client,
     wire: Mutex<Wire>,
     /// The settings of the connection when it was new.
-    pub fresh: Settings,
+    pub(crate) fresh: Settings,
 }
 
 /// Someone who asks.

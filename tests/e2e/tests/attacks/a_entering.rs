@@ -100,14 +100,6 @@ async fn a37_roles_that_must_not_be_entered() {
     for (role, code) in dangerous {
         wire.request(role, None, &[("insert into work.loot values ('ran')", &[])]).await.refused(code);
     }
-    let long = "a".repeat(70);
-    world.superuser(&format!("create role {}", "a".repeat(63))).await;
-    world.superuser(&format!("select postern.admit('{}')", "a".repeat(63))).await;
-    // As a parameter of type name it is cut before we see it; the gate refuses it before (H4).
-    let cut = wire.request(&long, None, &[(WHO, &[])]).await;
-    assert!(cut.result.is_err_and(|error| ["22001", "42704", "42622"].contains(&error.code.as_str())));
-    world.superuser(&format!("select postern.dismiss('{0}'); drop role {0}", "a".repeat(63))).await;
-
     // Admission itself refuses them, and what a role becomes after it counts.
     for role in ["postgres", "pg_read_all_data", "postern_gate", "postern_admin"] {
         let error = world.admin().query(&format!("select postern.admit('{role}')"), &[]).await.unwrap_err();
@@ -156,13 +148,11 @@ async fn a39_enter_with_definer_or_set_clause() {
         ("security definer", "42501", "security invoker"),
         ("set search_path = pg_catalog", "55000", "reset search_path"),
         ("set work_mem = '1MB'", "55000", "reset all"),
-        ("set role = 'postern_gate'", "42501", "reset role"),
+        ("set role = 'postern_gate'", "55000", "reset role"),
     ] {
         world.superuser(&format!("alter function postern.enter(name, jsonb, text) {change}")).await;
         let mut wire = world.wire().await;
-        let outcome = wire.request("alice", None, &[("insert into work.loot values ('ran')", &[])]).await;
-        assert!(outcome.result.is_err(), "{change}: {outcome:?}");
-        outcome.refused(code);
+        wire.request("alice", None, &[("insert into work.loot values ('ran')", &[])]).await.refused(code);
         assert_eq!(wire.outside(WHO).await.text(), "postern_gate|postern_gate", "{change}");
         world.superuser(&format!("alter function postern.enter(name, jsonb, text) {back}")).await;
     }

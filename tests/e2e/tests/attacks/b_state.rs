@@ -39,7 +39,7 @@ async fn b01_settings() {
         let outcome = world.alice().sql(sql).await;
         // `session_preload_libraries` is the one here that only a superuser sets.
         if sql.contains("session_preload") { outcome.refused("42501"); } else { outcome.fine(); }
-        assert_eq!(world.settings().await, world.fresh, "after {sql}");
+        world.settings_are_fresh().await;
     }
     for setting in [
         "log_statement = 'none'",

@@ -6,6 +6,9 @@ mod a_identity;
 mod a_names;
 mod b_state;
 mod c_facts;
+mod d_leaks;
+mod f_tampering;
+mod n_more;
 
 use std::sync::OnceLock;
 
