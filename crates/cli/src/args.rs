@@ -1,0 +1,335 @@
+//! The command line: what can be said, and the help that teaches it.
+//!
+//! **Invariants**: help is complete without this file's comments; every example in it works as it stands.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+/// The folder of `postern up`, in the working directory.
+pub const FOLDER: &str = ".postern";
+
+/// SQL over HTTP, run as exactly who sends it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "postern",
+    version,
+    about = "SQL over HTTP, run as exactly who sends it",
+    long_about = "SQL over HTTP, run as exactly who sends it.\n\n\
+        Postern is a gate before PostgreSQL: a request carries any SQL and a token, and runs as the role and with the facts \
+        that the token proves. Row security decides what it sees; nothing in the SQL can leave the role.",
+    after_help = "Start here:\n  \
+        postern up                      a private PostgreSQL with an example, and a gate before it\n  \
+        postern token --role app_user --sub alice --claim tenant=acme\n  \
+        postern doctor --db URL         what in a database of yours would weaken the wall\n\n\
+        `postern help COMMAND` tells more, with examples.",
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Up(Up),
+    Serve(Serve),
+    Doctor(Doctor),
+    Token(Token),
+    Url(Url),
+    /// Print the versions of this program and of what it works with
+    Version,
+    #[command(after_help = "Examples:\n  \
+        postern completions bash > /etc/bash_completion.d/postern\n  \
+        postern completions zsh > \"${fpath[1]}/_postern\"\n  \
+        postern completions fish > ~/.config/fish/completions/postern.fish")]
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Start a private PostgreSQL with an example, and a gate before it
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Start a private PostgreSQL with an example, and a gate before it.\n\n\
+        The first start makes a cluster of its own in the folder .postern (nothing of the system's PostgreSQL is touched), a \
+        database \"app\" with the extension and a small example of two tenants, a signing key for development, and \
+        postern.toml; later starts use what is there and take seconds. Ctrl-C stops both, the gate first.",
+    after_help = "Examples:\n  \
+        postern up\n  \
+        postern up --listen 127.0.0.1:0            any free port; it is printed\n  \
+        postern up --dir /var/tmp/try --no-example\n\n\
+        Then, in another terminal:\n  \
+        TOKEN=$(postern token --role app_user --sub alice --claim tenant=acme)\n  \
+        curl -s http://127.0.0.1:8484/v1/query -H \"Authorization: Bearer $TOKEN\" \\\n       \
+        -H 'Content-Type: application/json' -d '{\"query\": \"select * from invoices\"}'\n  \
+        psql \"$(postern url)\"                      as superuser, past the gate"
+)]
+pub struct Up {
+    /// Where the cluster, the key and the configuration are kept
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// The address of the gate [default: what postern.toml says, at first 127.0.0.1:8484]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Load the example again, even if it was loaded or changed before
+    #[arg(long, overrides_with = "no_example")]
+    pub example: bool,
+    /// Do not load the example
+    #[arg(long)]
+    pub no_example: bool,
+    /// The folder with the extension's files [default: beside this program]
+    #[arg(long, value_name = "FOLDER", env = "POSTERN_EXTENSION_DIR", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    pub extension_dir: Option<PathBuf>,
+}
+
+/// Start a gate before a database
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Start a gate before a database.\n\n\
+        The gate keeps nothing: any number of them can serve one database. At the start the doctor examines the database, and \
+        the gate refuses to serve it while there are dangers that the configuration does not allow. Ctrl-C or SIGTERM let \
+        requests under way finish.",
+    after_help = "Examples:\n  \
+        postern serve -c /etc/postern/postern.toml\n  \
+        postern doctor -c /etc/postern/postern.toml && postern serve -c /etc/postern/postern.toml\n\n\
+        The database needs the extension (shared_preload_libraries = 'postern'; CREATE EXTENSION postern), a password for the \
+        role postern_gate, and the roles that may be entered: SELECT postern.admit('app_user')."
+)]
+pub struct Serve {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: PathBuf,
+}
+
+/// Say what in a database would weaken the wall, and what mends it
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Say what in a database would weaken the wall, and what mends it.\n\n\
+        Looks at the catalogs only and changes nothing. Dangers are what a gate refuses to serve with. With a configuration the \
+        database is examined as the gate sees it; with a URL as the role in it, and a superuser sees most.",
+    after_help = "Exit status:\n  \
+        0  nothing but notes, or everything else is allowed\n  \
+        1  dangers or warnings\n  \
+        2  the database could not be examined\n\n\
+        Examples:\n  \
+        postern doctor                                       the database of `postern up`, as superuser\n  \
+        postern doctor -c postern.toml --json\n  \
+        postern doctor --db 'postgresql://postgres@/app?host=/run/postgresql'\n  \
+        postern doctor --db \"$URL\" --role web --allow public-temp --allow table-without-rls:public.country"
+)]
+pub struct Doctor {
+    /// The configuration of a gate, whose database and roles to examine
+    #[arg(short, long, value_name = "FILE", conflicts_with = "db", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// The database to examine
+    #[arg(long, value_name = "URL")]
+    pub db: Option<String>,
+    /// Examine this role too, as one that is served; may be given again
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// Allow the findings of a code, or of a code and object; may be given again
+    #[arg(long, value_name = "CODE[:OBJECT]", value_parser = allowed)]
+    pub allow: Vec<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder of `postern up`, examined when neither a configuration nor a URL is given
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Print a token for development
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Print a token for development.\n\n\
+        It is a JWT, signed with the key that `postern up` made for its own gate. In production tokens come from your identity \
+        provider.",
+    after_help = "Examples:\n  \
+        postern token --role app_user --sub alice --claim tenant=acme\n  \
+        postern token --role app_user --sub bob --claim 'groups=[\"staff\", \"audit\"]' --claim level=3 --expires 5m\n\n\
+        A claim is JSON if it can be read as JSON, and text otherwise; 'level=\"3\"' is text."
+)]
+pub struct Token {
+    /// The role to run as
+    #[arg(long)]
+    pub role: String,
+    /// Whom the token is about
+    #[arg(long, value_name = "SUBJECT")]
+    pub sub: String,
+    /// A further claim; may be given again
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    pub claims: Vec<(String, serde_json::Value)>,
+    /// How long it is valid, for example 30s, 5m, 1h, 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub expires: Duration,
+    /// The key to sign with: Ed25519 in PEM, or a shared secret [default: that of the folder of `postern up`]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+    /// Who vouches for it
+    #[arg(long, value_name = "ISSUER", default_value = crate::up::ISSUER)]
+    pub issuer: String,
+    /// For whom it is
+    #[arg(long, value_name = "AUDIENCE", default_value = crate::up::AUDIENCE)]
+    pub audience: String,
+    /// The folder of `postern up`
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Print the connection URL of the private PostgreSQL
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Print the connection URL of the private PostgreSQL, which `postern up` runs.\n\n\
+        It leads to the server itself, past the gate. Without a role it is the superuser's.",
+    after_help = "Examples:\n  \
+        psql \"$(postern url)\"\n  \
+        psql \"$(postern url)\" -c \"select postern.admit('web')\"\n  \
+        postern doctor --db \"$(postern url --role postern_gate)\""
+)]
+pub struct Url {
+    /// The role to log in as
+    #[arg(long)]
+    pub role: Option<String>,
+    /// The database
+    #[arg(long, value_name = "DATABASE", default_value = crate::up::DATABASE)]
+    pub db: String,
+    /// The folder of `postern up`
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Longer is a mistake.
+const LONGEST: u64 = 10 * 366 * 24 * 60 * 60;
+
+fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("a claim is NAME=VALUE")?;
+    match name {
+        "" => return Err("the name of the claim is empty".into()),
+        // A claim that is quietly another one would be worse than none.
+        "role" | "sub" => return Err(format!("say --{name}")),
+        "iss" => return Err("say --issuer".into()),
+        "aud" => return Err("say --audience".into()),
+        "exp" | "iat" => return Err("say --expires".into()),
+        _ => {}
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::String(value.into()));
+    Ok((name.into(), value))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is a number and one of s, m, h, d: 30s, 5m, 1h, 7d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    match number.checked_mul(seconds) {
+        Some(1..=LONGEST) => Ok(Duration::from_secs(number * seconds)),
+        Some(0) => Err(wrong()),
+        _ => Err("that is more than ten years".into()),
+    }
+}
+
+fn allowed(text: &str) -> Result<String, String> {
+    let code = text.split(':').next().unwrap_or_default();
+    match postern_doctor::codes::find(code) {
+        Some(_) => Ok(text.into()),
+        None => Err(format!("there is no finding \"{code}\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        Cli::command().debug_assert();
+    }
+
+    /// `BLESS=1 cargo test -p postern-cli` writes the page anew.
+    #[test]
+    fn the_reference_page_is_the_help() {
+        let mut page = String::from(
+            "# The command line\n\n\
+             What `postern help` and `postern help COMMAND` say. What a command is asked for goes to standard output, \
+             everything else to standard\nerror. Unless said otherwise the exit status is 0, or 1 on failure, or 2 for what \
+             cannot be understood.\n",
+        );
+        let mut root = Cli::command().term_width(100);
+        root.build();
+        let commands: Vec<String> =
+            root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let mut section = |title: &str, help: String| {
+            let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+            page += &format!("\n## {title}\n\n```text\n{}\n```\n", help.trim_end());
+        };
+        section("postern", root.render_long_help().to_string());
+        for name in commands.iter().filter(|name| *name != "help") {
+            let command = root.find_subcommand_mut(name).unwrap();
+            section(&format!("postern {name}"), command.render_long_help().to_string());
+        }
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&file, &page).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), page);
+    }
+
+    #[test]
+    fn a_claim_is_json_or_else_text() {
+        assert_eq!(claim("tenant=acme"), Ok(("tenant".into(), json!("acme"))));
+        assert_eq!(claim("level=3"), Ok(("level".into(), json!(3))));
+        assert_eq!(claim("level=\"3\""), Ok(("level".into(), json!("3"))));
+        assert_eq!(claim("groups=[\"a\", 1]"), Ok(("groups".into(), json!(["a", 1]))));
+        assert_eq!(claim("note=a=b"), Ok(("note".into(), json!("a=b"))));
+        assert_eq!(claim("note="), Ok(("note".into(), json!(""))));
+        assert!(claim("note").is_err());
+        assert!(claim("=x").is_err());
+        for said_otherwise in ["iss=x", "aud=x", "sub=x", "role=x", "exp=1", "iat=1"] {
+            assert!(claim(said_otherwise).is_err(), "{said_otherwise}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_number_and_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in [
+            "",
+            "s",
+            "1",
+            "0m",
+            "-1s",
+            "1.5h",
+            "1ä",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "3661d",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_codes_that_exist_can_be_allowed() {
+        assert!(allowed("public-temp").is_ok());
+        assert!(allowed("table-without-rls:public.country").is_ok());
+        assert!(allowed("public-tmp").is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! The one error type of the command: what could not be done, and where it helps, what to do instead.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A private cluster could not be made, started or asked.
+    #[error(transparent)]
+    Cluster(#[from] postern_cluster::Error),
+    /// There is no private cluster running to ask.
+    #[error("no PostgreSQL is running for \"{}\" (start it with \"postern up\", or name another folder with --dir)", .0.display())]
+    NotUp(PathBuf),
+    /// Another process has the folder.
+    #[error("another \"postern up\" is running in \"{}\"{}", folder.display(), holder.as_ref().map(|pid| format!(", as process {pid}")).unwrap_or_default())]
+    Locked {
+        /// The folder of `postern up`.
+        folder: PathBuf,
+        /// Its process id, if it has written it already.
+        holder: Option<String>,
+    },
+    /// There is no key to sign with.
+    #[error("there is no signing key \"{}\" (\"postern up\" makes one; or name one with --key)", .0.display())]
+    NoKey(PathBuf),
+    /// The file is not a key.
+    #[error("could not read the signing key: {0}")]
+    Key(String),
+    /// The configuration cannot be used.
+    #[error("configuration \"{}\" cannot be used: {reason}", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+    /// The database could not be examined.
+    #[error(transparent)]
+    Doctor(#[from] postern_doctor::Error),
+    /// The gate could not start, or ended.
+    #[error(transparent)]
+    Gate(#[from] postern_gate::Error),
+    /// The operating system refused something.
+    #[error("could not {action}: {source}")]
+    Io {
+        /// What we tried, with the file's name.
+        action: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Gives an I/O error the words that make it useful: what was tried, on which file.
+pub trait Context<T> {
+    fn context(self, action: &str, path: &Path) -> Result<T, Error>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn context(self, action: &str, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { action: format!("{action} \"{}\"", path.display()), source })
+    }
+}

@@ -1,0 +1,46 @@
+//! `postern serve`: a gate by its configuration.
+
+use std::path::Path;
+
+use postern_gate::{Config, Gate};
+use tokio::runtime::Runtime;
+
+use crate::args::Serve;
+use crate::error::Error;
+use crate::up::Stop;
+
+pub fn run(args: &Serve) -> Result<(), Error> {
+    let config = load(&args.config)?;
+    runtime()?.block_on(async {
+        let stop =
+            Stop::on_signals().map_err(|source| Error::Io { action: "catch signals".into(), source })?;
+        gate(config, stop, |url| format!("postern is listening on {url}\n")).await
+    })
+}
+
+/// Runs a gate until it is asked to stop. Says where it listens, in these words, once it does.
+pub async fn gate(config: Config, stop: Stop, greeting: impl FnOnce(&str) -> String) -> Result<(), Error> {
+    postern_gate::init_log(&config)?;
+    let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
+    let gate = Gate::start(config).await?;
+    crate::print(&greeting(&format!("{scheme}://{}", gate.local_addr())))?;
+    stop.asked().await;
+    eprintln!("stopping");
+    gate.shutdown().await;
+    Ok(())
+}
+
+/// Reads a configuration; whatever is wrong with it names the file.
+pub fn load(file: &Path) -> Result<Config, Error> {
+    let wrong = |reason: String| Error::Config { file: file.to_owned(), reason };
+    let config = Config::load(file).map_err(|error| wrong(error.to_string()))?;
+    // A slip of the pen must not look as if something were allowed.
+    match postern_doctor::codes::first_unknown(&config.doctor.allow) {
+        Some(entry) => Err(wrong(format!("doctor.allow: there is no finding \"{entry}\""))),
+        None => Ok(config),
+    }
+}
+
+pub fn runtime() -> Result<Runtime, Error> {
+    Runtime::new().map_err(|source| Error::Io { action: "start".into(), source })
+}

@@ -1,0 +1,45 @@
+//! Ctrl-C and its kin: a wish to stop, seen wherever we are.
+//!
+//! **Invariants**: the first signal only asks, and everything ends in order; the second ends this process at once, and the
+//! server with it by its watchdog.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// The wish to stop.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Takes the signals over. Must be called within a runtime.
+    pub fn on_signals() -> std::io::Result<Self> {
+        let (sender, receiver) = watch::channel(false);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                if sender.send_replace(true) {
+                    std::process::exit(130);
+                }
+            }
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Whether it was asked.
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when it is asked.
+    pub async fn asked(mut self) {
+        // The sender lives as long as the runtime.
+        let _ = self.0.wait_for(|asked| *asked).await;
+    }
+}
