@@ -86,7 +86,7 @@ pub fn init() {
             None,
             Some(show_claims),
         );
-        for (name, setting) in EMPTY_NAMES.into_iter().zip(&EMPTY) {
+        for ((name, setting), show) in EMPTY_NAMES.into_iter().zip(&EMPTY).zip(SHOW_EMPTY) {
             GucRegistry::define_string_guc_with_hooks(
                 name,
                 c"Is empty while an identity is entered.",
@@ -96,7 +96,7 @@ pub fn init() {
                 GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL,
                 Some(check_claims),
                 None,
-                None,
+                Some(show),
             );
         }
     }
@@ -194,11 +194,28 @@ unsafe extern "C-unwind" fn check_claims(
 
 #[pg_guard]
 extern "C-unwind" fn show_claims() -> *const c_char {
-    let text = if identity::is_entered() {
+    show(if identity::is_entered() {
         identity::facts::claims_text()
     } else {
         CLAIMS.get().unwrap_or_default()
+    })
+}
+
+/// One hook for each of [`EMPTY_NAMES`], since the server does not say which setting it shows. Emptying them when entering
+/// is not enough: `set_config(name, NULL, …)` goes back to what the database or the role has for a default, and asks no
+/// check hook.
+macro_rules! show_empty {
+    ($($hook:ident = $n:literal),*) => {
+        $(#[pg_guard]
+        extern "C-unwind" fn $hook() -> *const c_char {
+            show(if identity::is_entered() { CString::default() } else { EMPTY[$n].get().unwrap_or_default() })
+        })*
+        const SHOW_EMPTY: [unsafe extern "C-unwind" fn() -> *const c_char; EMPTY_NAMES.len()] = [$($hook),*];
     };
+}
+show_empty!(show_0 = 0, show_1 = 1, show_2 = 2, show_3 = 3, show_4 = 4, show_5 = 5, show_6 = 6, show_7 = 7);
+
+fn show(text: CString) -> *const c_char {
     SHOWN.with_borrow_mut(|shown| {
         *shown = text;
         shown.as_ptr()
