@@ -17,8 +17,19 @@ const MAX_BYTES: usize = 4096;
 
 /// Parameters that would mean another role, database or server.
 const REFUSED: &[&str] = &[
-    "user", "dbname", "database", "password", "host", "hostaddr", "port", "service", "replication", "role",
-    "session_authorization", "passfile", "servicefile",
+    "user",
+    "dbname",
+    "database",
+    "password",
+    "host",
+    "hostaddr",
+    "port",
+    "service",
+    "replication",
+    "role",
+    "session_authorization",
+    "passfile",
+    "servicefile",
 ];
 
 /// The role and the database of a connection string.
@@ -40,7 +51,9 @@ impl<'a> ConnectionString<'a> {
 }
 
 fn read(text: &str) -> Option<(ConnectionString<'_>, Option<&str>)> {
-    if text.len() > MAX_BYTES || text.contains(|c: char| c.is_ascii_control() || matches!(c, ' ' | '#' | '\\')) {
+    if text.len() > MAX_BYTES
+        || text.contains(|c: char| c.is_ascii_control() || matches!(c, ' ' | '#' | '\\'))
+    {
         return None;
     }
     let rest = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://"))?;
@@ -68,7 +81,9 @@ fn decode(part: &str) -> Option<Cow<'_, str>> {
 fn has_refused_parameter(query: &str) -> bool {
     query.split('&').any(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (Ok(name), Ok(value)) = (percent_decode_str(name).decode_utf8(), percent_decode_str(value).decode_utf8()) else {
+        let (Ok(name), Ok(value)) =
+            (percent_decode_str(name).decode_utf8(), percent_decode_str(value).decode_utf8())
+        else {
             return true;
         };
         let name = name.to_ascii_lowercase();
@@ -95,9 +110,17 @@ mod tests {
 
     #[test]
     fn role_and_database_are_read() {
-        assert_eq!(parse("postgresql://alice:pw@db.example.com:5444/app?options=project%3Dx&application_name=pkg%3Anpm"), ok("alice", "app"));
+        assert_eq!(
+            parse(
+                "postgresql://alice:pw@db.example.com:5444/app?options=project%3Dx&application_name=pkg%3Anpm"
+            ),
+            ok("alice", "app")
+        );
         assert_eq!(parse("postgres://alice@gw/app"), ok("alice", "app"));
-        assert_eq!(parse("postgresql://alice@[::1]/app?sslmode=require&channel_binding=require"), ok("alice", "app"));
+        assert_eq!(
+            parse("postgresql://alice@[::1]/app?sslmode=require&channel_binding=require"),
+            ok("alice", "app")
+        );
         assert_eq!(parse("postgresql://alice:a:b@gw/app"), ok("alice", "app"));
     }
 
@@ -134,7 +157,10 @@ mod tests {
         ] {
             assert_eq!(parse(text), Err(Code::ConnectionString), "{text}");
         }
-        assert_eq!(parse(&format!("postgresql://alice@gw/app?application_name={}", "x".repeat(5000))), Err(Code::ConnectionString));
+        assert_eq!(
+            parse(&format!("postgresql://alice@gw/app?application_name={}", "x".repeat(5000))),
+            Err(Code::ConnectionString)
+        );
     }
 
     #[test]
@@ -156,6 +182,9 @@ mod tests {
             let text = format!("postgresql://alice@gw/app?{query}");
             assert_eq!(parse(&text), Err(Code::ConnectionParameter), "{query}");
         }
-        assert_eq!(parse("postgresql://alice@gw/app?sslmode=disable&options=endpoint%3Dep-cool-name-1"), ok("alice", "app"));
+        assert_eq!(
+            parse("postgresql://alice@gw/app?sslmode=disable&options=endpoint%3Dep-cool-name-1"),
+            ok("alice", "app")
+        );
     }
 }

@@ -29,6 +29,12 @@ pub(crate) fn convert(params: &[&RawValue]) -> Result<Vec<Option<Bytes>>, Code> 
     params.iter().map(|param| convert_one(param.get())).collect()
 }
 
+/// The text of a JSON string that is to be SQL.
+pub(crate) fn text(json: &RawValue) -> Result<Cow<'_, str>, Code> {
+    let json = json.get();
+    if json.starts_with('"') { string(json) } else { Err(Code::MalformedBody) }
+}
+
 fn convert_one(json: &str) -> Result<Option<Bytes>, Code> {
     let text = match json.as_bytes().first() {
         Some(b'n') => return Ok(None),
@@ -129,7 +135,10 @@ mod tests {
     fn params(json: &str) -> Result<Vec<Option<String>>, Code> {
         let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
         let bytes = convert(&raw)?;
-        Ok(bytes.into_iter().map(|param| param.map(|bytes| String::from_utf8(bytes.into()).unwrap())).collect())
+        Ok(bytes
+            .into_iter()
+            .map(|param| param.map(|bytes| String::from_utf8(bytes.into()).unwrap()))
+            .collect())
     }
 
     fn one(json: &str) -> Result<Option<String>, Code> {

@@ -136,8 +136,10 @@ mod tests {
 
     #[test]
     fn what_is_no_array_is_refused_whole() {
-        for text in ["", "1", "{", "}", "{1", "{1,", "{1,}", "{,1}", "{1}}", "{1}2", "{\"a", "{\"a\"b}", "{1 {2}}", "[1:2]", "{1}{2}"]
-        {
+        for text in [
+            "", "1", "{", "}", "{1", "{1,", "{1,}", "{,1}", "{1}}", "{1}2", "{\"a", "{\"a\"b}", "{1 {2}}",
+            "[1:2]", "{1}{2}",
+        ] {
             assert_eq!(array(text, Element::Text), None, "{text}");
         }
         assert_eq!(array(&"{".repeat(100_000), Element::Text), None);

@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn fields_are_quoted_where_copy_quotes_them() {
         assert_eq!(line(&[Some("a"), None, Some(""), Some("b c")]), "a,,\"\",b c\n");
-        assert_eq!(line(&[Some("a,b"), Some("c\"d"), Some("e\nf"), Some("g\rh")]), "\"a,b\",\"c\"\"d\",\"e\nf\",\"g\rh\"\n");
+        assert_eq!(
+            line(&[Some("a,b"), Some("c\"d"), Some("e\nf"), Some("g\rh")]),
+            "\"a,b\",\"c\"\"d\",\"e\nf\",\"g\rh\"\n"
+        );
         assert_eq!(line(&[Some("\\."), Some("\\.x"), Some("x\\.")]), "\"\\.\",\"\\.x\",x\\.\n");
         assert_eq!(line(&[Some("\"")]), "\"\"\"\"\n");
         assert_eq!(line(&[]), "\n");

@@ -18,14 +18,16 @@ pub(crate) enum RowForm {
 #[derive(Debug)]
 pub(crate) struct RowPlan {
     cells: Vec<CellPlan>,
+    /// What comes before each value, one after the other.
+    texts: Vec<u8>,
     open: u8,
     close: u8,
 }
 
 #[derive(Debug)]
 struct CellPlan {
-    /// What comes before the value: the opening or a comma, and the name.
-    before: Box<[u8]>,
+    /// Where in the texts its own one begins and ends: the opening or a comma, and the name.
+    before: (usize, usize),
     kind: Kind,
 }
 
@@ -36,15 +38,18 @@ impl RowPlan {
             RowForm::Object => (b'{', b'}'),
             RowForm::Array => (b'[', b']'),
         };
-        let cells = columns.iter().enumerate().map(|(index, column)| {
-            let mut before = vec![if index == 0 { open } else { b',' }];
+        let mut texts = Vec::with_capacity(columns.len() * if form == RowForm::Object { 16 } else { 1 });
+        let mut cells = Vec::with_capacity(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            let start = texts.len();
+            texts.push(if index == 0 { open } else { b',' });
             if form == RowForm::Object {
-                push_string(&mut before, &column.name);
-                before.push(b':');
+                push_string(&mut texts, &column.name);
+                texts.push(b':');
             }
-            CellPlan { before: before.into(), kind: conversion.kind(column.type_oid) }
-        });
-        Self { cells: cells.collect(), open, close }
+            cells.push(CellPlan { before: (start, texts.len()), kind: conversion.kind(column.type_oid) });
+        }
+        Self { cells, texts, open, close }
     }
 
     /// Appends one row.
@@ -54,7 +59,7 @@ impl RowPlan {
         }
         // A row has as many cells as its columns: the pool checks it.
         for (plan, cell) in self.cells.iter().zip(cells) {
-            out.extend_from_slice(&plan.before);
+            out.extend_from_slice(&self.texts[plan.before.0..plan.before.1]);
             match cell {
                 Some(cell) => push_cell(out, plan.kind, cell),
                 None => out.extend_from_slice(b"null"),
@@ -111,7 +116,14 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn column(name: &str, type_oid: u32) -> Column {
-        Column { name: name.to_owned(), table_oid: 0, column_id: 0, type_oid, type_size: -1, type_modifier: -1 }
+        Column {
+            name: name.to_owned(),
+            table_oid: 0,
+            column_id: 0,
+            type_oid,
+            type_size: -1,
+            type_modifier: -1,
+        }
     }
 
     fn row(columns: &[Column], form: RowForm, conversion: Conversion, cells: &[Option<&str>]) -> String {

@@ -72,10 +72,8 @@ pub(crate) fn push_optional(out: &mut Vec<u8>, text: Option<&str>) {
 }
 
 /// Appends an integer.
-pub(crate) fn push_integer(out: &mut Vec<u8>, value: impl Into<i128>) {
-    use std::io::Write as _;
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{}", value.into());
+pub(crate) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[cfg(test)]

@@ -1,0 +1,129 @@
+//! The account of one request: what the log and the metrics say of it.
+//!
+//! **Invariants**: every request is accounted for exactly once, also one whose client went away: dropping an account that was
+//! not closed says so. Values go into the log as fields, which are escaped there; the text of statements only if configured.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use postern_auth::Authenticated;
+use postern_core::RoleName;
+use postern_pool::Statement;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::metrics::Outcome;
+
+/// The account of one request.
+pub(crate) struct Account {
+    gateway: Arc<Gateway>,
+    id: String,
+    path: &'static str,
+    started: Instant,
+    arrived: SystemTime,
+    role: Option<RoleName>,
+    subject: Option<Arc<str>>,
+    method: &'static str,
+    backend_pid: Option<i32>,
+    sql: Option<String>,
+    closed: bool,
+    /// Rows sent so far.
+    pub rows: u64,
+}
+
+impl Account {
+    /// Opens an account for a request to a path of ours.
+    pub(crate) fn open(gateway: &Arc<Gateway>, path: &'static str) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            id: Uuid::now_v7().to_string(),
+            path,
+            started: Instant::now(),
+            arrived: SystemTime::now(),
+            role: None,
+            subject: None,
+            method: "",
+            backend_pid: None,
+            sql: None,
+            closed: false,
+            rows: 0,
+        }
+    }
+
+    /// The id of the request.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn arrived(&self) -> SystemTime {
+        self.arrived
+    }
+
+    pub(crate) fn is(&mut self, identity: &Authenticated) {
+        self.role = Some(identity.role.clone());
+        self.subject.clone_from(&identity.subject);
+        self.method = identity.method;
+    }
+
+    pub(crate) fn will_run(&mut self, statements: &[Statement]) {
+        let texts: Vec<&str> = statements.iter().map(|statement| &*statement.sql).collect();
+        self.sql = Some(texts.join(";\n"));
+    }
+
+    pub(crate) fn runs_on(&mut self, backend_pid: Option<i32>) {
+        self.backend_pid = backend_pid;
+    }
+
+    /// Closes the account.
+    pub(crate) fn close(mut self, result: Result<(), &Failure>) {
+        self.settle(match result {
+            Ok(()) => (Outcome::Ok, None),
+            Err(failure) => (Outcome::from(failure), Some(failure)),
+        });
+    }
+
+    fn settle(&mut self, (outcome, failure): (Outcome, Option<&Failure>)) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let duration = self.started.elapsed();
+        self.gateway.metrics.count(self.role.as_ref(), outcome, duration, self.rows);
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    request = %self.id,
+                    path = self.path,
+                    role = self.role.as_ref().map(RoleName::as_str),
+                    subject = self.subject.as_deref(),
+                    auth = self.method,
+                    micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+                    rows = self.rows,
+                    backend = self.backend_pid,
+                    outcome = outcome.name(),
+                    sqlstate = failure.map(Failure::sqlstate),
+                    code = failure.and_then(Failure::code).map(postern_core::Code::name),
+                    reason = failure.and_then(Failure::reason),
+                    sql = self.sql.as_deref(),
+                    "request"
+                )
+            };
+        }
+        if matches!(outcome, Outcome::DatabaseError | Outcome::InternalError) {
+            line!(warn)
+        } else {
+            line!(info)
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.settle((Outcome::Disconnected, None));
+    }
+}
