@@ -44,6 +44,7 @@ pub(crate) struct Connection {
     limit: usize,
     ready: bool,
     tainted: bool,
+    given_up: bool,
     parameters: HashMap<String, String>,
     options: TransactionOptions,
     requests: u64,
@@ -69,6 +70,7 @@ impl Connection {
             limit,
             ready: false,
             tainted: false,
+            given_up: false,
             parameters: HashMap::new(),
             options: TransactionOptions::default(),
             requests: 0,
@@ -241,6 +243,16 @@ impl Connection {
     /// Never use this connection again.
     pub fn taint(&mut self) {
         self.tainted = true;
+    }
+
+    /// The server says that it is done, but not as it should.
+    pub fn give_up(&mut self) {
+        self.tainted = true;
+        self.given_up = true;
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// Nothing of what was written has left this process.
