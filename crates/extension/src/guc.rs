@@ -115,16 +115,10 @@ pub fn is_claim_setting(name: &CStr) -> bool {
     same(CLAIMS_NAME) || EMPTY_NAMES.into_iter().any(same)
 }
 
-/// Takes the facts of an identity for the level of settings that is open: for parallel workers, and the settings that
-/// policies trust are emptied. Only [`identity`] calls it.
+/// Takes the facts of an identity for the level of settings that is open: for parallel workers. Only [`identity`] calls it.
 pub fn take_facts(text: &CStr) {
     WRITING.with(|writing| writing.set(true));
     pg::guc::set(FACTS_NAME, text);
-    for (name, setting) in EMPTY_NAMES.into_iter().zip(&EMPTY) {
-        if setting.get().is_some_and(|value| !value.is_empty()) {
-            pg::guc::set(name, c"");
-        }
-    }
     WRITING.with(|writing| writing.set(false));
 }
 
@@ -201,8 +195,8 @@ extern "C-unwind" fn show_claims() -> *const c_char {
     })
 }
 
-/// One hook for each of [`EMPTY_NAMES`], since the server does not say which setting it shows. Emptying them when entering
-/// is not enough: `set_config(name, NULL, …)` goes back to what the database or the role has for a default, and asks no
+/// One hook for each of [`EMPTY_NAMES`], since the server does not say which setting it shows. Setting them to nothing when
+/// entering would not be enough: `set_config(name, NULL, …)` goes back to what the database or the role has for a default, and asks no
 /// check hook.
 macro_rules! show_empty {
     ($($hook:ident = $n:literal),*) => {
