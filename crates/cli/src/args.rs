@@ -276,7 +276,7 @@ mod tests {
             root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         let mut section = |title: &str, help: String| {
             let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-            page += &format!("\n## {title}\n\n```text\n{}\n```\n", help.trim_end());
+            page = format!("{page}\n## {title}\n\n```text\n{}\n```\n", help.trim_end());
         };
         section("postern", root.render_long_help().to_string());
         for name in commands.iter().filter(|name| *name != "help") {
@@ -308,8 +308,8 @@ mod tests {
     #[test]
     fn a_time_is_a_number_and_a_unit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
-        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
+        assert_eq!(duration("7d"), Ok(Duration::from_hours(7 * 24)));
         for wrong in [
             "",
             "s",

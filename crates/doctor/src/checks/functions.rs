@@ -126,7 +126,7 @@ async fn executable(
                 all_names.extend(names);
                 all_names.sort_unstable();
                 all_names.dedup();
-                *all_hints += &format!("\n{hint}");
+                *all_hints = format!("{all_hints}\n{hint}");
             }
             None => found.push((extension, names, hint)),
         }
