@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use postern_cluster::{Cluster, Installation};
 
@@ -58,23 +57,10 @@ pub fn run(driver: Driver, server: &Installation, names: &[String], accept: bool
         return Ok(Suite::skipped(&title, "there are no tests"));
     }
     check_expected(&input.join("expected"), &names, accept)?;
-    let program = server.test_driver(driver.program());
-    // Packages exist whose driver is there and crashes. Any version's drives any server; its psql is the server's.
-    let runs = |program: &Path| {
-        Command::new(program).arg("--version").output().is_ok_and(|done| done.status.success())
+    let Some((program, version)) = find(driver, server)? else {
+        let reason = format!("no server here came with a {} that works", driver.program());
+        return Ok(Suite::skipped(&title, &reason));
     };
-    let (program, driver_major) = if program.is_file() && !runs(&program) {
-        let other = Installation::find()?;
-        (other.test_driver(driver.program()), other.major)
-    } else {
-        (program, server.major)
-    };
-    if !program.is_file() {
-        return Ok(Suite::skipped(
-            &title,
-            &format!("the server's headers came without {}", program.display()),
-        ));
-    }
     let results = workspace::target().join(format!("{}-pg{}", driver.name(), server.major));
     if results.exists() {
         fs::remove_dir_all(&results).context("remove", &results)?;
@@ -87,21 +73,12 @@ pub fn run(driver: Driver, server: &Installation, names: &[String], accept: bool
         .setting("max_prepared_transactions", "10")
         .start()?;
     cluster.create_database(DATABASE, true)?;
-    let mut command = cluster.client("psql");
-    let environment: Vec<_> =
-        command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
-    command = Command::new(&program);
-    for (name, value) in environment {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = cluster.client(&program);
     command.current_dir(&results).arg("--use-existing").arg(format!("--dbname={DATABASE}"));
     command.arg(flag("inputdir", &input)).arg(flag("outputdir", &results));
     command.arg(flag("bindir", &server.bindir)).arg(flag("host", cluster.socket_dir()));
     command.arg(format!("--port={}", cluster.port())).arg(format!("--user={}", cluster.superuser()));
-    if driver_major >= 16 {
+    if version >= 16 {
         command.arg(flag("expecteddir", &input));
     }
     let went_well = status(command.args(&names))?.success();

@@ -148,9 +148,10 @@ impl Cluster {
         ]
     }
 
-    /// A program of the installation (such as `pgbench`), set to connect to this cluster as superuser.
-    pub fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(self.installation.program(program));
+    /// A program of the installation (such as `pgbench`), or any other by its path, set to connect to this cluster as
+    /// superuser.
+    pub fn client(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(self.installation.bindir.join(program));
         account::clean(&mut command).envs(self.environment());
         command
     }
