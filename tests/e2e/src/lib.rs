@@ -15,11 +15,13 @@
 
 mod answer;
 mod canary;
+mod http;
 mod site;
 mod wire;
 mod world;
 
 pub use answer::{Answer, Outcome, Refusal};
-pub use site::{Membership, Site};
+pub use http::{Http, Response};
+pub use site::{ISSUER, Membership, Site};
 pub use wire::{Exchange, Reply, Step, Wire};
-pub use world::{Actor, World};
+pub use world::{Actor, Builder, World};

@@ -1,10 +1,15 @@
 //! A server with the extension, and a template database that holds the fixture.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use postern_auth::dev::{SigningKey, generate_key};
 use postern_cluster::Cluster;
 use tokio_postgres::NoTls;
+
+/// Who signs tokens here, and for whom.
+pub const ISSUER: &str = "postern-e2e";
 
 /// The database that worlds are copied from.
 const TEMPLATE: &str = "fixture";
@@ -22,6 +27,8 @@ pub enum Membership {
 #[derive(Debug)]
 pub struct Site {
     cluster: Cluster,
+    signing_key: SigningKey,
+    public_key: PathBuf,
     worlds: AtomicU32,
     finished: Mutex<Vec<String>>,
 }
@@ -48,12 +55,25 @@ impl Site {
         cluster
             .psql("postgres", &format!("alter database {TEMPLATE} with is_template true allow_connections false"))
             .expect("the template is closed");
-        Self { cluster, worlds: AtomicU32::new(0), finished: Mutex::default() }
+        // In the cluster's folder, and gone with it.
+        let public_key = cluster.folder().join("issuer.jwk");
+        let signing_key = generate_key(&cluster.folder().join("issuer.pem"), &public_key).expect("a key");
+        Self { cluster, signing_key, public_key, worlds: AtomicU32::new(0), finished: Mutex::default() }
     }
 
     /// The server.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// What signs tokens.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.signing_key
+    }
+
+    /// The file that the gate checks tokens with.
+    pub fn public_key(&self) -> &Path {
+        &self.public_key
     }
 
     /// A number that nobody else of this site has: for names.
@@ -76,8 +96,8 @@ impl Site {
     }
 
     /// A new database with the fixture; drops those that are no longer used.
-    pub(crate) async fn new_database(&self, settings: &[(String, String)]) -> String {
-        let name = format!("w{}", self.number());
+    pub(crate) async fn new_database(&self, number: u32, settings: &[(String, String)]) -> String {
+        let name = format!("w{number}");
         let admin = self.superuser("postgres").await;
         let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
         let run = async |sql: String| admin.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));

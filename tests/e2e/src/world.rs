@@ -1,47 +1,158 @@
-//! A database of its own with the fixture, and one connection of the gate to it.
+//! A database of its own with the fixture, and a gate with one connection to it.
+//!
+//! **How it works.** Requests go over HTTP through a gate in this process. With `POSTERN_E2E_WAY=wire` in the environment
+//! they go straight to the server instead, as a gate without fault would send them: what fails there too is not the gate's.
 
-use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use postern_gate::{Config, Gate};
+use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
-use crate::answer::Outcome;
+use crate::answer::{Outcome, asked};
 use crate::canary::Settings;
-use crate::site::Site;
+use crate::http::{self, Http};
+use crate::site::{ISSUER, Site};
 use crate::wire::Wire;
 
+/// How many roles a world can make for itself: the gate's configuration names them all.
+const OWN_ROLES: u32 = 24;
+
+/// Roles that no gate should be told to serve: what is served is still for the server to judge.
+const DANGEROUS: [&str; 6] =
+    ["postgres", "postern_gate", "postern_admin", "pg_read_all_data", "pg_execute_server_program", "app"];
+
+/// What a world is to be.
+#[derive(Debug, Default, Clone)]
+pub struct Builder {
+    database: Vec<(String, String)>,
+    pool: String,
+    gate: String,
+    dangerous: bool,
+}
+
 /// A test's world. See the crate's own page.
-#[derive(Debug)]
 pub struct World {
     site: &'static Site,
+    number: u32,
+    roles: AtomicU32,
     database: String,
     admin: tokio_postgres::Client,
-    wire: Mutex<Wire>,
-    /// The settings of the connection when it was new.
+    way: Way,
     pub(crate) fresh: Settings,
 }
 
+enum Way {
+    Http { gate: Gate, client: Http },
+    Wire(Mutex<Wire>),
+}
+
 /// Someone who asks.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Actor<'a> {
     world: &'a World,
     role: String,
-    claims: Value,
+    claims: Map<String, Value>,
+    read_only: bool,
+    isolation: Option<&'static str>,
+}
+
+impl Builder {
+    /// A setting of the database.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.database.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// More for the section `[database]` of the gate's configuration.
+    #[must_use]
+    pub fn pool(mut self, toml: &str) -> Self {
+        self.pool = toml.to_owned();
+        self
+    }
+
+    /// More sections of the gate's configuration.
+    #[must_use]
+    pub fn gate(mut self, toml: &str) -> Self {
+        self.gate = toml.to_owned();
+        self
+    }
+
+    /// The gate is told to serve roles that must not be entered.
+    #[must_use]
+    pub fn dangerous(mut self) -> Self {
+        self.dangerous = true;
+        self
+    }
+
+    /// Makes it.
+    pub async fn start(self, site: &'static Site) -> World {
+        let number = site.number();
+        let database = site.new_database(number, &self.database).await;
+        let admin = site.superuser(&database).await;
+        let way = if std::env::var_os("POSTERN_E2E_WAY").is_some_and(|way| way == "wire") {
+            Way::Wire(Mutex::new(Wire::gate(site, &database, Some("the key of this world")).await))
+        } else {
+            let config = Config::parse(&self.toml(site, number, &database)).expect("a configuration");
+            let gate = Gate::start(config).await.unwrap_or_else(|error| panic!("the gate does not start: {error}"));
+            let client = Http::new(gate.local_addr());
+            Way::Http { gate, client }
+        };
+        let fresh = Settings::default();
+        let mut world = World { site, number, roles: AtomicU32::new(0), database, admin, way, fresh };
+        world.fresh = world.settings().await;
+        world
+    }
+
+    fn toml(&self, site: &Site, number: u32, database: &str) -> String {
+        let mut roles: Vec<_> = ["alice", "bob", "carol"].map(str::to_owned).into();
+        roles.extend((0..OWN_ROLES).map(|n| own_role(number, n)));
+        if self.dangerous {
+            roles.extend(DANGEROUS.map(str::to_owned));
+        }
+        let cluster = site.cluster();
+        format!(
+            r#"
+            [listen]
+            address = "127.0.0.1:0"
+            [database]
+            host = "{host}"
+            port = {port}
+            dbname = "{database}"
+            password = "{password}"
+            connections = 1
+            {pool}
+            [[auth.jwt]]
+            issuer = "{ISSUER}"
+            audience = "{ISSUER}"
+            key_file = "{key}"
+            roles = {roles:?}
+            [doctor]
+            allow = ["role-superuser", "role-powerful-member", "role-administers", "role-bypassrls", "role-createrole",
+                "role-replication", "fact-immutable", "gate-other-role", "language-usable", "function-server-files",
+                "enter-executable"]
+            {gate}
+            "#,
+            host = cluster.socket_dir().display(),
+            port = cluster.port(),
+            password = cluster.password("postern_gate").expect("the site has set it"),
+            pool = self.pool,
+            key = site.public_key().display(),
+            gate = self.gate,
+        )
+    }
+}
+
+fn own_role(world: u32, n: u32) -> String {
+    format!("w{world}_r{n}")
 }
 
 impl World {
-    /// A world as an application has it.
-    pub async fn new(site: &'static Site) -> Self {
-        Self::with(site, &[]).await
-    }
-
-    /// A world whose database has these settings.
-    pub async fn with(site: &'static Site, settings: &[(&str, &str)]) -> Self {
-        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let database = site.new_database(&settings).await;
-        let admin = site.superuser(&database).await;
-        let wire = Wire::gate(site, &database, Some("the key of this world")).await;
-        let mut world = Self { site, database, admin, wire: Mutex::new(wire), fresh: Settings::default() };
-        world.fresh = world.settings().await;
-        world
+    /// A world to be described further.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     /// The server.
@@ -57,6 +168,24 @@ impl World {
     /// The superuser, on a connection of its own.
     pub fn admin(&self) -> &tokio_postgres::Client {
         &self.admin
+    }
+
+    /// The gate's address.
+    #[track_caller]
+    pub fn gate(&self) -> &Gate {
+        match &self.way {
+            Way::Http { gate, .. } => gate,
+            Way::Wire(_) => panic!("this test is about the gate, and there is none with POSTERN_E2E_WAY=wire"),
+        }
+    }
+
+    /// A client of the gate, for requests that no driver sends.
+    #[track_caller]
+    pub fn http(&self) -> &Http {
+        match &self.way {
+            Way::Http { client, .. } => client,
+            Way::Wire(_) => panic!("this test is about the gate, and there is none with POSTERN_E2E_WAY=wire"),
+        }
     }
 
     /// Runs statements as superuser.
@@ -76,16 +205,27 @@ impl World {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// A new role, admitted here.
-    pub async fn new_role(&self, stem: &str) -> String {
-        let role = format!("{stem}_{}", self.site.number());
+    /// Waits until a backend waits for a lock.
+    pub async fn until_waiting(&self, pid: impl std::fmt::Display) {
+        let sql = format!("select 1 from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
+        while self.look(&sql).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A new role, admitted here, which the gate serves.
+    pub async fn new_role(&self) -> String {
+        let n = self.roles.fetch_add(1, Ordering::Relaxed);
+        assert!(n < OWN_ROLES, "a world has {OWN_ROLES} roles of its own");
+        let role = own_role(self.number, n);
         self.superuser(&format!("create role {role} nologin; select postern.admit('{role}')")).await;
         role
     }
 
     /// Someone in this role, whose subject is the role's name.
     pub fn actor(&self, role: &str) -> Actor<'_> {
-        Actor { world: self, role: role.to_owned(), claims: json!({ "sub": role, "role": role }) }
+        let claims = Map::from_iter([("sub".to_owned(), json!(role)), ("role".to_owned(), json!(role))]);
+        Actor { world: self, role: role.to_owned(), claims, read_only: false, isolation: None }
     }
 
     /// The attacker.
@@ -112,6 +252,13 @@ impl World {
     pub async fn loot(&self) -> String {
         self.look("select tag, cu from work.loot order by tag, cu").await
     }
+
+    /// What the doctor finds, as the gate's login: codes with what they are about.
+    pub async fn doctor(&self) -> Vec<String> {
+        let client = self.site.client("postern_gate", &self.database).await;
+        let report = postern_doctor::examine(&client, &postern_doctor::Settings::default()).await.expect("it can look");
+        report.findings.iter().map(|finding| format!("{} {}", finding.code, finding.subject)).collect()
+    }
 }
 
 impl Drop for World {
@@ -121,11 +268,49 @@ impl Drop for World {
 }
 
 impl Actor<'_> {
-    /// The same with other claims.
+    /// The same with other claims; the role stays.
     #[must_use]
     pub fn claiming(mut self, claims: Value) -> Self {
+        let Value::Object(claims) = claims else { panic!("claims are an object") };
         self.claims = claims;
+        self.claims.insert("role".to_owned(), json!(self.role));
         self
+    }
+
+    /// The same in READ ONLY transactions.
+    #[must_use]
+    pub fn reading(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// The same in SERIALIZABLE transactions.
+    #[must_use]
+    pub fn serializable(mut self) -> Self {
+        self.isolation = Some("Serializable");
+        self
+    }
+
+    /// A token for this.
+    pub fn token(&self) -> String {
+        let token = postern_auth::dev::Token {
+            issuer: ISSUER,
+            audience: ISSUER,
+            subject: None,
+            role: None,
+            claims: self.claims.clone(),
+            lifetime: Duration::from_secs(3_600),
+        };
+        postern_auth::dev::sign(self.world.site.signing_key(), &token)
+    }
+
+    /// A connection string for this.
+    pub fn connection_string(&self) -> String {
+        let encoded: String = self.role.bytes().map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        }).collect();
+        format!("postgresql://{encoded}@localhost/{}", self.world.database)
     }
 
     /// One statement.
@@ -145,7 +330,32 @@ impl Actor<'_> {
     }
 
     async fn run(&self, statements: &[(&str, &[Option<&str>])]) -> Outcome {
+        match &self.world.way {
+            Way::Wire(wire) => self.run_on_wire(&mut *wire.lock().await, statements).await,
+            Way::Http { client, .. } => {
+                let mut headers = Vec::new();
+                headers.extend(self.read_only.then_some(("neon-batch-read-only", "true")));
+                headers.extend(self.isolation.map(|level| ("neon-batch-isolation-level", level)));
+                let body = http::batch(statements);
+                let response = client.sql(&self.token(), &self.connection_string(), &headers, &body).await;
+                let sql = statements.iter().map(|(sql, _)| *sql).collect::<Vec<_>>().join("; ");
+                Outcome { asked: asked(&self.role, &sql), result: http::read(&response) }
+            }
+        }
+    }
+
+    async fn run_on_wire(&self, wire: &mut Wire, statements: &[(&str, &[Option<&str>])]) -> Outcome {
         let facts = json!({ "claims": self.claims }).to_string();
-        self.world.wire.lock().await.request(&self.role, Some(&facts), statements).await
+        let mut options = Vec::new();
+        options.extend(self.read_only.then_some(("default_transaction_read_only", "on")));
+        options.extend(self.isolation.map(|_| ("default_transaction_isolation", "serializable")));
+        for (name, value) in &options {
+            assert_eq!(wire.outside(&format!("set {name} = '{value}'")).await.code(), "");
+        }
+        let outcome = wire.request(&self.role, Some(&facts), statements).await;
+        for (name, _) in &options {
+            assert_eq!(wire.outside(&format!("reset {name}")).await.code(), "");
+        }
+        outcome
     }
 }

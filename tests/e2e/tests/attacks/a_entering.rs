@@ -23,7 +23,7 @@ async fn a36_enter_called_by_someone_else() {
     assert_eq!(world.look(acl).await, "f|f");
 
     // A role with a login of its own, to whom somebody granted it all the same.
-    let role = world.new_role("login").await;
+    let role = world.new_role().await;
     world
         .superuser(&format!(
             "alter role {role} login; grant execute on function postern.enter(name, jsonb, text), postern.seal(text) to {role}, alice"
@@ -106,15 +106,15 @@ async fn a37_roles_that_must_not_be_entered() {
         assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{role}");
     }
     for attribute in ["superuser", "bypassrls", "createrole", "replication"] {
-        let role = world.new_role("powerful").await;
+        let role = world.new_role().await;
         wire.request(&role, None, &[(WHO, &[])]).await.fine();
         world.superuser(&format!("alter role {role} {attribute}")).await;
         let refusal = wire.request(&role, None, &[("insert into work.loot values ('ran')", &[])]).await.refused("42501");
         assert!(refusal.detail.is_some_and(|detail| detail.to_lowercase().contains(attribute)), "{attribute}");
     }
     for group in ["pg_write_server_files", "pg_signal_backend", "postern_admin", "postern_gate", "postgres"] {
-        let role = world.new_role("member").await;
-        let middle = world.new_role("middle").await;
+        let role = world.new_role().await;
+        let middle = world.new_role().await;
         world.superuser(&format!("grant {group} to {middle}; grant {middle} to {role}")).await;
         wire.request(&role, None, &[("insert into work.loot values ('ran')", &[])]).await.refused("42501");
     }
@@ -352,10 +352,7 @@ async fn a46_serialization_failure_at_commit() {
     ];
     let alice = wire.request("alice", None, batch);
     let others = async {
-        let waiting = format!("select 1 from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
-        while world.look(&waiting).await.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        world.until_waiting(pid).await;
         let write = "begin isolation level serializable; select count(*) from app.s; insert into app.s values (2); commit";
         other.batch_execute(write).await.unwrap();
         third.batch_execute("select pg_advisory_unlock(46)").await.unwrap();
@@ -402,7 +399,7 @@ async fn a49_stale_permission_to_enter() {
     let mut wire = world.wire().await;
     let one: &[(&str, &[Option<&str>])] = &[("select current_user", &[])];
     let (dismissed, dropped, renamed, raised) =
-        (world.new_role("dismissed").await, world.new_role("dropped").await, world.new_role("renamed").await, world.new_role("raised").await);
+        (world.new_role().await, world.new_role().await, world.new_role().await, world.new_role().await);
     for role in [&dismissed, &dropped, &renamed, &raised] {
         assert_eq!(wire.request(role, None, one).await.text(), **role);
     }

@@ -159,7 +159,7 @@ async fn a19_altering_posterns_objects() {
         world.alice().sql(sql).await.refused("42501");
     }
     // (With grants on sequences or columns 15 fails half-way and undoes all of it: PostgreSQL's own fault, and harmless.)
-    let leaver = world.new_role("leaver").await;
+    let leaver = world.new_role().await;
     world.superuser(&format!("create schema {leaver} authorization {leaver}; grant select on app.t to {leaver}")).await;
     world.actor(&leaver).sql("drop owned by current_user cascade").await.fine();
     world.actor(&leaver).sql("select v from app.t").await.refused("42501");
@@ -369,7 +369,7 @@ async fn a34_membership_games() {
 #[tokio::test]
 async fn a35_drop_owned_and_restrictive_policies() {
     let world = world().await;
-    let role = world.new_role("dropper").await;
+    let role = world.new_role().await;
     world
         .superuser(&format!(
             "create policy perm on app.rp using (true); grant usage on schema app to public;

@@ -362,7 +362,7 @@ async fn b16_names_of_custom_settings() {
 async fn b17_a_reset_that_fails() {
     let settings = [("max_locks_per_transaction", "10"), ("max_connections", "20")];
     let site: &'static Site = Box::leak(Box::new(Site::start(Membership::None, &settings)));
-    let world = World::with(site, &[("postern.allow_temp", "on")]).await;
+    let world = World::builder().setting("postern.allow_temp", "on").start(site).await;
     let mut wire = world.wire().await;
     let mut tables = 1000;
     loop {

@@ -113,7 +113,7 @@ async fn c06_reading_the_facts_of_others() {
     let pid = other.pid;
     let running = other.entered("bob", Some(facts), &waits);
     let spying = async {
-        until_waiting(&world, pid).await;
+        world.until_waiting(pid).await;
         let mut seen = world.alice().sql("select postern.facts()").await.text();
         seen += &world.alice().sql("select * from pg_stat_activity").await.text();
         seen += &world.alice().sql("select query from pg_stat_activity").await.text();
@@ -125,14 +125,6 @@ async fn c06_reading_the_facts_of_others() {
     assert!(running.text().contains("BOB-FACT"), "{running:?}");
     assert!(!seen.contains("BOB-FACT"), "{seen}");
     world.canary().await;
-}
-
-/// Polls until the backend waits for a lock.
-async fn until_waiting(world: &postern_e2e::World, pid: i32) {
-    let sql = format!("select wait_event_type from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
-    while world.look(&sql).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
 }
 
 const PARALLEL: [&str; 4] = [

@@ -91,7 +91,7 @@ const FAILING: [&str; 8] = [
 #[tokio::test]
 async fn d08_decoration_of_errors() {
     let world = world().await;
-    let role = world.new_role("direct").await;
+    let role = world.new_role().await;
     world.superuser(&format!("alter role {role} login")).await;
     world.site().cluster().set_password(&role).unwrap();
     let mut plain = postern_e2e::Wire::connect(world.site(), &role, world.database()).await;

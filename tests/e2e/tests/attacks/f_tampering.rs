@@ -63,7 +63,7 @@ async fn f03_comments_and_labels() {
 #[tokio::test]
 async fn f04_drop_owned() {
     let world = world().await;
-    let role = world.new_role("shared").await;
+    let role = world.new_role().await;
     world.superuser(&format!("create table work.precious (i int); alter table work.precious owner to {role}")).await;
     world.actor(&role).sql(&format!("drop owned by {role}")).await.fine();
     assert_eq!(world.look("select to_regclass('work.precious') is null").await, "t");

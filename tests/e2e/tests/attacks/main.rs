@@ -23,10 +23,10 @@ fn site() -> &'static Site {
 
 /// A world as an application has it.
 async fn world() -> World {
-    World::new(site()).await
+    World::builder().start(site()).await
 }
 
 /// A world in which temporary objects may be made.
 async fn temp_world() -> World {
-    World::with(site(), &[("postern.allow_temp", "on")]).await
+    World::builder().setting("postern.allow_temp", "on").start(site()).await
 }

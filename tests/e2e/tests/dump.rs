@@ -1,0 +1,75 @@
+//! What is admitted, and the API keys, go with a dump; the extension's own objects come from its script.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use postern_cluster::Cluster;
+
+/// Dumps `from` and restores it into the new database `to` of `target`, as `pg_dump | psql` would.
+fn move_database(source: &Cluster, from: &str, target: &Cluster, to: &str) {
+    let dump = source.client("pg_dump").arg(from).output().expect("pg_dump starts");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    target.create_database(to, false).unwrap();
+    let mut restore = target
+        .client("psql")
+        .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", to])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql starts");
+    restore.stdin.take().expect("a pipe").write_all(&dump.stdout).unwrap();
+    let done = restore.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Definitions, privileges and comments of everything in the schema.
+const OBJECTS: &str = "
+    select string_agg(line, chr(10) order by line) from (
+        select pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') || coalesce(obj_description(p.oid, 'pg_proc'), '')
+          from pg_proc p where p.pronamespace = 'postern'::regnamespace
+        union all
+        select c.relname || coalesce(c.relacl::text, '') || coalesce(obj_description(c.oid, 'pg_class'), '') ||
+               coalesce((select string_agg(a.attname || format_type(a.atttypid, a.atttypmod) || coalesce(a.attacl::text, ''), ',' order by a.attnum)
+                           from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), '')
+          from pg_class c where c.relnamespace = 'postern'::regnamespace
+        union all
+        select tgname || tgenabled from pg_trigger where tgrelid = 'postern.admitted'::regclass
+    ) o(line)";
+
+#[test]
+fn a_dump_carries_admissions_and_keys_and_nothing_else_of_the_extension() {
+    let source = Cluster::builder().extension(true).start().unwrap();
+    source.create_database("app", true).unwrap();
+    source
+        .psql(
+            "app",
+            "create role alice nologin; create role bob nologin; create role gone nologin;
+             select postern.admit('alice'), postern.admit('bob'), postern.admit('gone');
+             drop role gone;
+             create table public.t (owner text); alter table public.t enable row level security;
+             create policy p on public.t using (owner = postern.fact('claims.sub'));",
+        )
+        .unwrap();
+    let key = source.psql("app", "select postern.create_api_key('alice', 'job', '{\"a\": 1}')").unwrap();
+
+    // Another cluster, where the roles have other OIDs, and one of them is somebody else's.
+    let target = Cluster::builder().extension(true).start().unwrap();
+    target
+        .psql("postgres", "create role first nologin; create role bob nologin; create role alice nologin")
+        .unwrap();
+    move_database(&source, "app", &target, "app");
+
+    let admitted = "select role, role_name from postern.admitted where role_name in ('alice', 'bob') order by 2";
+    assert_eq!(target.psql("app", admitted).unwrap().trim(), "alice|alice\nbob|bob");
+    let found = format!("select role, subject, claims from postern.find_api_key(sha256('{}'))", key.trim());
+    assert_eq!(target.psql("app", &found).unwrap().trim(), "alice|job|{\"a\": 1}");
+
+    // The role that was dropped: its OID may be another role's here, and its row admits nobody.
+    let reused = "select count(*) from postern.admitted a join pg_roles r on r.oid = a.role and r.rolname = a.role_name";
+    assert_eq!(target.psql("app", reused).unwrap().trim(), "2");
+
+    assert_eq!(source.psql("app", OBJECTS).unwrap(), target.psql("app", OBJECTS).unwrap());
+    let policy = "select pg_get_expr(polqual, polrelid) from pg_policy";
+    assert_eq!(target.psql("app", policy).unwrap().trim(), "(owner = postern.fact('claims.sub'::text))");
+}
