@@ -30,11 +30,11 @@ const OBJECTS: &str = "
           from pg_proc p where p.pronamespace = 'postern'::regnamespace
         union all
         select c.relname || coalesce(c.relacl::text, '') || coalesce(obj_description(c.oid, 'pg_class'), '') ||
-               coalesce((select string_agg(a.attname || format_type(a.atttypid, a.atttypmod) || coalesce(a.attacl::text, ''), ',' order by a.attnum)
+               coalesce((select string_agg(a.attname || format_type(a.atttypid, a.atttypmod)::text || coalesce(a.attacl::text, ''), ',' order by a.attnum)
                            from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), '')
           from pg_class c where c.relnamespace = 'postern'::regnamespace
         union all
-        select tgname || tgenabled from pg_trigger where tgrelid = 'postern.admitted'::regclass
+        select tgname::text || tgenabled::text from pg_trigger where tgrelid = 'postern.admitted'::regclass
     ) o(line)";
 
 #[test]
@@ -60,7 +60,8 @@ fn a_dump_carries_admissions_and_keys_and_nothing_else_of_the_extension() {
         .unwrap();
     move_database(&source, "app", &target, "app");
 
-    let admitted = "select role, role_name from postern.admitted where role_name in ('alice', 'bob') order by 2";
+    let admitted =
+        "select role, role_name from postern.admitted where role_name in ('alice', 'bob') order by 2";
     assert_eq!(target.psql("app", admitted).unwrap().trim(), "alice|alice\nbob|bob");
     let found = format!("select role, subject, claims from postern.find_api_key(sha256('{}'))", key.trim());
     assert_eq!(target.psql("app", &found).unwrap().trim(), "alice|job|{\"a\": 1}");
