@@ -115,7 +115,7 @@ impl Default for Config {
             queue_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             max_requests: 100_000,
-            max_age: Duration::from_secs(3_600),
+            max_age: Duration::from_hours(1),
             statements: 100,
             max_message_bytes: 64 << 20,
             max_request_bytes: 64 << 20,

@@ -8,17 +8,18 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 
 use crate::flight::Flight;
 use crate::leash::Leash;
+use crate::outbox::Outbox;
 use crate::pipeline::{self, Naming, Place};
 use crate::plans::{Plan, Plans};
 use crate::stream::Stream;
@@ -36,11 +37,7 @@ const MAY_CHANGE: [&str; 2] = ["default_transaction_read_only", "in_hot_standby"
 pub(crate) struct Connection {
     stream: Stream,
     input: BytesMut,
-    output: BytesMut,
-    /// How much of `output` the stream has taken.
-    sent: usize,
-    flushed: bool,
-    write_failed: bool,
+    output: Outbox,
     limit: usize,
     ready: bool,
     tainted: bool,
@@ -63,10 +60,7 @@ impl Connection {
         Self {
             stream,
             input: BytesMut::with_capacity(READ),
-            output: BytesMut::new(),
-            sent: 0,
-            flushed: true,
-            write_failed: false,
+            output: Outbox::default(),
             limit,
             ready: false,
             tainted: false,
@@ -85,9 +79,7 @@ impl Connection {
     /// Begins to write messages; the connection is not ready until the server says so.
     pub fn begin(&mut self) -> &mut BytesMut {
         self.ready = false;
-        self.output.clear();
-        self.sent = 0;
-        &mut self.output
+        self.output.begin()
     }
 
     /// Writes a whole request, and says how its answer is to be read. If this fails, the connection is of no use any more.
@@ -102,21 +94,21 @@ impl Connection {
             Plan::Keep { name, .. } => Naming::Keep(name),
             Plan::Kept { name, .. } => Naming::Kept(name),
         };
-        self.begin();
+        self.ready = false;
         let place = Place { enter: &self.enter, seal: &self.seal, closes: &closes, first };
-        pipeline::request(&mut self.output, &place, request)?;
+        pipeline::request(self.output.begin(), &place, request)?;
         Ok(Flight::new(plan, closes.len(), request.statements.len()))
     }
 
     /// More to send in the same exchange.
     pub fn output(&mut self) -> &mut BytesMut {
-        &mut self.output
+        self.output.append()
     }
 
     /// Sends what can be sent now. The rest is sent while reading.
     pub async fn push(&mut self) {
         poll_fn(|cx| {
-            self.poll_send(cx);
+            self.output.poll_send(&mut self.stream, cx);
             Poll::Ready(())
         })
         .await;
@@ -155,16 +147,13 @@ impl Connection {
             return Err(Error::Protocol("the transaction did not end"));
         }
         // An answer that comes before the question was sent answers another one.
-        if !self.all_sent() {
+        if !self.output.is_empty() {
             return Err(Error::Protocol("the server is ahead of the request"));
         }
         self.ready = true;
         self.requests += 1;
         if self.input.capacity() > KEEP {
             self.input = BytesMut::with_capacity(READ);
-        }
-        if self.output.capacity() > KEEP {
-            self.output = BytesMut::new();
         }
         Ok(())
     }
@@ -257,7 +246,7 @@ impl Connection {
 
     /// Nothing of what was written has left this process.
     pub fn is_untouched(&self) -> bool {
-        self.write_failed && self.sent == 0 && !matches!(self.stream, Stream::Tls(_))
+        self.output.is_stuck() && !matches!(self.stream, Stream::Tls(_))
     }
 
     /// A setting that the server reports.
@@ -269,7 +258,7 @@ impl Connection {
     pub fn close(mut self) {
         if self.ready {
             frontend::terminate(self.begin());
-            self.poll_send(&mut Context::from_waker(Waker::noop()));
+            self.output.poll_send(&mut self.stream, &mut Context::from_waker(Waker::noop()));
         }
     }
 
@@ -278,32 +267,9 @@ impl Connection {
         &mut self.input
     }
 
-    pub fn all_sent(&self) -> bool {
-        self.sent == self.output.len() && self.flushed
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>) {
-        while self.sent < self.output.len() && !self.write_failed {
-            self.flushed = false;
-            match Pin::new(&mut self.stream).poll_write(cx, &self.output[self.sent..]) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(taken)) if taken > 0 => self.sent += taken,
-                // What the server said before it hung up is still to be read.
-                Poll::Ready(_) => self.write_failed = true,
-            }
-        }
-        if !self.flushed && !self.write_failed {
-            match Pin::new(&mut self.stream).poll_flush(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => self.flushed = true,
-                Poll::Ready(Err(_)) => self.write_failed = true,
-            }
-        }
-    }
-
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if !self.all_sent() {
-            self.poll_send(cx);
+        if !self.output.is_empty() {
+            self.output.poll_send(&mut self.stream, cx);
         }
         if self.input.capacity() - self.input.len() < READ / 8 {
             self.input.reserve(READ);
@@ -312,7 +278,7 @@ impl Connection {
         match read {
             Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Ok(())),
             Poll::Pending if !self.leash.is_severed(cx.waker()) => Poll::Pending,
-            _ => Poll::Ready(Err(Error::Lost { unsent: !self.all_sent() })),
+            _ => Poll::Ready(Err(Error::Lost { unsent: !self.output.is_empty() })),
         }
     }
 

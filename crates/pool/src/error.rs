@@ -80,7 +80,7 @@ impl Error {
     pub fn sqlstate(&self) -> &str {
         match self {
             Self::Config(_) => "F0000",
-            Self::Request(_) => "54000",
+            Self::Request(_) | Self::TooLarge { .. } => "54000",
             Self::Busy => "53300",
             Self::Closed => "57P03",
             Self::Unavailable { server, .. } => match server {
@@ -93,7 +93,6 @@ impl Error {
             Self::Lost { unsent: false } => "08007",
             Self::Encoding => "22021",
             Self::Copy => "0A000",
-            Self::TooLarge { .. } => "54000",
             Self::Protocol(_) => "08P01",
             Self::Ended => "55000",
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::Error;
 use crate::wire::Reader;
@@ -56,7 +56,7 @@ pub struct Row {
 
 impl Row {
     /// Reads a DataRow, checking its shape and its text once.
-    pub(crate) fn parse(body: Bytes) -> Result<Self, Error> {
+    pub(crate) fn parse(mut body: Bytes) -> Result<Self, Error> {
         let mut reader = Reader::new(&body);
         let count = reader.u16()?;
         for _ in 0..count {
@@ -70,7 +70,8 @@ impl Row {
             }
         }
         reader.end()?;
-        Ok(Self { cells: body.slice(2..), count })
+        body.advance(2);
+        Ok(Self { cells: body, count })
     }
 
     /// A row of these cells, for tests of what reads rows. Cells after the 65,535th are left out.

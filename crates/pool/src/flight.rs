@@ -98,7 +98,7 @@ impl Flight {
     pub fn take(&mut self, frame: Frame, plans: &mut Plans, request: &Request) -> Result<Step, Error> {
         match frame.tag {
             b'Z' => return self.ready().map(Step::Ready),
-            b'E' => return self.error(ServerError::parse(&frame.body)?),
+            b'E' => return Ok(self.error(ServerError::parse(&frame.body)?)),
             b'N' => return self.notice(&frame.body),
             b'G' | b'H' | b'W' => return Err(Error::Copy),
             _ if self.failure.is_some() => return Err(Error::Protocol("an answer after an error")),
@@ -197,21 +197,21 @@ impl Flight {
         Ok(Step::Event(Event::Notice(Box::new(notice))))
     }
 
-    fn error(&mut self, error: ServerError) -> Result<Step, Error> {
+    fn error(&mut self, error: ServerError) -> Step {
         if error.is_fatal() {
             // The server's messages come in order: if `enter` was not even bound, nothing ran. The server says nothing
             // between a commit and ReadyForQuery that would tell whether it still could commit.
             let nothing_ran = self.stage == Stage::EnterBind && self.failure.is_none();
             let going_down = matches!(error.code.as_str(), "57P01" | "57P02" | "57P03" | "57P05");
-            return Ok(Step::Ended(match self.stage {
+            return Step::Ended(match self.stage {
                 _ if nothing_ran && going_down => Verdict::Fresh(Error::Server(Box::new(error))),
                 Stage::End if self.failure.is_none() => Verdict::Failed(Error::Lost { unsent: false }),
                 _ => Verdict::Failed(Error::Server(Box::new(error))),
-            }));
+            });
         }
         // The first one is the cause.
         self.failure.get_or_insert(Failure { stage: self.stage, index: self.index, error: Box::new(error) });
-        Ok(Step::Skip)
+        Step::Skip
     }
 
     fn ready(&mut self) -> Result<Result<(), Verdict>, Error> {

@@ -34,6 +34,7 @@ mod error;
 mod event;
 mod flight;
 mod leash;
+mod outbox;
 mod pipeline;
 mod plans;
 mod pool;

@@ -64,6 +64,7 @@ pub(crate) struct Inner {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     closed: AtomicBool,
+    #[allow(clippy::vec_box, reason = "connections move between here and requests")]
     idle: Mutex<Vec<Box<Connection>>>,
     outage: Mutex<Outage>,
     server_version: Mutex<Option<Arc<str>>>,

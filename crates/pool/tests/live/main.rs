@@ -10,3 +10,4 @@ mod identity;
 mod limits;
 mod outage;
 mod plans;
+mod tls;
