@@ -11,7 +11,10 @@ use cel::{Context, Env, ExecutionError, Program, Value};
 use crate::ConfigError;
 
 /// Longest expression, in bytes.
-const MAX_LENGTH: usize = 2048;
+const MAX_LENGTH: usize = 1024;
+
+/// Enough for the parser at one level of nesting per byte. Only what is used of it takes memory.
+const PARSER_STACK: usize = 256 * 1024 * 1024;
 
 /// Deepest expression: the evaluation recurses.
 const MAX_DEPTH: usize = 64;
@@ -30,33 +33,35 @@ pub(crate) struct Expression {
 impl Expression {
     /// `key`: the key of the configuration, for the error.
     pub(crate) fn compile(key: &str, text: &str) -> Result<Self, ConfigError> {
-        let error = |problem: String| {
-            ConfigError::new(key, problem, "write a CEL expression such as claims.role, or \"app_user\"")
-        };
+        let hint = "write a CEL expression over claims, auth and requested_role, such as claims.role";
+        let text = text.to_owned();
+        // The parser recurses several times per character, and has no limit of its own.
+        let compiled = std::thread::Builder::new()
+            .stack_size(PARSER_STACK)
+            .spawn(move || Self::compile_here(text))
+            .map_err(|error| error.to_string())
+            .and_then(|thread| thread.join().unwrap_or_else(|_| Err("expression cannot be compiled".into())));
+        compiled.map_err(|problem| ConfigError::new(key, problem, hint))
+    }
+
+    fn compile_here(text: String) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
-            return Err(error(format!("expression is longer than {MAX_LENGTH} bytes")));
+            return Err(format!("expression is longer than {MAX_LENGTH} bytes"));
         }
-        let program = ENV.compile(text).map_err(|errors| {
-            error(format!("expression cannot be compiled: {}", one_line(&errors.to_string())))
-        })?;
-        check(program.expression(), MAX_DEPTH, false).map_err(&error)?;
-        let unknown = program
-            .references()
-            .variables()
-            .into_iter()
-            // Variables of macros are declared by them; the names that a macro makes up begin with '@'.
-            .find(|name| {
-                !VARIABLES.contains(name) && !name.starts_with('@') && !declares(program.expression(), name)
-            })
-            .map(str::to_owned);
-        if let Some(name) = unknown {
-            return Err(ConfigError::new(
-                key,
-                format!("expression uses the unknown variable {name}"),
-                "use claims, requested_role or auth",
-            ));
+        let program = ENV
+            .compile(&text)
+            .map_err(|errors| format!("expression cannot be compiled: {}", one_line(&errors.to_string())))?;
+        check(program.expression(), MAX_DEPTH, false)?;
+        // Variables of macros are declared by them; the names that a macro makes up begin with '@'.
+        let is_known = |name: &str| {
+            VARIABLES.contains(&name) || name.starts_with('@') || declares(program.expression(), name)
+        };
+        let unknown =
+            program.references().variables().into_iter().find(|name| !is_known(name)).map(str::to_owned);
+        match unknown {
+            Some(name) => Err(format!("expression uses the unknown variable {name}")),
+            None => Ok(Self { program, text }),
         }
-        Ok(Self { program, text: text.to_owned() })
     }
 
     pub(crate) fn uses(&self, variable: &str) -> bool {
@@ -212,8 +217,18 @@ mod tests {
             assert!(error.to_string().contains(problem), "{error}");
             assert_eq!(error.key(), "jwt[0].role");
         }
-        assert!(Expression::compile("k", &format!("'{}'", "x".repeat(2100))).is_err());
-        assert!(Expression::compile("k", &format!("{}1{}", "[".repeat(90), "]".repeat(90))).is_err());
+        assert!(Expression::compile("k", &format!("'{}'", "x".repeat(1100))).is_err());
+        for (opening, closing) in [("[", "]"), ("(", ")"), ("!", ""), ("-", ""), ("x?", ":x"), ("{1:", "}")] {
+            let levels = 1000 / (opening.len() + closing.len());
+            let deep = format!("{}x{}", opening.repeat(levels), closing.repeat(levels));
+            assert!(Expression::compile("k", &deep).is_err(), "{opening}");
+        }
+    }
+
+    #[test]
+    fn the_deepest_expression_is_evaluated_on_a_small_stack() {
+        let deep = format!("{}claims.role{}", "[".repeat(30), "][0]".repeat(30));
+        assert_eq!(evaluate(&deep, r#"{"role":"a"}"#), Ok(text("a")));
     }
 
     #[test]
