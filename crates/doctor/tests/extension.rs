@@ -3,20 +3,20 @@
 mod common;
 
 use common::{Database, case, run};
-use postern_doctor::{Settings, Severity};
+use postern_doctor::{Finding, Settings, Severity};
 
 #[test]
 fn a_database_as_installed_has_no_danger() {
     let database = Database::with_extension();
     let report = database.examine();
-    assert_eq!(report.refusals(&[]), Vec::<&postern_doctor::Finding>::new());
+    assert_eq!(report.refusals(&database.old_server()), Vec::<&Finding>::new());
     assert_eq!(report.served_roles, [database.fill("{a}"), database.fill("{b}")]);
     assert_eq!(report.server.role, "postern_gate");
 
     database.sql("REVOKE TEMPORARY ON DATABASE {d} FROM PUBLIC");
-    assert_eq!(database.examine().complaints(&[]), Vec::<&postern_doctor::Finding>::new());
+    assert_eq!(database.examine().complaints(&database.old_server()), Vec::<&Finding>::new());
     let as_superuser = database.examine_as_superuser();
-    assert_eq!(as_superuser.complaints(&[]), Vec::<&postern_doctor::Finding>::new());
+    assert_eq!(as_superuser.complaints(&database.old_server()), Vec::<&Finding>::new());
     assert_eq!(as_superuser.skipped, []);
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use postern_cluster::Cluster;
-use postern_doctor::{Report, Settings, connect, examine};
+use postern_doctor::{Report, Settings, connect, examine, floor};
 
 /// A database, with roles that no other test uses.
 pub struct Database {
@@ -84,6 +84,18 @@ impl Database {
             let client = connect::connect(&config, None).await.unwrap();
             examine(&client, settings).await.unwrap()
         })
+    }
+
+    /// What to allow if the server under test is itself below the floor: nothing else.
+    pub fn old_server(&self) -> Vec<String> {
+        match floor::judge(self.version_num()) {
+            floor::Verdict::BelowFloor { .. } => vec!["server-below-floor".into()],
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn version_num(&self) -> i32 {
+        self.sql("SHOW server_version_num").parse().unwrap()
     }
 
     /// The subjects of the findings of a code.
