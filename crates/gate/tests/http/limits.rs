@@ -1,0 +1,148 @@
+//! How much, how often, how long.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Site};
+
+const SURVIVOR: &str = "do $$ declare t0 timestamptz := clock_timestamp(); begin
+    loop begin while clock_timestamp() - t0 < interval '60 s' loop perform 1; end loop; exit;
+    exception when query_canceled then null; end; end loop; end $$";
+
+#[tokio::test]
+async fn each_identity_has_a_rate() {
+    let site = Site::with("[limits]\nrate = 1\nburst = 2\n").await;
+    for _ in 0..2 {
+        site.sql("ann", "select 1", &[]).await.ok();
+    }
+    let refused = site.sql("ann", "select 1", &[]).await;
+    assert_eq!(refused.refusal(), "429 53400 PST300");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    site.still_works().await;
+}
+
+#[tokio::test]
+async fn each_identity_has_a_number_of_requests_at_once() {
+    let site = Site::with("[limits]\nconcurrency = 1\n").await;
+    site.psql("create table public.lock(); grant select on public.lock to app_user; alter table public.lock enable row level security");
+    // Runs until this is released.
+    let (mut blocker, connection) = tokio_postgres::connect(&site.cluster.url("postgres", &site.database), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("lock table public.lock").await.unwrap();
+    let (first, second) = tokio::join!(site.sql("ann", "select from public.lock", &[]), async {
+        let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+        while site.psql(waiting).trim() == "0" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let refused = site.sql("ann", "select 1", &[]).await;
+        site.still_works().await;
+        lock.commit().await.unwrap();
+        refused
+    });
+    assert_eq!(second.refusal(), "429 53400 PST301");
+    first.ok();
+    site.sql("ann", "select 1", &[]).await.ok();
+}
+
+#[tokio::test]
+async fn a_role_may_have_limits_of_its_own() {
+    let site = Site::with("[limits.roles.app_admin]\nresponse_rows = 1\n").await;
+    let rows = "select generate_series(1, 2)";
+    site.sql("ann", rows, &[]).await.ok();
+    let request = site
+        .request(reqwest::Method::POST, "/sql")
+        .header("Neon-Connection-String", site.connection_string("app_admin"))
+        .bearer_auth(site.token_with("ann", &json!("app_admin"), Duration::from_secs(60)));
+    let answer = Answer::of(request.body(json!({"query": rows}).to_string()).send().await.unwrap()).await;
+    assert_eq!(answer.refusal(), "507 54000 PST302");
+}
+
+#[tokio::test]
+async fn answers_in_memory_are_limited() {
+    let site = Site::with("[limits]\nresponse_bytes = 10000\n").await;
+    let answer = site.sql("ann", "select repeat('x', 1000) from generate_series(1, 1000000)", &[]).await;
+    assert_eq!(answer.refusal(), "507 54000 PST303");
+    assert_eq!(answer.json()["message"], "response is too large (max is 10000 bytes)");
+    site.still_works().await;
+    site.sql("ann", "select repeat('x', 9000)", &[]).await.ok();
+}
+
+#[tokio::test]
+async fn bodies_are_limited() {
+    let site = Site::with("[limits]\nbody_bytes = 2000\n").await;
+    let body = |length: usize| {
+        let empty = json!({"query": "select 1", "x": ""}).to_string();
+        json!({"query": "select 1", "x": "x".repeat(length - empty.len())}).to_string()
+    };
+    let send = async |body: String| Answer::of(site.neon("ann").body(body).send().await.unwrap()).await;
+    send(body(2000)).await.ok();
+    assert_eq!(send(body(2001)).await.refusal(), "413 54000 PST105");
+    let pieces = futures_util::stream::iter((0..100).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100])));
+    let streamed = site.neon("ann").body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
+    assert_eq!(Answer::of(streamed).await.refusal(), "413 54000 PST105", "without a length in its head");
+}
+
+#[tokio::test]
+async fn a_statement_is_stopped_at_the_deadline_whatever_it_catches() {
+    let site = Site::with("[limits]\nwall_clock = \"500ms\"\ngrace = \"500ms\"\n").await;
+    for sql in ["select pg_sleep(60)", SURVIVOR] {
+        let begun = Instant::now();
+        let answer = site.sql("ann", sql, &[]).await;
+        assert_eq!(answer.refusal(), "400 57014 PST304", "{sql}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        let answer = site.query("ann", json!({"query": sql}), "application/json").await;
+        assert_eq!(answer.refusal(), "504 57014 PST304", "{sql}");
+    }
+    site.still_works().await;
+}
+
+#[tokio::test]
+async fn a_request_does_not_outlive_its_token() {
+    let site = Site::new().await;
+    let begun = Instant::now();
+    let answer = site
+        .request(reqwest::Method::POST, "/sql")
+        .header("Neon-Connection-String", site.connection_string("app_user"))
+        .bearer_auth(site.token_with("ann", &json!("app_user"), Duration::from_secs(2)))
+        .body(json!({"query": "select pg_sleep(60)"}).to_string());
+    let answer = Answer::of(answer.send().await.unwrap()).await;
+    // A leeway for clocks that differ may be granted on top of the two seconds.
+    assert_eq!(answer.refusal(), "400 57014 PST304");
+    assert!(begun.elapsed() < Duration::from_secs(55));
+}
+
+#[tokio::test]
+async fn a_full_pool_says_so_and_recovers() {
+    let site = Site::with("queue = 1\nqueue_timeout = \"100ms\"\n").await;
+    let sleep = |subject: &'static str| site.sql(subject, "select pg_sleep(1)", &[]);
+    let answers = tokio::join!(sleep("a"), sleep("b"), sleep("c"), sleep("d"));
+    let answers = [answers.0, answers.1, answers.2, answers.3];
+    let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 200).collect();
+    assert_eq!(refused.len(), 2, "{answers:?}");
+    for answer in refused {
+        assert_eq!((answer.refusal().as_str(), answer.header("retry-after")), ("503 53300 PST306", Some("1")));
+    }
+    site.still_works().await;
+}
+
+#[tokio::test]
+async fn anonymous_requests_count_by_address() {
+    let anonymous = "[auth.anonymous]\nrole = \"app_user\"\n[limits]\nrate = 1\nburst = 2\n[listen.tls_placeholder]";
+    let settings = anonymous.replace("[listen.tls_placeholder]", "");
+    let site = Site::with(&settings).await;
+    let send = async |forwarded: &str| {
+        let request = site
+            .request(reqwest::Method::POST, "/v1/query")
+            .header("Content-Type", "application/json")
+            .header("Postern-Anonymous", "true")
+            .header("X-Forwarded-For", forwarded);
+        Answer::of(request.body(json!({"query": "select current_user as me, postern.fact('client.addr') as addr"}).to_string()).send().await.unwrap()).await
+    };
+    let answer = send("192.0.2.1").await.ok();
+    assert_eq!(answer["rows"], json!([{"me": "app_user", "addr": "127.0.0.1"}]), "nobody is believed who is no proxy");
+    let rest: Vec<Value> = vec![send("192.0.2.2").await.ok()];
+    assert_eq!(rest.len(), 1);
+    assert_eq!(send("192.0.2.3").await.refusal(), "429 53400 PST300");
+}

@@ -1,0 +1,9 @@
+//! The gate over real HTTP, before a real server with the extension.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise; clippy allows it in test functions only")]
+
+mod bad_input;
+mod common;
+mod limits;
+mod neon;
+mod service;
+mod v1;
