@@ -49,7 +49,7 @@ fn kind_v4(addr: Ipv4Addr) -> Kind {
         (100, 64..=127, _) => Kind::Private,
         _ if addr.is_link_local() || addr.is_multicast() || addr.is_documentation() => Kind::Never,
         // This network; protocol assignments; 6to4 relays; benchmarks; reserved and broadcast.
-        (0, _, _) | (192, 0, 0) | (192, 88, 99) | (198, 18..=19, _) | (240.., _, _) => Kind::Never,
+        (0 | 240.., _, _) | (192, 0, 0) | (192, 88, 99) | (198, 18..=19, _) => Kind::Never,
         _ => Kind::Public,
     }
 }
@@ -61,13 +61,11 @@ fn kind_v6(addr: Ipv6Addr) -> Kind {
     if addr.is_loopback() || addr.is_unique_local() {
         return Kind::Private;
     }
-    let [a, b, c, d, e, f, g, h] = addr.segments();
-    match (a, b) {
-        // NAT64 with the well-known prefix leads to the IPv4 address at its end.
-        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => {
-            let ([g1, g2], [h1, h2]) = (g.to_be_bytes(), h.to_be_bytes());
-            kind_v4(Ipv4Addr::new(g1, g2, h1, h2))
-        }
+    // NAT64 with the well-known prefix leads to the IPv4 address at its end.
+    if let [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, v4 @ ..] = addr.octets() {
+        return kind_v4(Ipv4Addr::from(v4));
+    }
+    match (addr.segments()[0], addr.segments()[1]) {
         // Teredo, ORCHID and other assignments (2001::/23); documentation; 6to4.
         (0x2001, 0..=0x1ff | 0xdb8) | (0x2002, _) | (0x3fff, 0..=0xfff) => Kind::Never,
         (0x2000..=0x3fff, _) => Kind::Public,

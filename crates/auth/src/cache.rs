@@ -32,7 +32,7 @@ pub(crate) trait Bytes {
 
 impl Bytes for Option<Arc<Credential>> {
     fn bytes(&self) -> usize {
-        self.as_ref().map_or(0, |credential| credential.bytes())
+        self.as_ref().map_or(0, Bytes::bytes)
     }
 }
 

@@ -54,7 +54,7 @@ impl Default for Config {
             introspection: Vec::new(),
             api_keys: None,
             anonymous: None,
-            cache_ttl: Duration::from_secs(60),
+            cache_ttl: Duration::from_mins(1),
             cache_bytes: 16 * 1024 * 1024,
         }
     }

@@ -151,7 +151,7 @@ impl Server {
         let end = expected.check(&claims, self.clock.now()).map_err(refused)?;
         let subject = subject(&claims, &self.subject).map_err(refused)?.map(Arc::from);
         let origin = Origin { method: "introspection", issuer: Some(Arc::clone(&self.name)), subject };
-        let (roles, facts) = self.mapping.apply(&origin, claims)?;
+        let (roles, facts) = self.mapping.apply(&origin, &claims)?;
         Ok(Some(Credential::new(origin, roles, &facts, end)))
     }
 }

@@ -110,9 +110,9 @@ impl Remote {
                 && keys.has(kid)
             {
                 let keys = Arc::clone(keys);
-                let stale = age >= REFRESH && is_past(state.tried, LOOK_AGAIN, now);
+                let is_due = age >= REFRESH && is_past(state.tried, LOOK_AGAIN, now);
                 drop(state);
-                if stale && let Ok(guard) = Arc::clone(&self.fetching).try_lock_owned() {
+                if is_due && let Ok(guard) = Arc::clone(&self.fetching).try_lock_owned() {
                     drop(self.spawn(guard));
                 }
                 return Ok(keys);

@@ -129,7 +129,7 @@ struct Issuer {
 /// All issuers of JWTs.
 #[derive(Debug)]
 pub(crate) struct Issuers {
-    issuers: HashMap<String, Issuer>,
+    by_name: HashMap<String, Issuer>,
     ttl: Duration,
     clock: Arc<dyn Clock>,
     verified: Cache<Arc<Credential>>,
@@ -137,22 +137,22 @@ pub(crate) struct Issuers {
 
 impl Issuers {
     pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
-        let issuers = config
+        let by_name = config
             .jwt
             .iter()
             .enumerate()
             .map(|(n, jwt)| Ok((jwt.issuer.clone(), Issuer::new(&format!("jwt[{n}]"), jwt, &clock)?)))
             .collect::<Result<_, ConfigError>>()?;
-        Ok(Self { issuers, ttl: config.cache_ttl, clock, verified: Cache::new(config.cache_bytes) })
+        Ok(Self { by_name, ttl: config.cache_ttl, clock, verified: Cache::new(config.cache_bytes) })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.issuers.is_empty()
+        self.by_name.is_empty()
     }
 
     /// Fetches the keys of all issuers that publish them.
     pub(crate) async fn warm_up(&self) {
-        futures_util::future::join_all(self.issuers.values().map(async |issuer| {
+        futures_util::future::join_all(self.by_name.values().map(async |issuer| {
             if let Keys::Remote(remote) = &issuer.keys
                 && let Ok(keys) = remote.warm_up().await
             {
@@ -169,7 +169,7 @@ impl Issuers {
         }
         let load = async || {
             let parsed = Token::parse(token).map_err(Error::Rejected)?;
-            let Some(issuer) = self.issuers.get(&parsed.issuer) else {
+            let Some(issuer) = self.by_name.get(&parsed.issuer) else {
                 return Err(NotVerified::UnknownIssuer(parsed.issuer));
             };
             let credential = issuer.verify(&parsed, &*self.clock).await?;
@@ -298,7 +298,7 @@ impl Issuer {
         let end = expected.check(&claims, clock.now()).map_err(Error::Rejected)?;
         let subject = subject(&claims, &self.subject).map_err(Error::Rejected)?.map(Arc::from);
         let origin = Origin { method: "jwt", issuer: Some(Arc::clone(&self.name)), subject };
-        let (roles, facts) = self.mapping.apply(&origin, claims)?;
+        let (roles, facts) = self.mapping.apply(&origin, &claims)?;
         Ok(Credential::new(origin, roles, &facts, end))
     }
 }

@@ -51,7 +51,7 @@ impl Mapping {
     pub(crate) fn apply(
         self: &Arc<Self>,
         origin: &Origin,
-        claims: Object<'_>,
+        claims: &Object<'_>,
     ) -> Result<(Roles, String), Error> {
         let text = |text: Option<&Arc<str>>| {
             text.map_or(Value::Null, |text| Value::String(Arc::new(text.to_string())))
@@ -62,7 +62,7 @@ impl Mapping {
             ("subject".to_owned(), text(origin.subject.as_ref())),
         ]);
         let input = Input { claims: claims.clone().into_value(), auth: auth.into(), requested_role: None };
-        let facts = self.claims(&claims, &input)?;
+        let facts = self.claims(claims, &input)?;
         let roles = if self.role.uses("requested_role") {
             Roles::PerRequest(PerRequest {
                 mapping: Arc::clone(self),
@@ -175,4 +175,102 @@ fn to_json(value: &Value) -> Option<serde_json::Value> {
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mapping(role: &str) -> Arc<Mapping> {
+        let list = vec![RoleName::try_from("app_user").unwrap(), RoleName::try_from("é").unwrap()];
+        let rules =
+            Rules { roles: list, role: role.into(), facts: std::collections::BTreeMap::new(), claims: None };
+        Arc::new(Mapping::compile("jwt[0]", &rules).unwrap())
+    }
+
+    fn origin() -> Origin {
+        Origin { method: "jwt", issuer: Some("i".into()), subject: None }
+    }
+
+    fn json_value() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::Value as Json;
+
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::Bool),
+            any::<i64>().prop_map(Json::from),
+            // Halves: an expression works with numbers of double precision, read to within the last digit.
+            any::<i32>().prop_map(|n| Json::from(f64::from(n) / 2.0)),
+            any::<String>().prop_map(Json::String),
+            Just(Json::from("app_user")),
+            Just(Json::from("APP_USER")),
+            Just(Json::from("e\u{301}")),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Json::Array),
+                prop::collection::btree_map(any::<String>(), inner, 0..4)
+                    .prop_map(|members| Json::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_claim_is_only_roles_of_the_list_come_out(role in json_value()) {
+            let text = serde_json::json!({"role": role, "x": 1}).to_string();
+            if let Ok(claims) = json::object(&text, Limits::CLAIMS) {
+                match mapping("claims.role").apply(&origin(), &claims) {
+                    Ok((Roles::Known(roles), facts)) => {
+                        prop_assert!(!roles.is_empty());
+                        let named = |name: &str| role == name || role.as_array().is_some_and(|all| all.iter().any(|r| r == name));
+                        prop_assert!(roles.iter().all(|r| ["app_user", "é"].contains(&r.as_str()) && named(r.as_str())));
+                        prop_assert_eq!(facts, text, "claims become facts as they are");
+                    }
+                    Ok((Roles::PerRequest(_), _)) => prop_assert!(false, "the expression does not ask for that"),
+                    Err(error) => prop_assert!(matches!(error, Error::RoleNotAllowed(_)), "{:?}", error),
+                }
+            }
+        }
+
+        #[test]
+        fn added_facts_are_json_within_the_limits(value in json_value(), name in any::<String>()) {
+            let text = serde_json::json!({"role": "é", "value": value}).to_string();
+            let list = vec![RoleName::try_from("é").unwrap()];
+            let facts = [(name.clone(), "claims.value".to_owned())].into();
+            let rules = Rules { roles: list, role: "claims.role".into(), facts, claims: Some(vec!["role".into()]) };
+            let mapping = Arc::new(Mapping::compile("jwt[0]", &rules).unwrap());
+            if let Ok(claims) = json::object(&text, Limits::CLAIMS)
+                && let Ok((_, facts)) = mapping.apply(&origin(), &claims)
+            {
+                let facts: serde_json::Value = serde_json::from_str(&facts).unwrap();
+                prop_assert_eq!(&facts[&name], &value);
+                prop_assert_eq!(facts.as_object().unwrap().len(), if name == "role" { 1 } else { 2 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_fact_with_a_name_that_jsonb_cannot_hold_is_refused() {
+        let facts = [("a\0".to_owned(), "1".to_owned())].into();
+        let list = vec![RoleName::try_from("é").unwrap()];
+        let rules = Rules { roles: list, role: "'é'".into(), facts, claims: None };
+        let mapping = Arc::new(Mapping::compile("jwt[0]", &rules).unwrap());
+        let claims = json::object("{}", Limits::CLAIMS).unwrap();
+        assert!(matches!(mapping.apply(&origin(), &claims), Err(Error::Rejected(_))));
+    }
+
+    #[test]
+    fn what_json_does_not_have_is_no_fact() {
+        for expression in ["b'bytes'", "1.0 / 0.0", "claims.missing"] {
+            let facts = [("x".to_owned(), expression.to_owned())].into();
+            let list = vec![RoleName::try_from("é").unwrap()];
+            let rules = Rules { roles: list, role: "'é'".into(), facts, claims: None };
+            let mapping = Arc::new(Mapping::compile("jwt[0]", &rules).unwrap());
+            let claims = json::object("{}", Limits::CLAIMS).unwrap();
+            assert!(matches!(mapping.apply(&origin(), &claims), Err(Error::Rejected(_))), "{expression}");
+        }
+    }
 }

@@ -111,8 +111,18 @@ fn a_file_that_cannot_be_used_is_named() {
         ("private.pem", Some(private), "key_file", "is a private key"),
         ("empty", Some(""), "key_file", "is not a JWK"),
         ("text", Some("hello"), "key_file", "is not a JWK"),
-        ("certificate.pem", Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "key_file", "not a public key"),
-        ("broken.pem", Some("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"), "key_file", "is not an RSA"),
+        (
+            "certificate.pem",
+            Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            "key_file",
+            "not a public key",
+        ),
+        (
+            "broken.pem",
+            Some("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"),
+            "key_file",
+            "is not an RSA",
+        ),
         ("short", Some("too short"), "secret_file", "shorter than 32 bytes"),
         ("good.pem", Some(public), "", ""),
     ] {
@@ -126,7 +136,10 @@ fn a_file_that_cannot_be_used_is_named() {
             Ok(_) => assert_eq!(key, "", "{name}"),
             Err(error) => {
                 let text = error.to_string();
-                assert!(error.key().ends_with(key) && text.contains(problem) && text.contains(name), "{text}");
+                assert!(
+                    error.key().ends_with(key) && text.contains(problem) && text.contains(name),
+                    "{text}"
+                );
             }
         }
     }
@@ -146,7 +159,8 @@ fn absolute_paths_stay() {
 
 #[test]
 fn all_roles_are_listed_once() {
-    let config = format!("{}[api_keys]\nroles = [\"svc\", \"app_user\"]\n[anonymous]\nrole = \"anon\"", jwt(""));
+    let config =
+        format!("{}[api_keys]\nroles = [\"svc\", \"app_user\"]\n[anonymous]\nrole = \"anon\"", jwt(""));
     let config: Config = toml::from_str(&config).unwrap();
     let roles: Vec<&str> = config.roles().into_iter().map(postern_core::RoleName::as_str).collect();
     assert_eq!(roles, ["anon", "app_user", "svc"]);

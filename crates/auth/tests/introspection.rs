@@ -66,7 +66,8 @@ async fn server(more: &str) -> (Server, Authenticator, Arc<TestClock>) {
 }
 
 fn active(changes: &Value) -> Value {
-    let mut answer = json!({"active": true, "sub": "alice", "aud": "gate", "role": "app_user", "exp": NOW + 600});
+    let mut answer =
+        json!({"active": true, "sub": "alice", "aud": "gate", "role": "app_user", "exp": NOW + 600});
     answer.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     answer
 }
@@ -174,7 +175,10 @@ fn api_key(role: &str) -> ApiKey {
     }
 }
 
-async fn present(gate: &Authenticator, presented: Presented<'_>) -> Result<postern_auth::Authenticated, Error> {
+async fn present(
+    gate: &Authenticator,
+    presented: Presented<'_>,
+) -> Result<postern_auth::Authenticated, Error> {
     let client: Client = client();
     gate.authenticate(&presented, &client).await
 }
@@ -272,7 +276,11 @@ async fn anonymous_requests_have_one_role_and_no_claims() {
     let (gate, _) = gate("[anonymous]\nrole = \"web_anon\"", Arc::default());
     let entered = present(&gate, Presented::default()).await.unwrap();
     assert_eq!((entered.role.as_str(), entered.method, entered.subject), ("web_anon", "anonymous", None));
-    assert!(entered.facts.starts_with(r#"{"claims":{},"auth":{"method":"anonymous","issuer":null,"subject":null},"#));
+    assert!(
+        entered
+            .facts
+            .starts_with(r#"{"claims":{},"auth":{"method":"anonymous","issuer":null,"subject":null},"#)
+    );
     let asked = |role| Presented { requested_role: Some(role), ..Presented::default() };
     assert!(present(&gate, asked("web_anon")).await.is_ok());
     assert!(matches!(present(&gate, asked("postgres")).await, Err(Error::RoleNotAllowed(_))));

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use postern_auth::{Authenticator, Error};
 use serde_json::{Value, json};
-use support::{AUDIENCE, ISSUER, Server, Signer, TestClock, assert_rejected, authenticator, bearer, claims, claims_with, rsa};
+use support::{
+    AUDIENCE, ISSUER, Server, Signer, TestClock, assert_rejected, authenticator, bearer, claims, claims_with,
+    rsa,
+};
 
 const MINUTE: u64 = 60;
 
@@ -139,7 +142,10 @@ async fn keys_are_refreshed_in_the_background() {
     assert_eq!(server.asked(), 1);
     server.keys(&[b().jwk("2")]);
     clock.advance(1);
-    assert!(bearer(&gate, &fresh(&a(), "1")).await.is_ok(), "this one is not held up and uses the keys there are");
+    assert!(
+        bearer(&gate, &fresh(&a(), "1")).await.is_ok(),
+        "this one is not held up and uses the keys there are"
+    );
     until(async || server.asked() == 2).await;
     until(async || bearer(&gate, &fresh(&a(), "1")).await.is_err()).await;
     assert!(bearer(&gate, &fresh(&b(), "2")).await.is_ok());
@@ -184,7 +190,7 @@ async fn an_unreachable_issuer_is_unavailable() {
     let (gate, _) = gate(&format!("jwks_url = \"{}\"", server.url), ISSUER);
     drop(server);
     let result = bearer(&gate, &fresh(&a(), "1")).await;
-    assert!(matches!(result, Err(Error::Unavailable(_) )), "{result:?}");
+    assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
 }
 
 #[tokio::test]
@@ -193,7 +199,8 @@ async fn h3_what_is_not_a_key_set_changes_nothing() {
     server.keys(&[a().jwk("1")]);
     assert!(bearer(&gate, &fresh(&a(), "1")).await.is_ok());
     let many: Vec<Value> = (0..65).map(|n| support::ec().jwk(&format!("k{n}"))).collect();
-    let oct = json!({"kty": "oct", "kid": "2", "k": support::b64("a secret of many bytes for everyone to see")});
+    let oct =
+        json!({"kty": "oct", "kid": "2", "k": support::b64("a secret of many bytes for everyone to see")});
     let mut encryption = a().jwk("2");
     encryption["use"] = json!("enc");
     let mut wrap = a().jwk("2");
@@ -211,7 +218,12 @@ async fn h3_what_is_not_a_key_set_changes_nothing() {
         (200, "application/json", json!({"keys": [wrap]}).to_string(), "an algorithm that is not supported"),
         (200, "application/json", json!({"keys": [nameless]}).to_string(), "has no kid"),
         (200, "application/json", json!({ "keys": many }).to_string(), "more than 64 keys"),
-        (200, "application/json", format!("{{\"keys\":[{}]}}", " ".repeat(70_000)), "larger than 65536 bytes"),
+        (
+            200,
+            "application/json",
+            format!("{{\"keys\":[{}]}}", " ".repeat(70_000)),
+            "larger than 65536 bytes",
+        ),
         (404, "application/json", json!({"keys": [a().jwk("2")]}).to_string(), "status 404"),
     ] {
         server.answer(status, media_type, body);
