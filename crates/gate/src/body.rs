@@ -89,6 +89,12 @@ impl Producer {
         self.pieces.send(Piece::Data(data.into())).await.map_err(|_| Broken)
     }
 
+    /// Waits until all pieces are on their way, or the client is gone.
+    pub(crate) async fn taken(&self) {
+        // All places are free when nothing waits in any of them.
+        drop(self.pieces.reserve_many(PIECES).await);
+    }
+
     /// Ends the body cleanly.
     pub(crate) async fn end(self) -> Result<(), Broken> {
         self.pieces.send(Piece::End).await.map_err(|_| Broken)

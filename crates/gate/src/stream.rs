@@ -34,6 +34,9 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 /// Rows that have waited this long are sent, however few.
 const LINGER: Duration = Duration::from_millis(200);
 
+/// How long the record of an error has to reach the client before the response is broken off.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// The formats of `/v1/query`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -252,8 +255,18 @@ impl Pump {
             Err(Stop::Failed(failure)) => {
                 encoder.fail(&failure, hide_internals);
                 account.close(Err(&failure));
-                // A client that does not read gets no more than the broken connection. Dropping the producer breaks it.
-                let _ = tokio::time::timeout(LINGER, producer.send(encoder.take())).await;
+                // A client that does not read gets no more than the broken connection.
+                let record = encoder.take();
+                let told = async {
+                    if producer.send(record).await.is_ok() {
+                        producer.taken().await;
+                        // What the HTTP layer has taken it has not sent yet, and it drops that with the connection.
+                        tokio::time::sleep(FAREWELL).await;
+                    }
+                };
+                let _ = tokio::time::timeout(FAREWELL * 2, told).await;
+                // Dropping the producer breaks the response off.
+                drop(producer);
             }
         }
     }

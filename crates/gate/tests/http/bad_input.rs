@@ -64,7 +64,6 @@ async fn statements_that_are_no_single_statement_of_a_request() {
         ("prepare p as select 1", "400 0A000 -"),
         ("listen x", "400 0A000 -"),
         ("declare c cursor with hold for select 1", "400 0A000 -"),
-        ("create temp table t()", "400 0A000 -"),
         ("selec 1", "400 42601 -"),
     ] {
         let answer = site.sql("ann", sql, &[]).await;
@@ -141,7 +140,6 @@ async fn tokens_that_are_not_good() {
 async fn raw(site: &Site, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(site.gate.local_addr()).await.unwrap();
     stream.write_all(bytes).await.unwrap();
-    stream.shutdown().await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
@@ -156,15 +154,14 @@ async fn the_host_has_to_be_one_that_is_served() {
         let answer = raw(&site, get(host).as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
     }
-    let site = Site::with("[placeholder]".replace("[placeholder]", "").as_str()).await;
-    assert!(raw(&site, b"GET /healthz HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 4"), "no host at all");
+    assert!(raw(&site, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await.starts_with("HTTP/1.1 421 "), "no host at all");
 }
 
 #[tokio::test]
 async fn ambiguous_framing_is_not_guessed_at() {
-    let site = Site::new().await;
+    let site = Site::with("[limits]\nbody_timeout = \"500ms\"\n").await;
     let head = format!(
-        "POST /sql HTTP/1.1\r\nHost: localhost\r\nNeon-Connection-String: {}\r\nAuthorization: Bearer {}\r\n",
+        "POST /sql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nNeon-Connection-String: {}\r\nAuthorization: Bearer {}\r\n",
         site.connection_string("app_user"),
         site.token("ann"),
     );
@@ -185,7 +182,7 @@ async fn ambiguous_framing_is_not_guessed_at() {
         let answer = raw(&site, format!("{head}{framing}").as_bytes()).await;
         assert!(!answer.contains(" 200 "), "{framing}: {answer}");
     }
-    // With both, the length counts for nothing, and what follows the chunks is not a second request.
+    // With both, either all of it is refused or the length counts for nothing: no part of it becomes a second request.
     let both = format!("{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{insert}\r\n0\r\n\r\n");
     let answer = raw(&site, both.as_bytes()).await;
     assert!(answer.matches("HTTP/1.1").count() <= 1, "{answer}");

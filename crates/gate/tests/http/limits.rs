@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::common::{Answer, Site};
 
@@ -129,9 +129,7 @@ async fn a_full_pool_says_so_and_recovers() {
 
 #[tokio::test]
 async fn anonymous_requests_count_by_address() {
-    let anonymous = "[auth.anonymous]\nrole = \"app_user\"\n[limits]\nrate = 1\nburst = 2\n[listen.tls_placeholder]";
-    let settings = anonymous.replace("[listen.tls_placeholder]", "");
-    let site = Site::with(&settings).await;
+    let site = Site::with("[auth.anonymous]\nrole = \"app_user\"\n[limits]\nrate = 1\nburst = 2\n").await;
     let send = async |forwarded: &str| {
         let request = site
             .request(reqwest::Method::POST, "/v1/query")
@@ -142,7 +140,6 @@ async fn anonymous_requests_count_by_address() {
     };
     let answer = send("192.0.2.1").await.ok();
     assert_eq!(answer["rows"], json!([{"me": "app_user", "addr": "127.0.0.1"}]), "nobody is believed who is no proxy");
-    let rest: Vec<Value> = vec![send("192.0.2.2").await.ok()];
-    assert_eq!(rest.len(), 1);
+    send("192.0.2.2").await.ok();
     assert_eq!(send("192.0.2.3").await.refusal(), "429 53400 PST300");
 }
