@@ -2,6 +2,8 @@
 
 CARGO ?= cargo
 STAMP := target/dependencies
+# `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
+RELEASE ?=
 
 .PHONY: help run test check bench-gate
 
@@ -9,7 +11,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Build everything and start the gate on a private cluster with the example
-	@$(CARGO) xtask run
+	@$(CARGO) xtask run $(if $(RELEASE),--release)
 
 test: $(STAMP)-test ## Run every test, on private clusters
 	@$(CARGO) xtask test

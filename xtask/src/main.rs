@@ -76,6 +76,9 @@ enum Task {
     Run {
         #[command(flatten)]
         server: Server,
+        /// Optimize: builds for minutes the first time, and serves several times as fast
+        #[arg(long)]
+        release: bool,
         /// Arguments for `postern up`
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -106,6 +109,10 @@ impl Server {
     }
 }
 
+fn profile(release: bool) -> Profile {
+    if release { Profile::Release } else { Profile::Dev }
+}
+
 fn main() -> ExitCode {
     match perform(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -119,8 +126,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     match task {
         Task::BuildExtension { server, release } => {
-            let profile = if release { Profile::Release } else { Profile::Dev };
-            build::extension(&server.installation()?, profile)
+            build::extension(&server.installation()?, profile(release))
         }
         Task::Regress { server, accept, names } => {
             let server = server.installation()?;
@@ -134,7 +140,9 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Test { server } => test::run(&server.installation()?),
         Task::Check { server } => check::run(&server.installation()?),
-        Task::Run { server, arguments } => run::up(&server.installation()?, &arguments),
+        Task::Run { server, release, arguments } => {
+            run::up(&server.installation()?, profile(release), &arguments)
+        }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
     }
 }

@@ -11,10 +11,10 @@ use crate::process::{Context, Result, run};
 use crate::workspace::{self, Profile};
 
 /// Replaces this process, so that Ctrl-C and the exit status are those of `postern`.
-pub fn up(server: &Installation, arguments: &[String]) -> Result<()> {
-    build::extension(server, Profile::Dev)?;
-    run(workspace::cargo().args(["build", "-p", "postern-cli"]))?;
-    let program = workspace::target().join(Profile::Dev.folder()).join("postern");
+pub fn up(server: &Installation, profile: Profile, arguments: &[String]) -> Result<()> {
+    build::extension(server, profile)?;
+    run(workspace::cargo().args(["build", "-p", "postern-cli"]).args(profile.arguments()))?;
+    let program = workspace::target().join(profile.folder()).join("postern");
     let mut command = Command::new(&program);
     command.arg("up").args(arguments).current_dir(workspace::root());
     command.env("POSTERN_PG_CONFIG", &server.pg_config);
