@@ -11,7 +11,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use postern_core::{Code, Protocol};
-use postern_pool::{Isolation, Statement, TransactionOptions};
+use postern_pool::{Isolation, Running, Statement, TransactionOptions};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ use crate::body::{self, Body};
 use crate::client::{self, single};
 use crate::encode::RowForm;
 use crate::failure::Failure;
-use crate::gateway::Gateway;
+use crate::gateway::{Admitted, Gateway};
 use crate::openapi::{ErrorResponse, QueryResponse};
 use crate::params;
 use crate::response;
@@ -126,8 +126,8 @@ where
     let (parts, body) = request.into_parts();
     let mut account = Account::open(gateway, "/v1/query");
     match begin(gateway, &mut account, peer, &parts, body).await {
-        Ok((format, Begun::Whole(bytes))) => {
-            let mut response = response::with(StatusCode::OK, format.content_type(), bytes);
+        Ok((format, Begun::Whole(mut encoder))) => {
+            let mut response = response::with(StatusCode::OK, format.content_type(), encoder.take());
             response::name(&mut response, &account);
             account.close(Ok(()));
             response
@@ -153,11 +153,11 @@ where
 /// An answer whose beginning is there.
 enum Begun {
     /// All of it.
-    Whole(Vec<u8>),
+    Whole(Encoder),
     Streaming {
-        running: postern_pool::Running,
+        running: Running,
         encoder: Encoder,
-        admitted: crate::gateway::Admitted,
+        admitted: Admitted,
     },
 }
 
@@ -199,17 +199,33 @@ where
     let admitted = gateway.admit(account, peer, headers, presented).await?;
     drop(body);
 
-    let mut running = gateway.run(account, &admitted, vec![statement], transaction).await?;
-    let set = admitted.admission.limits();
-    let mut encoder = Encoder::new(format, set.response_rows, set.stream_bytes);
+    match first(gateway, account, &admitted, statement, transaction, format).await {
+        Ok((encoder, None)) => Ok((format, Begun::Whole(encoder))),
+        Ok((encoder, Some(running))) => Ok((format, Begun::Streaming { running, encoder, admitted })),
+        Err(failure) => Err(gateway.explain(failure, &admitted).await),
+    }
+}
+
+/// Makes the beginning of the answer. What is still running, if there is more.
+async fn first(
+    gateway: &Arc<Gateway>,
+    account: &mut Account,
+    admitted: &Admitted,
+    statement: Statement,
+    transaction: TransactionOptions,
+    format: Format,
+) -> Result<(Encoder, Option<Running>), Failure> {
+    let mut running = gateway.run(account, admitted, vec![statement], transaction).await?;
+    let limits = admitted.admission.limits();
+    let mut encoder = Encoder::new(format, limits.response_rows, limits.stream_bytes);
     loop {
         let event = running.next().await?;
         if encoder.add(event)? {
             account.rows = encoder.rows;
-            return Ok((format, Begun::Whole(encoder.take())));
+            return Ok((encoder, None));
         }
         if encoder.is_full() {
-            return Ok((format, Begun::Streaming { running, encoder, admitted }));
+            return Ok((encoder, Some(running)));
         }
     }
 }

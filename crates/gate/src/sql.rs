@@ -159,9 +159,14 @@ where
     let Work { statements, forms, batch } = read_work(&body, manner.form)?;
     drop(body);
 
-    let running = gateway.run(account, &admitted, statements, manner.transaction).await?;
-    let json =
-        collect(running, account, admitted.admission.limits(), manner.conversion, &forms, batch).await?;
+    let json = async {
+        let running = gateway.run(account, &admitted, statements, manner.transaction).await?;
+        collect(running, account, admitted.admission.limits(), manner.conversion, &forms, batch).await
+    };
+    let json = match json.await {
+        Ok(json) => json,
+        Err(failure) => return Err(gateway.explain(failure, &admitted).await),
+    };
     Ok((json, manner.echo))
 }
 
