@@ -1,22 +1,18 @@
-//! `bench-gate`: builds everything optimized and hands over to the program in `bench/gate`.
-
-use std::process::Command;
+//! `bench-gate`: builds everything optimized, installs what the gate is measured beside, and starts the measurement.
 
 use postern_cluster::Installation;
 
-use crate::build;
 use crate::process::{Result, run};
 use crate::workspace::{self, Profile};
+use crate::{build, suites};
 
 /// Runs the benchmark of the gate.
 pub fn gate(server: &Installation, arguments: &[String]) -> Result<()> {
     build::extension(server, Profile::Release)?;
     run(workspace::cargo().args(["build", "--release", "-p", "postern-cli", "-p", "postern-bench-gate"]))?;
-    let built = workspace::target().join(Profile::Release.folder());
-    run(Command::new(built.join("bench-gate"))
-        .args(arguments)
-        .current_dir(workspace::root())
-        .env("POSTERN_BIN", built.join("postern"))
-        .env("POSTERN_PG_CONFIG", &server.pg_config)
-        .env("POSTERN_EXTENSION_DIR", workspace::extension(server)))
+    suites::node(&workspace::root().join("bench/gate/node"))?;
+    let binaries = workspace::target().join(Profile::Release.folder());
+    let mut command = std::process::Command::new(binaries.join("bench-gate"));
+    suites::environment(&mut command, server, Profile::Release);
+    run(command.args(arguments).current_dir(workspace::root()))
 }

@@ -19,10 +19,10 @@ use crate::workspace::{self, Profile};
 /// The exit status of a suite that cannot be run here, as with Automake.
 const CANNOT: i32 = 77;
 
-/// What a test program finds in its environment.
-pub fn environment(command: &mut Command, server: &Installation) {
+/// What a program that tests or measures finds in its environment.
+pub fn environment(command: &mut Command, server: &Installation, profile: Profile) {
     command
-        .env("POSTERN_BIN", workspace::target().join(Profile::Dev.folder()).join("postern"))
+        .env("POSTERN_BIN", workspace::target().join(profile.folder()).join("postern"))
         .env("POSTERN_PG_CONFIG", &server.pg_config)
         .env("POSTERN_EXTENSION_DIR", workspace::extension(server));
 }
@@ -66,7 +66,7 @@ pub fn run_all(server: &Installation) -> Result<Vec<Suite>> {
 
 fn one(name: &str, program: &Path, server: &Installation) -> Result<Suite> {
     let mut command = Command::new(program);
-    environment(&mut command, server);
+    environment(&mut command, server, Profile::Dev);
     command.current_dir(program.parent().unwrap_or(Path::new("."))).stdout(Stdio::piped());
     let mut child = command.spawn().context("run", program)?;
     let mut last = String::new();
@@ -104,7 +104,7 @@ fn folders() -> Result<Vec<PathBuf>> {
 }
 
 /// `npm ci`, unless what is installed is newer than what is asked for.
-fn node(folder: &Path) -> Result<()> {
+pub fn node(folder: &Path) -> Result<()> {
     let (wanted, stamp) = (folder.join("package-lock.json"), folder.join("node_modules/.package-lock.json"));
     if is_newer(&stamp, &wanted) && is_newer(&stamp, &folder.join("package.json")) {
         return Ok(());

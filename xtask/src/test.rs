@@ -33,7 +33,7 @@ pub fn run(server: &Installation) -> Result<()> {
         .context("change the mode of", shared.path())?;
     let skipped = shared.path().join("skipped");
     let prepare = |command: &mut Command| {
-        suites::environment(command, server);
+        suites::environment(command, server, Profile::Dev);
         command.env("POSTERN_CLUSTER_TEMPLATE", shared.path()).env("POSTERN_SKIPPED", &skipped);
     };
 
