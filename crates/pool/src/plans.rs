@@ -11,7 +11,8 @@
 //! - Memory is bounded: a number of statements, each with a bounded text.
 //!
 //! **Not guaranteed.** A function that is declared IMMUTABLE but reads facts may be folded into a kept plan, as in any prepared
-//! statement or PL/pgSQL function.
+//! statement or PL/pgSQL function. A literal that is read by a setting which the server does not report (such as
+//! `array_nulls`) is read as it was when the statement was parsed, until the connection is replaced.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
