@@ -4,16 +4,19 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use http::{HeaderMap, Method};
 use postern_cluster::Cluster;
 use postern_gate::{Config, Gate};
 use serde_json::{Value, json};
 
+use crate::http::Http;
 use crate::issuer::Issuer;
 
 /// A running gate, and someone who asks it.
 pub struct Front {
     gate: Gate,
-    client: reqwest::Client,
+    client: Http,
     database: String,
     /// Whose tokens it believes.
     pub issuer: Issuer,
@@ -21,11 +24,11 @@ pub struct Front {
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub struct Response {
+pub struct Returned {
     /// The status of HTTP.
     pub status: u16,
     /// The headers.
-    pub headers: reqwest::header::HeaderMap,
+    pub headers: HeaderMap,
     /// The body; a text that is not JSON as a JSON string.
     pub body: Value,
 }
@@ -57,7 +60,8 @@ impl Front {
     /// Starts a gate with a configuration.
     pub async fn of(config: Config, database: &str, issuer: Issuer) -> Self {
         let gate = Gate::start(config).await.unwrap_or_else(|error| panic!("the gate does not start: {error}"));
-        Self { gate, client: http_client(), database: database.to_owned(), issuer }
+        let client = Http::new(gate.local_addr());
+        Self { gate, client, database: database.to_owned(), issuer }
     }
 
     /// Where it listens.
@@ -81,17 +85,17 @@ impl Front {
     }
 
     /// One statement to `/sql`.
-    pub async fn ask(&self, token: &str, sql: &str) -> Response {
+    pub async fn ask(&self, token: &str, sql: &str) -> Returned {
         self.ask_for(token, &json!({ "query": sql })).await
     }
 
     /// A body to `/sql`, as the role of the example.
-    pub async fn ask_for(&self, token: &str, body: &Value) -> Response {
+    pub async fn ask_for(&self, token: &str, body: &Value) -> Returned {
         self.ask_as("app_user", token, body).await
     }
 
     /// A body to `/sql`, with a role in the connection string.
-    pub async fn ask_as(&self, role: &str, token: &str, body: &Value) -> Response {
+    pub async fn ask_as(&self, role: &str, token: &str, body: &Value) -> Returned {
         let connection = self.connection_string(role);
         let headers = [
             ("neon-connection-string", connection.as_str()),
@@ -102,12 +106,12 @@ impl Front {
     }
 
     /// One statement to `/v1/query`.
-    pub async fn query(&self, token: &str, sql: &str) -> Response {
+    pub async fn query(&self, token: &str, sql: &str) -> Returned {
         self.query_for(token, &json!({ "query": sql })).await
     }
 
     /// A body to `/v1/query`.
-    pub async fn query_for(&self, token: &str, body: &Value) -> Response {
+    pub async fn query_for(&self, token: &str, body: &Value) -> Returned {
         self.post("/v1/query", Some(token), &[("content-type", "application/json")], body.to_string()).await
     }
 
@@ -117,21 +121,17 @@ impl Front {
         path: &str,
         token: Option<&str>,
         headers: &[(&str, &str)],
-        body: impl Into<reqwest::Body>,
-    ) -> Response {
-        let mut request = self.client.post(self.url(path)).body(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        read(request).await
+        body: impl Into<Bytes>,
+    ) -> Returned {
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        let mut all: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        all.extend_from_slice(headers);
+        self.client.send(Method::POST, path, &all, body).await.into()
     }
 
     /// A path, as anyone.
-    pub async fn get(&self, path: &str) -> Response {
-        read(self.client.get(self.url(path))).await
+    pub async fn get(&self, path: &str) -> Returned {
+        self.client.send(Method::GET, path, &[], Bytes::new()).await.into()
     }
 
     /// Ends it.
@@ -142,23 +142,15 @@ impl Front {
     }
 }
 
-/// A client without proxies of the environment.
-pub fn http_client() -> reqwest::Client {
-    // An error says that there is one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client")
+impl From<crate::http::Response> for Returned {
+    fn from(response: crate::http::Response) -> Self {
+        assert!(response.complete, "the answer was broken off: {}", response.text());
+        let body = serde_json::from_slice(&response.body).unwrap_or_else(|_| Value::String(response.text()));
+        Self { status: response.status.as_u16(), headers: response.headers, body }
+    }
 }
 
-/// Sends a request and reads all of the answer.
-pub async fn read(request: reqwest::RequestBuilder) -> Response {
-    let response = request.send().await.expect("the gate answers");
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.expect("the whole answer");
-    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Response { status, headers, body }
-}
-
-impl Response {
+impl Returned {
     /// The members of an error, on either protocol.
     fn error(&self) -> &Value {
         self.body.get("error").unwrap_or(&self.body)

@@ -15,13 +15,19 @@
 
 mod answer;
 mod canary;
+mod example;
+mod front;
 mod http;
+mod issuer;
 mod site;
 mod wire;
 mod world;
 
 pub use answer::{Answer, Outcome, Refusal};
+pub use example::Example;
+pub use front::{Front, Returned, database_section};
 pub use http::{Http, Response};
+pub use issuer::{AUDIENCE, Issuer, unix_time};
 pub use site::{ISSUER, Membership, Site};
 pub use wire::{Exchange, Reply, Step, Wire};
 pub use world::{Actor, Builder, World};
