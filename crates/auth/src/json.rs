@@ -59,7 +59,7 @@ impl<'a> Object<'a> {
     }
 
     /// The members in their order, each with its own text.
-    pub(crate) fn raw_members(&self) -> Vec<(String, &'a str)> {
+    pub(crate) fn raw_members(&self) -> Result<Vec<(String, &'a str)>, String> {
         struct Members;
 
         impl<'de> Visitor<'de> for Members {
@@ -78,8 +78,7 @@ impl<'a> Object<'a> {
             }
         }
 
-        // Read before by `object`, so it cannot fail now.
-        serde_json::Deserializer::from_str(self.text).deserialize_map(Members).unwrap_or_default()
+        serde_json::Deserializer::from_str(self.text).deserialize_map(Members).map_err(|error| plain(&error))
     }
 }
 
@@ -287,7 +286,7 @@ mod tests {
         let object = object(text, Limits::CLAIMS).unwrap();
         assert_eq!(object.text(), text.trim());
         assert_eq!(object.get("id"), Some(&Value::Int(9_007_199_254_740_993)));
-        let members = object.raw_members();
+        let members = object.raw_members().unwrap();
         assert_eq!(members[1], ("big".to_owned(), "123456789012345678901234567890.5"));
     }
 }

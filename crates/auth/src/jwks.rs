@@ -57,7 +57,7 @@ struct State {
     keys: Option<Arc<KeySet>>,
     /// When `keys` were fetched.
     fetched: Duration,
-    /// How many fetches have ended, and when the last one began.
+    /// How many fetches have ended, and when the last one did.
     attempts: u64,
     tried: Option<Duration>,
     /// When the last fetch because of an unknown key began.
@@ -164,13 +164,14 @@ impl Remote {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             let began = this.clock.elapsed();
-            this.write().tried = Some(began);
             let fetched = match tokio::time::timeout(TOTAL, this.fetch()).await {
                 Ok(fetched) => fetched,
                 Err(_) => Err("no complete answer in time".into()),
             };
             let mut state = this.write();
             state.attempts += 1;
+            // Throttles count from the end: behind an issuer that does not answer, a queue must not wait again and again.
+            state.tried = Some(this.clock.elapsed());
             match fetched {
                 Ok(keys) => {
                     for skipped in &keys.skipped {

@@ -48,9 +48,10 @@ pub(crate) struct Token<'a> {
 }
 
 impl<'a> Token<'a> {
-    /// Whether a text is meant to be a JWT, rather than an opaque token.
+    /// Whether a text is meant to be a signed JWT, rather than a token that only its issuer can read (such as a JWE).
     pub(crate) fn looks_like_one(text: &str) -> bool {
-        text.starts_with("eyJ") || text.bytes().filter(|&byte| byte == b'.').count() == 2
+        // `{"`, encoded.
+        text.starts_with("eyJ") && text.bytes().filter(|&byte| byte == b'.').count() == 2
     }
 
     /// Takes a token apart; says why it cannot be one that is accepted here.

@@ -112,6 +112,7 @@ impl Mapping {
         }
         let mut members: Vec<(String, String)> = claims
             .raw_members()
+            .map_err(Error::Rejected)?
             .into_iter()
             .filter(|(name, _)| self.keep.as_ref().is_none_or(|keep| keep.contains(name)))
             .map(|(name, value)| (name, value.to_owned()))

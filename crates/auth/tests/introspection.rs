@@ -1,4 +1,5 @@
 //! Opaque tokens and API keys: what is asked, what is believed, and for how long.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -51,7 +52,7 @@ async fn server(more: &str) -> (Server, Authenticator, Arc<TestClock>) {
         [[introspection]]
         url = "{}/introspect"
         client_id = "the gate"
-        client_secret_file = {:?}
+        client_secret_file = "{}"
         audience = "gate"
         roles = ["app_user"]
         allow_insecure_http = true
@@ -59,7 +60,7 @@ async fn server(more: &str) -> (Server, Authenticator, Arc<TestClock>) {
         {more}
         "#,
         server.url,
-        secret.path()
+        secret.path().display()
     );
     let (gate, clock) = gate(&config, Arc::default());
     (server, gate, clock)
@@ -155,6 +156,31 @@ async fn a_server_that_fails_is_left_alone_for_a_second() {
 }
 
 #[tokio::test]
+async fn a_jwt_of_an_unknown_issuer_is_asked_about_and_one_of_a_known_issuer_is_not() {
+    let key = NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), support::rsa("rsa-a.pem").jwk("1").to_string()).unwrap();
+    let (server, gate, _) = server(&format!(
+        "[[jwt]]\nissuer = \"{}\"\naudience = \"gate\"\nkey_file = \"{}\"\nroles = [\"app_user\"]",
+        support::ISSUER,
+        key.path().display()
+    ))
+    .await;
+    server.json(&active(&json!({})));
+    let token = |issuer: &str, key: &str| {
+        let claims = support::claims_with(&json!({"iss": issuer}));
+        support::rsa(key).token(&json!({"alg": "RS256", "kid": "1"}), &claims)
+    };
+    assert_eq!(bearer(&gate, &token(support::ISSUER, "rsa-a.pem")).await.unwrap().method, "jwt");
+    assert_rejected(&gate, &token(support::ISSUER, "rsa-b.pem"), "signature is wrong", "forged").await;
+    assert_eq!(server.asked(), 0);
+    assert_eq!(bearer(&gate, &token("https://other/", "rsa-b.pem")).await.unwrap().method, "introspection");
+    for opaque in ["v4.public.x", "eyJhbGciOiJkaXIifQ..a.b.c", "opaque"] {
+        assert_eq!(bearer(&gate, opaque).await.unwrap().method, "introspection", "{opaque}");
+    }
+    assert_eq!(server.asked(), 4);
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_token_is_not_sent() {
     let (server, gate, _) = server("").await;
     for token in ["", "=", "a b", "a\r\nb", "é", "a&b", &"x".repeat(20_000)] {
@@ -212,12 +238,17 @@ async fn an_api_key_is_found_by_its_hash_and_kept_for_a_while() {
 
 #[tokio::test]
 async fn api_keys_need_not_be_kept() {
-    let store = Arc::new(Store { key: Mutex::new(Some(api_key("svc"))), ..Store::default() });
-    let (gate, _) = gate("[api_keys]\nroles = [\"svc\"]\ncache_ttl = \"0s\"", store.clone());
-    for _ in 0..3 {
-        assert!(bearer(&gate, KEY).await.is_ok());
+    for config in [
+        "[api_keys]\nroles = [\"svc\"]\ncache_ttl = \"0s\"",
+        "cache_bytes = 0\n[api_keys]\nroles = [\"svc\"]",
+    ] {
+        let store = Arc::new(Store { key: Mutex::new(Some(api_key("svc"))), ..Store::default() });
+        let (gate, _) = gate(config, store.clone());
+        for _ in 0..3 {
+            assert!(bearer(&gate, KEY).await.is_ok());
+        }
+        assert_eq!(store.asked.load(Ordering::SeqCst), 3, "{config}");
     }
-    assert_eq!(store.asked.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

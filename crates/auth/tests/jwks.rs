@@ -1,4 +1,5 @@
 //! Keys fetched from an issuer: rotation, outages, throttling, and answers that are not to be believed (H2.2, H3).
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -294,7 +295,7 @@ async fn h3_an_answer_that_trickles_is_given_up() {
     let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let (gate, _) = gate(&format!("jwks_url = \"{url}\""), ISSUER);
     let token = fresh(&a(), "1");
-    let result = tokio::time::timeout(std::time::Duration::from_secs(60), bearer(&gate, &token)).await;
+    let result = tokio::time::timeout(std::time::Duration::from_mins(1), bearer(&gate, &token)).await;
     assert!(matches!(result, Ok(Err(Error::Unavailable(_)))), "{result:?}");
     task.abort();
 }
@@ -326,4 +327,65 @@ async fn discovery_finds_the_keys_of_the_issuer_that_it_names() {
     assert!(bearer(&gate, &token).await.is_ok());
     assert!(server.last().starts_with("GET /.well-known/openid-configuration "), "{}", server.last());
     assert_eq!(keys.asked(), 1);
+}
+
+/// One connection over TLS, answered with keys.
+async fn tls_server() -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let certificate = CertificateDer::from_pem_file(support::key_path("tls-a.cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(support::key_path("tls-a.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("localhost:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (connection, _) = listener.accept().await.unwrap();
+        // A client that does not believe the certificate ends here.
+        let Ok(mut connection) = acceptor.accept(connection).await else { return };
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(connection.read_u8().await.unwrap());
+        }
+        let body = json!({"keys": [a().jwk("1")]}).to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/jwk-set+json\r\ncontent-length: {}",
+            body.len()
+        );
+        connection.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+        connection.shutdown().await.unwrap();
+    });
+    port
+}
+
+#[tokio::test]
+async fn keys_come_over_tls_from_whom_the_certificates_name() {
+    for (host, certificate, good) in [
+        ("localhost", "tls-a.cert.pem", true),
+        ("localhost", "tls-b.cert.pem", false),
+        // The certificate is for a name, not for the address.
+        ("127.0.0.1", "tls-a.cert.pem", false),
+    ] {
+        let port = tls_server().await;
+        let (gate, _) = authenticator(&format!(
+            "[[jwt]]\nissuer = \"{ISSUER}\"\naudience = \"gate\"\njwks_url = \"https://{host}:{port}/\"\n\
+             roles = [\"app_user\"]\nallow_private_addresses = true\nca_file = \"{}\"",
+            support::key_path(certificate).display()
+        ));
+        let result = bearer(&gate, &fresh(&a(), "1")).await;
+        if good {
+            assert!(result.is_ok(), "{result:?}");
+        } else {
+            assert_unavailable(&result, "certificate");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What the tests of this crate share: a clock that they move, tokens of any shape, a server of keys.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Display;
 use std::path::PathBuf;
