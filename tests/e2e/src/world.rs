@@ -20,13 +20,13 @@ use crate::wire::Wire;
 const OWN_ROLES: u32 = 24;
 
 /// Roles that no gate should be told to serve: what is served is still for the server to judge.
-const DANGEROUS: [&str; 6] =
-    ["postgres", "postern_gate", "postern_admin", "pg_read_all_data", "pg_execute_server_program", "app"];
+const DANGEROUS: [&str; 2] = ["postgres", "app"];
 
 /// What a world is to be.
 #[derive(Debug, Default, Clone)]
 pub struct Builder {
     database: Vec<(String, String)>,
+    listen: String,
     pool: String,
     gate: String,
     dangerous: bool,
@@ -63,6 +63,13 @@ impl Builder {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.database.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// More for the section `[listen]` of the gate's configuration.
+    #[must_use]
+    pub fn listen(mut self, toml: &str) -> Self {
+        self.listen = toml.to_owned();
         self
     }
 
@@ -117,6 +124,7 @@ impl Builder {
             r#"
             [listen]
             address = "127.0.0.1:0"
+            {listen}
             [database]
             host = "{host}"
             port = {port}
@@ -138,6 +146,7 @@ impl Builder {
             host = cluster.socket_dir().display(),
             port = cluster.port(),
             password = cluster.password("postern_gate").expect("the site has set it"),
+            listen = self.listen,
             pool = self.pool,
             key = site.public_key().display(),
             gate = self.gate,
@@ -253,11 +262,11 @@ impl World {
         self.look("select tag, cu from work.loot order by tag, cu").await
     }
 
-    /// What the doctor finds, as the gate's login: codes with what they are about.
+    /// What the doctor finds, as the gate's login: each with its code first, what it is about, and what is wrong.
     pub async fn doctor(&self) -> Vec<String> {
         let client = self.site.client("postern_gate", &self.database).await;
         let report = postern_doctor::examine(&client, &postern_doctor::Settings::default()).await.expect("it can look");
-        report.findings.iter().map(|finding| format!("{} {}", finding.code, finding.subject)).collect()
+        report.findings.iter().map(|one| format!("{} {}: {} {}", one.code, one.subject, one.message, one.detail)).collect()
     }
 }
 

@@ -7,7 +7,11 @@ mod a_names;
 mod b_state;
 mod c_facts;
 mod d_leaks;
+mod e_limits;
 mod f_tampering;
+mod g_floor;
+mod h_gateway;
+mod h_tokens;
 mod n_more;
 
 use std::sync::OnceLock;
