@@ -134,6 +134,12 @@ impl Front {
         self.client.send(Method::GET, path, &[], Bytes::new()).await.into()
     }
 
+    /// What operators see of it, if `metrics.listen` is set.
+    pub async fn metrics(&self) -> String {
+        let address = self.gate.metrics_addr().expect("the gate has an address for operators");
+        Http::new(address).send(Method::GET, "/metrics", &[], Bytes::new()).await.text()
+    }
+
     /// Ends it.
     pub async fn stop(self) {
         // Idle connections would be waited for.

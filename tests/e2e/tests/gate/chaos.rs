@@ -25,11 +25,7 @@ async fn a_thousand_requests_of_fifty_identities_at_once_on_four_connections() {
         async move { crowd.wave().await }
     });
     let waiting = format!("\npostern_pool_waiting {}\n", WAVE - CONNECTIONS);
-    Crowd::until("all requests are in flight", async || {
-        let metrics = crowd.front.get("/metrics").await.body;
-        metrics.as_str().is_some_and(|text| text.contains(&waiting))
-    })
-    .await;
+    Crowd::until("all requests are in flight", async || crowd.front.metrics().await.contains(&waiting)).await;
     assert_eq!(crowd.right(), 0);
     lock.commit().await.unwrap();
     wave.await.unwrap();

@@ -69,6 +69,7 @@ impl Crowd {
             config.database.queue_timeout = PATIENCE;
             config.limits.wall_clock = PATIENCE;
             config.limits.rate = 0;
+            config.metrics.listen = Some(([127, 0, 0, 1], 0).into());
         })
         .await;
         let people = (0..PEOPLE).map(|n| {
