@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use http::HeaderMap;
+use opentelemetry::{Context, KeyValue};
 use postern_auth::Authenticated;
 use postern_core::RoleName;
 use postern_pool::Statement;
@@ -15,6 +17,7 @@ use uuid::Uuid;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::metrics::Outcome;
+use crate::telemetry::Record;
 
 /// The account of one request.
 pub(crate) struct Account {
@@ -28,6 +31,8 @@ pub(crate) struct Account {
     method: &'static str,
     backend_pid: Option<i32>,
     sql: Option<String>,
+    /// Of the span; there if traces are made.
+    parent: Option<Context>,
     closed: bool,
     /// Rows sent so far.
     pub rows: u64,
@@ -35,8 +40,9 @@ pub(crate) struct Account {
 
 impl Account {
     /// Opens an account for a request to a path of ours.
-    pub(crate) fn open(gateway: &Arc<Gateway>, path: &'static str) -> Self {
+    pub(crate) fn open(gateway: &Arc<Gateway>, path: &'static str, headers: &HeaderMap) -> Self {
         Self {
+            parent: gateway.telemetry.as_ref().map(|telemetry| telemetry.parent(headers)),
             gateway: Arc::clone(gateway),
             id: Uuid::now_v7().to_string(),
             path,
@@ -94,6 +100,7 @@ impl Account {
         }
         let duration = self.started.elapsed();
         self.gateway.metrics.count(self.role.as_ref(), outcome, duration, self.rows);
+        self.trace(outcome, failure);
         macro_rules! line {
             ($level:ident) => {
                 $level!(
@@ -119,6 +126,33 @@ impl Account {
         } else {
             line!(info)
         }
+    }
+
+    fn trace(&self, outcome: Outcome, failure: Option<&Failure>) {
+        let (Some(telemetry), Some(parent)) = (&self.gateway.telemetry, &self.parent) else { return };
+        let mut attributes = vec![
+            KeyValue::new("http.route", self.path),
+            KeyValue::new("db.system.name", "postgresql"),
+            KeyValue::new("db.namespace", self.gateway.database.clone()),
+            KeyValue::new("postern.request.id", self.id.clone()),
+            KeyValue::new("postern.outcome", outcome.name()),
+            KeyValue::new("postern.rows", i64::try_from(self.rows).unwrap_or(i64::MAX)),
+        ];
+        let optional = [
+            ("postern.role", self.role.as_ref().map(|role| role.as_str().to_owned())),
+            ("enduser.id", self.subject.as_deref().map(str::to_owned)),
+            ("db.query.text", self.sql.clone()),
+            ("db.response.status_code", failure.map(|failure| failure.sqlstate().to_owned())),
+        ];
+        attributes.extend(optional.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?))));
+        telemetry.record(Record {
+            path: self.path,
+            parent,
+            start: self.arrived,
+            end: self.arrived + self.started.elapsed(),
+            sqlstate: failure.map(Failure::sqlstate),
+            attributes,
+        });
     }
 }
 

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::limits::{Admission, Limiter};
 use crate::metrics::Metrics;
+use crate::telemetry::Telemetry;
 
 /// Requests at the edge of their credential's life get at least this long, to fail in an orderly way.
 const LEAST_TIME: Duration = Duration::from_millis(1);
@@ -30,6 +31,8 @@ pub(crate) struct Gateway {
     pub authenticator: Authenticator,
     pub limiter: Limiter,
     pub metrics: Metrics,
+    /// If traces are made.
+    pub telemetry: Option<Arc<Telemetry>>,
     pub surroundings: Surroundings,
     /// The database that the pool is connected to, as the server calls it.
     pub database: String,

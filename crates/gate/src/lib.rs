@@ -7,7 +7,7 @@
 //! * `gateway` has it authenticated (by `postern-auth`; `keys` looks up API keys), counts it against its `limits`, and runs it
 //!   (by `postern-pool`).
 //! * `encode` and `stream` write what comes back, `failure` what went wrong, `response` the head.
-//! * `account` tells the log and the `metrics` how it ended.
+//! * `account` tells the log, the `metrics` and the `telemetry` how it ended.
 //!
 //! Besides: [`config`] is the configuration, `examine` the examination at start, `openapi` the description.
 //!
@@ -39,6 +39,7 @@ mod server;
 mod service;
 mod sql;
 mod stream;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ use keys::DatabaseKeys;
 use limits::Limiter;
 use metrics::Metrics;
 use server::{Door, Server};
+use telemetry::Telemetry;
 
 /// Why a gate does not start. (Why a request fails is told to its client.)
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +127,7 @@ impl Gate {
         let gateway = Arc::new(Gateway {
             limiter: Limiter::new(&config.limits),
             metrics: Metrics::new(),
+            telemetry: config.telemetry.as_ref().map(Telemetry::start).transpose()?.map(Arc::new),
             surroundings: Surroundings::new(&config.listen, address.ip()),
             stopping: stopping.clone(),
             metrics_token,
@@ -168,6 +171,9 @@ impl Gate {
         let time = self.gateway.config.limits.grace;
         if tokio::time::timeout(time, self.gateway.pool.close()).await.is_err() {
             tracing::warn!("connections to the database were still busy at the end of the time for stopping");
+        }
+        if let Some(telemetry) = &self.gateway.telemetry {
+            Arc::clone(telemetry).stop().await;
         }
     }
 }

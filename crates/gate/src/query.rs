@@ -124,7 +124,7 @@ where
         return response::failure(&Code::Method.into(), Protocol::V1, hide_internals);
     }
     let (parts, body) = request.into_parts();
-    let mut account = Account::open(gateway, "/v1/query");
+    let mut account = Account::open(gateway, "/v1/query", &parts.headers);
     match begin(gateway, &mut account, peer, &parts, body).await {
         Ok((format, Begun::Whole(mut encoder))) => {
             let mut response = response::with(StatusCode::OK, format.content_type(), encoder.take());

@@ -67,8 +67,15 @@ where
     let protocol = if path == "/sql" { Protocol::Neon } else { Protocol::V1 };
     let refuse = |code: Code| response::failure(&code.into(), protocol, gateway.config.errors.hide_internals);
     if let Err(code) = gateway.surroundings.check_host(request.uri(), request.headers()) {
-        Account::open(gateway, "").close(Err(&code.into()));
+        Account::open(gateway, "", request.headers()).close(Err(&code.into()));
         return refuse(code);
+    }
+    if is_ambiguous(request.headers()) {
+        Account::open(gateway, "", request.headers()).close(Err(&Code::BadHeader.into()));
+        let mut response = refuse(Code::BadHeader);
+        // Where the next request begins is anybody's guess.
+        response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        return response;
     }
     if request.method() == Method::OPTIONS {
         return response::preflight();
@@ -100,6 +107,17 @@ pub(crate) async fn respond_to_operator(gateway: &Arc<Gateway>, path: &str) -> R
         "/readyz" => ready(gateway).await,
         "/metrics" => show_metrics(gateway, Audience::Operator),
         _ => response::failure(&Code::NotFound.into(), Protocol::V1, true),
+    }
+}
+
+/// Whether a proxy in front could see the end of the body elsewhere: anything but one plain `chunked`. (What hyper itself
+/// cannot read, it refuses before.)
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(http::header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => false,
+        (Some(only), None) => !only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => true,
     }
 }
 

@@ -115,7 +115,7 @@ where
         return response::with(StatusCode::BAD_REQUEST, response::JSON, "\"query is not supported\"");
     }
     let (parts, body) = request.into_parts();
-    let mut account = Account::open(gateway, "/sql");
+    let mut account = Account::open(gateway, "/sql", &parts.headers);
     let (mut response, failure) = match answer(gateway, &mut account, peer, &parts, body).await {
         Ok((json, echo)) => {
             let mut response = response::with(StatusCode::OK, response::JSON, json);

@@ -47,7 +47,8 @@ async fn parameters_that_cannot_be_bound() {
     assert_eq!(site.sql("ann", "select $1::int", &[Some("x")]).await.refusal(), "400 22P02 -");
     assert_eq!(site.sql("ann", "select $1::int", &[]).await.refusal(), "400 08P01 -", "one too few");
     assert_eq!(site.sql("ann", "select 1", &[Some("x")]).await.refusal(), "400 08P01 -", "one too many");
-    let deep = format!(r#"{{"query":"select $1","params":[{}{}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let deep =
+        format!(r#"{{"query":"select $1","params":[{}{}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(send(site.neon("ann").body(deep)).await.refusal(), "400 54001 PST115");
     site.still_works().await;
 }
@@ -77,7 +78,13 @@ async fn text_that_is_not_utf8_does_not_reach_the_client() {
     let site = Site::new().await;
     let answer = site.sql("ann", "select set_config('client_encoding', 'LATIN1', false), 'é'", &[]).await;
     assert_eq!(answer.refusal(), "400 22021 PST403");
-    let answer = site.query("ann", json!({"query": "select set_config('client_encoding', 'LATIN1', false), 'é'"}), "text/csv").await;
+    let answer = site
+        .query(
+            "ann",
+            json!({"query": "select set_config('client_encoding', 'LATIN1', false), 'é'"}),
+            "text/csv",
+        )
+        .await;
     assert_eq!(answer.refusal(), "400 22021 PST403");
     site.still_works().await;
 }
@@ -86,7 +93,8 @@ async fn text_that_is_not_utf8_does_not_reach_the_client() {
 async fn headers_that_decide_count_once() {
     let site = Site::new().await;
     let body = r#"{"query":"select 1"}"#;
-    let twice = site.neon("ann").header("Neon-Connection-String", site.connection_string("app_admin")).body(body);
+    let twice =
+        site.neon("ann").header("Neon-Connection-String", site.connection_string("app_admin")).body(body);
     assert_eq!(send(twice).await.refusal(), "400 08P01 PST107");
     let twice = site.neon("ann").header("Authorization", format!("Bearer {}", site.token("ben"))).body(body);
     assert_eq!(send(twice).await.refusal(), "400 08P01 PST107");
@@ -103,10 +111,15 @@ async fn headers_that_decide_count_once() {
 async fn a_request_that_any_website_could_send_is_refused() {
     let site = Site::with("[auth.anonymous]\nrole = \"app_user\"\n").await;
     let body = r#"{"query":"select 1"}"#;
-    let simple = |path: &str| site.request(reqwest::Method::POST, path).header("Content-Type", "text/plain").body(body);
+    let simple = |path: &str| {
+        site.request(reqwest::Method::POST, path).header("Content-Type", "text/plain").body(body)
+    };
     assert_eq!(send(simple("/sql")).await.refusal(), "400 28000 PST200");
     assert_eq!(send(simple("/v1/query")).await.refusal(), "415 08P01 PST102");
-    let json = site.request(reqwest::Method::POST, "/v1/query").header("Content-Type", "application/json").body(body);
+    let json = site
+        .request(reqwest::Method::POST, "/v1/query")
+        .header("Content-Type", "application/json")
+        .body(body);
     assert_eq!(send(json).await.refusal(), "401 28000 PST200");
     let meant = simple("/sql").header("Neon-Connection-String", site.connection_string("app_user"));
     send(meant).await.ok();
@@ -119,7 +132,13 @@ async fn tokens_that_are_not_good() {
     let good = site.token("ann");
     let (rest, signature) = good.rsplit_once('.').unwrap();
     let flipped = if signature.starts_with('A') { 'B' } else { 'A' };
-    for token in ["x".to_owned(), rest.to_owned(), format!("{rest}."), format!("{rest}.{flipped}{}", &signature[1..]), format!("{good}.")] {
+    for token in [
+        "x".to_owned(),
+        rest.to_owned(),
+        format!("{rest}."),
+        format!("{rest}.{flipped}{}", &signature[1..]),
+        format!("{good}."),
+    ] {
         let neon = site
             .request(reqwest::Method::POST, "/sql")
             .header("Neon-Connection-String", site.connection_string("app_user"))
@@ -154,7 +173,10 @@ async fn the_host_has_to_be_one_that_is_served() {
         let answer = raw(&site, get(host).as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
     }
-    assert!(raw(&site, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await.starts_with("HTTP/1.1 421 "), "no host at all");
+    assert!(
+        raw(&site, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await.starts_with("HTTP/1.1 421 "),
+        "no host at all"
+    );
 }
 
 #[tokio::test]
@@ -183,7 +205,9 @@ async fn ambiguous_framing_is_not_guessed_at() {
         assert!(!answer.contains(" 200 "), "{framing}: {answer}");
     }
     // With both, either all of it is refused or the length counts for nothing: no part of it becomes a second request.
-    let both = format!("{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{insert}\r\n0\r\n\r\n");
+    let both = format!(
+        "{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{insert}\r\n0\r\n\r\n"
+    );
     let answer = raw(&site, both.as_bytes()).await;
     assert!(answer.matches("HTTP/1.1").count() <= 1, "{answer}");
     let inserted = site.psql("select count(*) from public.notes where id = 77");
@@ -200,7 +224,8 @@ async fn nothing_of_the_inside_is_shown() {
         send(site.neon("ann").header("X-API-Key", "pk_secret").body("{}")).await,
         send(site.neon("ann").body("{")).await,
     ];
-    let secrets = [site.database.as_str(), "postern_gate", "/var/tmp", "pk_secret", "eyJ", "panicked", "ignored"];
+    let secrets =
+        [site.database.as_str(), "postern_gate", "/var/tmp", "pk_secret", "eyJ", "panicked", "ignored"];
     for answer in answers {
         for secret in secrets {
             assert!(!answer.text.contains(secret), "{secret} in {}", answer.text);

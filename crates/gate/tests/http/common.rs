@@ -118,7 +118,9 @@ impl Site {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let database = format!("gate{}", NEXT.fetch_add(1, Ordering::Relaxed));
         cluster.create_database(&database, true).unwrap();
-        cluster.psql(&database, &format!("revoke temp on database {database} from public; {SCHEMA}")).unwrap();
+        cluster
+            .psql(&database, &format!("revoke temp on database {database} from public; {SCHEMA}"))
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let public = folder.path().join("key.jwk");
         let key = dev::generate_key(&folder.path().join("key.pem"), &public).unwrap();
@@ -153,7 +155,10 @@ impl Site {
     pub fn token_with(&self, subject: &str, role: &Value, lifetime: Duration) -> String {
         let claims = Map::from_iter([("role".to_owned(), role.clone())]);
         let subject = Some(subject);
-        dev::sign(&self.key, &Token { issuer: ISSUER, audience: AUDIENCE, subject, role: None, claims, lifetime })
+        dev::sign(
+            &self.key,
+            &Token { issuer: ISSUER, audience: AUDIENCE, subject, role: None, claims, lifetime },
+        )
     }
 
     pub fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {

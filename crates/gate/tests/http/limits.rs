@@ -27,7 +27,10 @@ async fn each_identity_has_a_number_of_requests_at_once() {
     let site = Site::with("[limits]\nconcurrency = 1\n").await;
     site.psql("create table public.lock(); grant select on public.lock to app_user; alter table public.lock enable row level security");
     // Runs until this is released.
-    let (mut blocker, connection) = tokio_postgres::connect(&site.cluster.url("postgres", &site.database), tokio_postgres::NoTls).await.unwrap();
+    let (mut blocker, connection) =
+        tokio_postgres::connect(&site.cluster.url("postgres", &site.database), tokio_postgres::NoTls)
+            .await
+            .unwrap();
     tokio::spawn(connection);
     let lock = blocker.transaction().await.unwrap();
     lock.batch_execute("lock table public.lock").await.unwrap();
@@ -122,7 +125,10 @@ async fn a_full_pool_says_so_and_recovers() {
     let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 200).collect();
     assert_eq!(refused.len(), 2, "{answers:?}");
     for answer in refused {
-        assert_eq!((answer.refusal().as_str(), answer.header("retry-after")), ("503 53300 PST306", Some("1")));
+        assert_eq!(
+            (answer.refusal().as_str(), answer.header("retry-after")),
+            ("503 53300 PST306", Some("1"))
+        );
     }
     site.still_works().await;
 }
@@ -136,10 +142,24 @@ async fn anonymous_requests_count_by_address() {
             .header("Content-Type", "application/json")
             .header("Postern-Anonymous", "true")
             .header("X-Forwarded-For", forwarded);
-        Answer::of(request.body(json!({"query": "select current_user as me, postern.fact('client.addr') as addr"}).to_string()).send().await.unwrap()).await
+        Answer::of(
+            request
+                .body(
+                    json!({"query": "select current_user as me, postern.fact('client.addr') as addr"})
+                        .to_string(),
+                )
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
     };
     let answer = send("192.0.2.1").await.ok();
-    assert_eq!(answer["rows"], json!([{"me": "app_user", "addr": "127.0.0.1"}]), "nobody is believed who is no proxy");
+    assert_eq!(
+        answer["rows"],
+        json!([{"me": "app_user", "addr": "127.0.0.1"}]),
+        "nobody is believed who is no proxy"
+    );
     send("192.0.2.2").await.ok();
     assert_eq!(send("192.0.2.3").await.refusal(), "429 53400 PST300");
 }

@@ -1,5 +1,8 @@
 //! The gate over real HTTP, before a real server with the extension.
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise; clippy allows it in test functions only")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first surprise; clippy allows it in test functions only"
+)]
 
 mod bad_input;
 mod common;

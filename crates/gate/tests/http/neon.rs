@@ -102,14 +102,19 @@ async fn names_and_values_cannot_break_out_of_the_json() {
 async fn a_batch_is_one_transaction() {
     let site = Site::new().await;
     let answer = site
-        .batch("ann", &["insert into public.notes(id) values (20)", "select count(*) from public.notes", ""], &[])
+        .batch(
+            "ann",
+            &["insert into public.notes(id) values (20)", "select count(*) from public.notes", ""],
+            &[],
+        )
         .await
         .ok();
     let results = answer["results"].as_array().unwrap();
     assert_eq!(results.len(), 3);
     assert_eq!(results[1]["rows"], json!([["2"]]));
 
-    let failed = site.batch("ann", &["insert into public.notes(id) values (21)", "select 1/0", "select 1"], &[]).await;
+    let failed =
+        site.batch("ann", &["insert into public.notes(id) values (21)", "select 1/0", "select 1"], &[]).await;
     assert_eq!(failed.refusal(), "400 22012 -");
     assert_eq!(site.psql("select count(*) from public.notes where id = 21").trim(), "0");
     assert_eq!(site.batch("ann", &[], &[]).await.ok(), json!({"results": []}));
@@ -159,26 +164,42 @@ async fn an_error_has_every_member_that_the_driver_reads() {
     let site = Site::new().await;
     let error = site.sql("ann", "select * from boom", &[]).await.json();
     assert_eq!(error["message"], "relation \"boom\" does not exist");
-    assert_eq!((&error["code"], &error["position"], &error["severity"]), (&json!("42P01"), &json!("15"), &json!("ERROR")));
-    for member in ["detail", "hint", "internalPosition", "internalQuery", "where", "table", "column", "schema",
-                   "dataType", "constraint"] {
+    assert_eq!(
+        (&error["code"], &error["position"], &error["severity"]),
+        (&json!("42P01"), &json!("15"), &json!("ERROR"))
+    );
+    for member in [
+        "detail",
+        "hint",
+        "internalPosition",
+        "internalQuery",
+        "where",
+        "table",
+        "column",
+        "schema",
+        "dataType",
+        "constraint",
+    ] {
         assert_eq!(error.get(member), Some(&Value::Null), "{member}");
     }
     assert!(error["line"].is_string() && error["routine"].is_string() && error["file"].is_string());
 
     let site = Site::with("[errors]\nhide_internals = true\n").await;
     let error = site.sql("ann", "select * from boom", &[]).await.json();
-    assert_eq!((&error["code"], &error["line"], &error["file"]), (&json!("42P01"), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&error["code"], &error["line"], &error["file"]),
+        (&json!("42P01"), &Value::Null, &Value::Null)
+    );
 }
 
 #[tokio::test]
 async fn the_connection_string_asks_and_does_not_decide() {
     let site = Site::new().await;
     let try_string = async |string: &str| {
-        let request = site
-            .request(reqwest::Method::POST, "/sql")
-            .header("Neon-Connection-String", string)
-            .bearer_auth(site.token_with("ann", &json!(["app_user", "app_admin"]), std::time::Duration::from_secs(60)));
+        let request =
+            site.request(reqwest::Method::POST, "/sql").header("Neon-Connection-String", string).bearer_auth(
+                site.token_with("ann", &json!(["app_user", "app_admin"]), std::time::Duration::from_secs(60)),
+            );
         Answer::of(request.body(r#"{"query":"select current_user as me"}"#).send().await.unwrap()).await
     };
     let db = &site.database;
@@ -186,7 +207,17 @@ async fn the_connection_string_asks_and_does_not_decide() {
         let answer = try_string(&format!("postgresql://{role}:null@gate.example/{db}")).await.ok();
         assert_eq!(answer["rows"], json!([{"me": role}]), "each role that the token has can be asked for");
     }
-    for role in ["outsider", "no_such_role", "postgres", "postern_gate", "APP_USER", "app_user%20", "%22app_user%22", "none", "public"] {
+    for role in [
+        "outsider",
+        "no_such_role",
+        "postgres",
+        "postern_gate",
+        "APP_USER",
+        "app_user%20",
+        "%22app_user%22",
+        "none",
+        "public",
+    ] {
         let answer = try_string(&format!("postgresql://{role}@gate.example/{db}")).await;
         assert_eq!(answer.refusal(), "400 28000 PST201", "{role}");
     }
@@ -202,7 +233,10 @@ async fn an_unknown_role_a_forbidden_role_and_a_bad_token_look_alike() {
     let attempt = async |token: String| {
         let request = site
             .request(reqwest::Method::POST, "/sql")
-            .header("Neon-Connection-String", site.connection_string("x").replace("//x:ignored@", "//app_user@"))
+            .header(
+                "Neon-Connection-String",
+                site.connection_string("x").replace("//x:ignored@", "//app_user@"),
+            )
             .bearer_auth(token);
         let answer = Answer::of(request.body(r#"{"query":"select 1"}"#).send().await.unwrap()).await;
         (answer.status, answer.text)
@@ -228,9 +262,15 @@ async fn an_unknown_role_a_forbidden_role_and_a_bad_token_look_alike() {
 #[tokio::test]
 async fn other_methods_and_paths_get_what_neon_answers() {
     let site = Site::new().await;
-    for (method, path) in [("GET", "/sql"), ("PUT", "/sql"), ("POST", "/"), ("POST", "/sql/"), ("GET", "/other")] {
+    for (method, path) in
+        [("GET", "/sql"), ("PUT", "/sql"), ("POST", "/"), ("POST", "/sql/"), ("GET", "/other")]
+    {
         let answer = Answer::of(site.request(method.parse().unwrap(), path).send().await.unwrap()).await;
-        assert_eq!((answer.status, answer.text.as_str()), (400, "\"query is not supported\""), "{method} {path}");
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (400, "\"query is not supported\""),
+            "{method} {path}"
+        );
     }
 }
 
@@ -248,8 +288,16 @@ async fn browsers_may_send_every_header_of_the_driver() {
     assert_eq!(answer.header("allow"), Some("OPTIONS, POST"));
     assert_eq!(answer.header("access-control-max-age"), Some("86400"));
     let allowed = answer.header("access-control-allow-headers").unwrap();
-    for header in ["Authorization", "Neon-Connection-String", "Neon-Raw-Text-Output", "Neon-Array-Mode", "Neon-Pool-Opt-In",
-                   "Neon-Batch-Read-Only", "Neon-Batch-Isolation-Level", "Neon-Batch-Deferrable"] {
+    for header in [
+        "Authorization",
+        "Neon-Connection-String",
+        "Neon-Raw-Text-Output",
+        "Neon-Array-Mode",
+        "Neon-Pool-Opt-In",
+        "Neon-Batch-Read-Only",
+        "Neon-Batch-Isolation-Level",
+        "Neon-Batch-Deferrable",
+    ] {
         assert!(allowed.contains(header), "{header}");
     }
     let answer = site.sql("ann", "select 1", &[]).await;

@@ -29,7 +29,9 @@ async fn roles_in_metrics_are_for_those_with_the_token() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     std::fs::write(&file, "a-token-of-some-length\n").unwrap();
-    let site = Site::with(&format!("[metrics]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{}\"\n", file.display())).await;
+    let site =
+        Site::with(&format!("[metrics]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{}\"\n", file.display()))
+            .await;
     site.sql("ann", "select 1", &[]).await.ok();
     assert_eq!(site.sql("ann", "select 1/0", &[]).await.status, 400);
 
@@ -38,7 +40,8 @@ async fn roles_in_metrics_are_for_those_with_the_token() {
     assert!(!public.text.contains("app_user"), "{}", public.text);
 
     let with = async |token: &str| {
-        Answer::of(site.request(reqwest::Method::GET, "/metrics").bearer_auth(token).send().await.unwrap()).await
+        Answer::of(site.request(reqwest::Method::GET, "/metrics").bearer_auth(token).send().await.unwrap())
+            .await
     };
     let by_role = "postern_role_requests_total{role=\"app_user\",outcome=\"ok\"} 1\n";
     assert!(with("a-token-of-some-length").await.text.contains(by_role));
@@ -108,7 +111,8 @@ async fn a_gate_does_not_start_before_what_is_not_safe() {
         Some(Error::Dangerous(findings)) => findings,
         other => panic!("{other:?}"),
     };
-    let codes: Vec<_> = findings.lines().map(|line| format!("\"{}\"", line.split(':').next().unwrap())).collect();
+    let codes: Vec<_> =
+        findings.lines().map(|line| format!("\"{}\"", line.split(':').next().unwrap())).collect();
     let gate = start(&codes.join(",")).await;
     assert!(gate.is_ok(), "{:?}", gate.err());
 }
@@ -116,9 +120,40 @@ async fn a_gate_does_not_start_before_what_is_not_safe() {
 #[tokio::test]
 async fn what_is_wrong_with_a_start_is_said() {
     let config = |database: &str| {
-        Config::parse(&format!("[listen]\naddress = \"127.0.0.1:0\"\n[database]\nurl = \"{database}\"\n")).unwrap()
+        Config::parse(&format!("[listen]\naddress = \"127.0.0.1:0\"\n[database]\nurl = \"{database}\"\n"))
+            .unwrap()
     };
     let down = Gate::start(config("postgresql://postern_gate:x@127.0.0.1:1/app")).await.err().unwrap();
     assert!(matches!(down, Error::Doctor(_)) && down.to_string().contains("connect"), "{down}");
     assert!(!down.to_string().contains(":x@"));
+}
+
+/// A collector, and the bodies that it gets.
+async fn collector() -> (String, tokio::sync::mpsc::Receiver<Vec<u8>>) {
+    let (sender, receiver) = tokio::sync::mpsc::channel(8);
+    let take = async move |body: bytes::Bytes| drop(sender.send(body.to_vec()).await);
+    let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (endpoint, receiver)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_are_spans_of_their_callers_traces() {
+    let (endpoint, mut batches) = collector().await;
+    let site = Site::with(&format!("[telemetry]\nendpoint = \"{endpoint}\"\n")).await;
+    let body = json!({"query": "select 'secret of ann'"}).to_string();
+    let request =
+        site.neon("ann").header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    Answer::of(request.body(body).send().await.unwrap()).await.ok();
+    let Site { gate, .. } = site;
+    gate.shutdown().await;
+
+    let batch = batches.recv().await.unwrap();
+    let holds = |part: &[u8]| batch.windows(part.len()).any(|window| window == part);
+    let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128;
+    assert!(holds(&trace.to_be_bytes()), "the trace of the caller goes on");
+    assert!(holds(b"/sql") && holds(b"app_user") && holds(b"ann") && holds(b"postern.outcome"));
+    assert!(!holds(b"secret of ann"), "the text of statements only if the log has it");
 }

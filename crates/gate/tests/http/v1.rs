@@ -38,6 +38,21 @@ async fn one_result_in_three_formats() {
 }
 
 #[tokio::test]
+async fn arrays_of_every_built_in_type_are_arrays() {
+    let site = Site::new().await;
+    let types = site.psql(
+        "select string_agg(format('%L::%s as %I', '{}', a.oid::regtype, a.oid::regtype), ', ') from pg_type a
+         join pg_type e on a.typelem = e.oid
+         where a.typcategory = 'A' and e.typarray = a.oid and a.oid < 10000 and e.typtype in ('b', 'r', 'm')",
+    );
+    let answer = site.query("ann", json!({"query": format!("select {}", types.trim())}), JSON).await.ok();
+    let row = answer["rows"][0].as_object().unwrap();
+    assert!(row.len() > 70, "{row:?}");
+    let others: Vec<_> = row.iter().filter(|(_, value)| **value != json!([])).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+#[tokio::test]
 async fn csv_is_what_copy_writes() {
     let site = Site::new().await;
     let sql = "select g, case g % 4 when 0 then null when 1 then '' when 2 then E'a,\"b\"\\n' else ' x ' end as t, \
@@ -77,13 +92,19 @@ async fn the_transaction_runs_as_the_body_says() {
     let site = Site::new().await;
     let shown = async |body: Value| site.query("ann", body, JSON).await.ok()["rows"][0]["v"].clone();
     let sql = "select current_setting('transaction_isolation') || ' ' || current_setting('transaction_read_only') as v";
-    assert_eq!(shown(json!({"query": sql, "isolation": "repeatable read", "read_only": true})).await, "repeatable read on");
+    assert_eq!(
+        shown(json!({"query": sql, "isolation": "repeatable read", "read_only": true})).await,
+        "repeatable read on"
+    );
     assert_eq!(shown(json!({"query": sql})).await, "read committed off");
     let body = json!({"query": "select current_user as v", "role": "app_user"});
     assert_eq!(shown(body).await, "app_user");
     let body = json!({"query": "select 1", "role": "app_admin"});
     assert_eq!(site.query("ann", body, JSON).await.refusal(), "401 28000 PST201", "not the token's role");
-    assert_eq!(site.query("ann", json!({"query": "select 1", "isolation": "snapshot"}), JSON).await.refusal(), "400 08P01 PST100");
+    assert_eq!(
+        site.query("ann", json!({"query": "select 1", "isolation": "snapshot"}), JSON).await.refusal(),
+        "400 08P01 PST100"
+    );
 }
 
 #[tokio::test]
@@ -101,7 +122,10 @@ async fn errors_of_postgresql_have_a_status_of_their_own() {
     }
     let failed = site.query("ann", json!({"query": "select * from boom"}), JSON).await;
     let error = &failed.json()["error"];
-    assert_eq!((&error["position"], &error["severity"], error.get("detail")), (&json!(15), &json!("ERROR"), None));
+    assert_eq!(
+        (&error["position"], &error["severity"], error.get("detail")),
+        (&json!(15), &json!("ERROR"), None)
+    );
     site.still_works().await;
 }
 
@@ -151,7 +175,11 @@ async fn an_error_in_the_middle_of_a_stream_cannot_be_overlooked() {
         let (text, clean) = read_all(response).await;
         assert!(!clean, "{accept}: the response is broken off");
         let record = text.rfind(start).unwrap_or_else(|| panic!("{accept}: {}", &text[text.len() - 300..]));
-        assert!(text.ends_with(end) && text[record..].contains("\"code\":\"22012\""), "{accept}: {}", &text[record..]);
+        assert!(
+            text.ends_with(end) && text[record..].contains("\"code\":\"22012\""),
+            "{accept}: {}",
+            &text[record..]
+        );
         assert!(text[..record].len() > 1_000_000, "what came before is there");
     }
     site.still_works().await;
@@ -165,19 +193,26 @@ async fn a_commit_that_fails_after_the_rows_were_sent_breaks_the_response_off() 
     let response = site.v1("ann", &json!({"query": sql})).header("Accept", JSON).send().await.unwrap();
     let (text, clean) = read_all(response).await;
     assert!(!clean);
-    assert!(text.contains("],\"error\":{\"message\":\"duplicate key") && !text.contains("\"command\""), "{}", &text[text.len() - 300..]);
+    assert!(
+        text.contains("],\"error\":{\"message\":\"duplicate key") && !text.contains("\"command\""),
+        "{}",
+        &text[text.len() - 300..]
+    );
     assert_eq!(site.psql("select count(*) from public.deferred").trim(), "0");
 }
 
 #[tokio::test]
 async fn limits_of_rows_and_bytes_hold_in_a_stream() {
     let site = Site::with("[limits]\nresponse_rows = 15000\n").await;
-    let (text, clean) = read_all(site.v1("ann", &json!({"query": MANY})).header("Accept", NDJSON).send().await.unwrap()).await;
+    let (text, clean) =
+        read_all(site.v1("ann", &json!({"query": MANY})).header("Accept", NDJSON).send().await.unwrap())
+            .await;
     assert!(!clean && text.contains("PST302"), "{}", &text[text.len() - 300..]);
     assert_eq!(text.lines().count(), 15_001);
 
     let site = Site::with("[limits]\nstream_bytes = 200000\n").await;
-    let (text, clean) = read_all(site.v1("ann", &json!({"query": MANY})).header("Accept", CSV).send().await.unwrap()).await;
+    let (text, clean) =
+        read_all(site.v1("ann", &json!({"query": MANY})).header("Accept", CSV).send().await.unwrap()).await;
     assert!(!clean && text.contains("PST303") && text.len() < 201_000, "{}", text.len());
 
     let small = site.query("ann", json!({"query": "select repeat('x', 300000)"}), JSON).await;
@@ -196,7 +231,8 @@ async fn a_reader_that_stops_is_not_waited_for() {
     let busy = json!({"query": "select pg_sleep(0.1)"});
     let ended = async {
         loop {
-            let both = tokio::join!(site.query("ben", busy.clone(), JSON), site.query("ben", busy.clone(), JSON));
+            let both =
+                tokio::join!(site.query("ben", busy.clone(), JSON), site.query("ben", busy.clone(), JSON));
             assert_eq!((both.0.status, both.1.status), (200, 200));
             let sleeping = "select count(*) from pg_stat_activity where query like '%repeat%' and state = 'active' \
                             and usename = 'postern_gate'";
@@ -230,8 +266,7 @@ async fn a_client_that_leaves_ends_its_statement() {
 }
 
 /// Something at once, and then nothing for long.
-const MANY_SLOWLY: &str =
-    "select repeat('x', 1000) as t, case when g = 1000 then pg_sleep(100) end from generate_series(1, 1000) g";
+const MANY_SLOWLY: &str = "select repeat('x', 1000) as t, case when g = 1000 then pg_sleep(100) end from generate_series(1, 1000) g";
 
 async fn until(mut condition: impl FnMut() -> bool) {
     let waiting = async {
@@ -245,7 +280,8 @@ async fn until(mut condition: impl FnMut() -> bool) {
 #[tokio::test]
 async fn rows_do_not_wait_for_a_chunk_to_fill() {
     let site = Site::new().await;
-    let response = site.v1("ann", &json!({"query": MANY_SLOWLY})).header("Accept", NDJSON).send().await.unwrap();
+    let response =
+        site.v1("ann", &json!({"query": MANY_SLOWLY})).header("Accept", NDJSON).send().await.unwrap();
     let mut chunks = response.bytes_stream();
     let mut lines = 0;
     // A chunk is 65 rows, so 15 of them are 975; and the server keeps back some 8 KiB, which are 8 rows.
@@ -270,7 +306,8 @@ async fn bodies_have_to_be_announced_as_json_and_asked_for_on_purpose() {
     let missing = send(post("application/json")).await;
     assert_eq!(missing.refusal(), "401 28000 PST200");
     assert_eq!(missing.header("www-authenticate"), Some("Bearer"));
-    let unwanted = send(post("application/json").header("Accept", "text/html").bearer_auth(site.token("ann"))).await;
+    let unwanted =
+        send(post("application/json").header("Accept", "text/html").bearer_auth(site.token("ann"))).await;
     assert_eq!(unwanted.refusal(), "406 08P01 PST104");
     let get = send(site.request(reqwest::Method::GET, "/v1/query")).await;
     assert_eq!((get.refusal().as_str(), get.header("allow")), ("405 08P01 PST118", Some("OPTIONS, POST")));
