@@ -31,6 +31,11 @@ impl Driver {
         }
     }
 
+    /// Where the tests are.
+    pub fn folder(self) -> PathBuf {
+        workspace::root().join("tests").join(self.name())
+    }
+
     /// The driver, below the folder where the server's headers put them.
     fn program(self) -> &'static str {
         match self {
@@ -51,7 +56,7 @@ impl Driver {
 /// Runs the named tests, or all.
 pub fn run(driver: Driver, server: &Installation, names: &[String], accept: bool) -> Result<Suite> {
     let title = format!("{} pg{}", driver.name(), server.major);
-    let input = workspace::root().join("tests").join(driver.name());
+    let input = driver.folder();
     let names = if names.is_empty() { all(driver, &input)? } else { names.to_vec() };
     if names.is_empty() {
         return Ok(Suite::skipped(&title, "there are no tests"));
