@@ -414,6 +414,8 @@ pub fn sqlstate_status(sqlstate: &str) -> u16 {
         // Not to be confused with "try again": these say that what is there speaks against what was asked.
         "23505" | "23503" | "23P01" | "40001" | "40P01" | "55P03" | "55006" => 409,
         "57P01" | "57P02" | "57P03" => 503,
+        // The server's way to say that there are more or fewer parameters than the statement has.
+        "08P01" => 400,
         code => match code.get(..2) {
             Some("08" | "53") => 503,
             Some("58" | "XX" | "F0" | "HV") => 500,
@@ -461,7 +463,7 @@ On `/sql` the status is 400. On `/v1` it follows from the SQLSTATE:
 | 23505, 23503, 23P01, 40001, 40P01, 55P03, 55006: in conflict with what is there | 409 |
 | 54xxx: too large for PostgreSQL | 413 |
 | 58xxx, XXxxx, F0xxx, HVxxx: a fault of the server | 500 |
-| 08xxx, 53xxx, 57P01, 57P02, 57P03: the server cannot now | 503 |
+| 08xxx but 08P01, 53xxx, 57P01, 57P02, 57P03: the server cannot now | 503 |
 | 57014 canceled | 504 |
 | all others | 400 |
 
@@ -525,9 +527,16 @@ mod tests {
 
     #[test]
     fn statuses_follow_the_class_unless_the_code_is_named() {
-        for (sqlstate, status) in
-            [("42P01", 400), ("42501", 403), ("23505", 409), ("53200", 503), ("54011", 413), ("XX000", 500)]
-        {
+        for (sqlstate, status) in [
+            ("42P01", 400),
+            ("08P01", 400),
+            ("42501", 403),
+            ("23505", 409),
+            ("54011", 413),
+            ("XX000", 500),
+            ("53200", 503),
+            ("08006", 503),
+        ] {
             assert_eq!(sqlstate_status(sqlstate), status, "{sqlstate}");
         }
         assert_eq!(sqlstate_status("é"), 400, "an odd code is no reason to fail");
