@@ -88,6 +88,7 @@ impl From<IsolationName> for Isolation {
 #[utoipa::path(
     post,
     path = "/v1/query",
+    operation_id = "query",
     tag = "sql",
     request_body = QueryRequest,
     responses(

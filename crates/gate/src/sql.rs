@@ -89,6 +89,7 @@ struct Manner {
 #[utoipa::path(
     post,
     path = "/sql",
+    operation_id = "sql",
     tag = "sql",
     params(("Neon-Connection-String" = String, Header, description = "postgresql://role@host/database")),
     request_body(content = String, content_type = "text/plain"),
