@@ -50,7 +50,7 @@ fn main() {
         println!(
             "pool, {statements} kept statements: {:.0} per second, {:.1} µs of its CPU each",
             count / elapsed.as_secs_f64(),
-            (own_cpu() - before).as_secs_f64() * 1e6 / count
+            own_cpu().saturating_sub(before).as_secs_f64() * 1e6 / count
         );
     }
 
