@@ -5,12 +5,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use postern_cluster::Installation;
+use postern_cluster::{Installation, SharedTemplates};
 
 use crate::process::{Context, Result, is_there};
 use crate::regress::Driver;
@@ -24,17 +23,11 @@ const ALL: [&str; 3] = ["--workspace", "--exclude", "postern-extension"];
 /// Runs all tests.
 pub fn run(server: &Installation) -> Result<()> {
     let begun = Instant::now();
-    let shared = tempfile::Builder::new()
-        .prefix("postern-tests-")
-        .tempdir_in("/var/tmp")
-        .context("create a folder in", Path::new("/var/tmp"))?;
-    // The server's user must be able to pass through.
-    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o711))
-        .context("change the mode of", shared.path())?;
-    let skipped = shared.path().join("skipped");
+    let shared = SharedTemplates::new()?;
+    let skipped = shared.folder().join("skipped");
     let prepare = |command: &mut Command| {
         suites::environment(command, server, Profile::Dev);
-        command.env("POSTERN_CLUSTER_TEMPLATE", shared.path()).env("POSTERN_SKIPPED", &skipped);
+        command.env("POSTERN_CLUSTER_TEMPLATE", shared.folder()).env("POSTERN_SKIPPED", &skipped);
     };
 
     let mut report = Report::default();

@@ -38,6 +38,7 @@ pub use installation::{ExtensionLookup, Installation};
 pub use passwords::SUPERUSER;
 pub use persistent::Address;
 pub use skip::skipped;
+pub use template::SharedTemplates;
 
 /// What every fallible call of this crate gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -80,6 +80,36 @@ impl Template {
     }
 }
 
+/// A folder for templates that several processes share, as long as this value lives; see `POSTERN_CLUSTER_TEMPLATE`.
+#[derive(Debug)]
+pub struct SharedTemplates {
+    home: Home,
+    watchdog: Option<Watchdog>,
+}
+
+impl SharedTemplates {
+    /// Makes the folder. It goes away with this process, however that ends.
+    pub fn new() -> Result<Self> {
+        let home = Home::temporary(&Account::current()?, None)?;
+        let watchdog = Some(Watchdog::start(home.folder(), Orphan::Remove)?);
+        Ok(Self { home, watchdog })
+    }
+
+    /// What the other processes are told by `POSTERN_CLUSTER_TEMPLATE`.
+    pub fn folder(&self) -> &Path {
+        self.home.folder()
+    }
+}
+
+impl Drop for SharedTemplates {
+    fn drop(&mut self) {
+        self.home.clear();
+        if let Some(watchdog) = self.watchdog.take() {
+            watchdog.release();
+        }
+    }
+}
+
 /// Must initdb wait until its files are on disk?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {

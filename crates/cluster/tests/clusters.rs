@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use postern_cluster::{Address, Cluster, Error, Mode, skipped};
+use postern_cluster::{Address, Cluster, Error, Mode, SharedTemplates, skipped};
 
 /// A folder for a persistent cluster, which any account may enter.
 fn project() -> tempfile::TempDir {
@@ -205,14 +205,17 @@ fn a_project_that_the_servers_user_cannot_enter_gets_its_data_elsewhere() {
 
 /// Runs this test binary once more as another process, which makes a cluster, says where, and waits to be killed.
 fn killed_while_holding(kind: &str, folder: &Path) -> (PathBuf, u32) {
+    killed_while_holding_with(kind, folder, None)
+}
+
+fn killed_while_holding_with(kind: &str, folder: &Path, templates: Option<&Path>) -> (PathBuf, u32) {
     use std::io::BufRead as _;
-    let mut other = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "holder", "--nocapture"])
-        .env("HOLD", kind)
-        .env("HOLD_FOLDER", folder)
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "holder", "--nocapture"]).env("HOLD", kind).env("HOLD_FOLDER", folder);
+    if let Some(templates) = templates {
+        command.env("POSTERN_CLUSTER_TEMPLATE", templates);
+    }
+    let mut other = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let output = std::io::BufReader::new(other.stdout.take().unwrap());
     let line = output.lines().map_while(Result::ok).find(|line| line.contains("HELD ")).unwrap();
     let mut words = line.split("HELD ").nth(1).unwrap().split(' ');
@@ -286,6 +289,19 @@ fn the_extension_is_loaded_from_a_copy_and_follows_to_the_standby() {
     standby.catch_up_with(&cluster).unwrap();
     assert_eq!(standby.psql("postgres", "show shared_preload_libraries").unwrap(), "postern,plpgsql");
     assert!(!standby.psql("postgres", version).unwrap().is_empty());
+}
+
+#[test]
+fn processes_can_share_a_template_which_then_goes_away() {
+    let shared = SharedTemplates::new().unwrap();
+    let folder = shared.folder().to_owned();
+    let (one, _) = killed_while_holding_with("temporary", Path::new("-"), Some(&folder));
+    let (other, _) = killed_while_holding_with("temporary", Path::new("-"), Some(&folder));
+    assert_ne!(one, other);
+    let templates = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(templates.filter(|path| path.join("data/PG_VERSION").is_file()).count(), 1);
+    drop(shared);
+    assert!(!folder.exists());
 }
 
 #[test]
