@@ -6,6 +6,7 @@
 
 use bytes::{BufMut, BytesMut};
 use fallible_iterator::FallibleIterator;
+use postern_cluster::Cluster;
 use postgres_protocol::IsNull;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::backend::{ErrorFields, Message};
@@ -161,9 +162,20 @@ impl Wire {
         wire
     }
 
+    /// Connects to a standby of the site as the gate does, without a seal.
+    pub async fn standby(site: &Site, standby: &Cluster, database: &str) -> Self {
+        let password = site.cluster().password("postern_gate").expect("the site has set a password");
+        Self::open(standby, "postern_gate", &password, database).await
+    }
+
     /// Connects as a role whose password the site knows.
     pub async fn connect(site: &Site, user: &str, database: &str) -> Self {
-        let socket = site.cluster().socket_dir().join(format!(".s.PGSQL.{}", site.cluster().port()));
+        let password = site.cluster().password(user).expect("the site has set a password");
+        Self::open(site.cluster(), user, &password, database).await
+    }
+
+    async fn open(cluster: &Cluster, user: &str, password: &str, database: &str) -> Self {
+        let socket = cluster.socket_dir().join(format!(".s.PGSQL.{}", cluster.port()));
         let stream = UnixStream::connect(socket).await.expect("the server listens on its socket");
         let mut wire = Self { stream, read: BytesMut::new(), seal: None, pid: 0 };
         let settings = [
@@ -182,8 +194,7 @@ impl Wire {
         let mut out = BytesMut::new();
         frontend::startup_message(settings, &mut out).expect("settings without NUL");
         wire.write(&out).await;
-        let password = site.cluster().password(user).expect("the site has set a password");
-        wire.authenticate(&password).await;
+        wire.authenticate(password).await;
         wire
     }
 

@@ -1,8 +1,8 @@
 //! A36 – A50: entering itself, and what stands until the commit.
 
-use postern_e2e::{Reply, Step, Wire};
+use postern_e2e::{Membership, Reply, Site, Step, Wire, World};
 
-use crate::{temp_world, world};
+use super::{temp_world, world};
 
 const WHO: &str = "select current_user, session_user";
 const BOB_ONLY: &str = "select x from app.bob_only";
@@ -435,5 +435,44 @@ async fn a50_definer_functions_that_switch_role() {
         .await;
     world.alice().sql("select app.df()").await.refused("42501");
     assert_eq!(world.alice().batch(&["select app.plain_df()", "select current_user"]).await.text(), "alice");
+    world.canary().await;
+}
+
+// Entering writes nothing: it works where nothing can be written, facts too.
+#[tokio::test]
+async fn a51_hot_standby() {
+    let site: &'static Site = Box::leak(Box::new(Site::start(Membership::Granted, &[])));
+    let world = World::builder().start(site).await;
+    let standby = site.cluster().standby().expect("a standby");
+    let mut wire = Wire::standby(site, &standby, world.database()).await;
+    let facts = Some(r#"{"claims": {"sub": "bob"}}"#);
+    let seen = "select pg_is_in_recovery(), current_user, postern.fact('claims.sub'), current_setting('request.jwt.claims')";
+    assert_eq!(wire.request("bob", facts, &[(seen, &[])]).await.text(), r#"t|bob|bob|{"sub": "bob"}"#);
+    assert_eq!(wire.request("bob", facts, &[("select v from app.f", &[])]).await.text(), "fact-b");
+    assert_eq!(wire.request("alice", None, &[("select v from app.f", &[])]).await.text(), "");
+    for (sql, code) in [
+        ("reset role", "42501"),
+        ("set role bob", "42501"),
+        ("select set_config('role', 'bob', true)", "42501"),
+        ("set session authorization bob", "42501"),
+        ("do $$ begin execute 'reset role'; end $$", "42501"),
+        ("commit", "2D000"),
+        ("do $$ begin commit; end $$", "2D000"),
+        ("listen x", "0A000"),
+        ("prepare p as select 1", "0A000"),
+        ("declare h cursor with hold for select 1", "0A000"),
+        ("select * from pg_prepared_statements", "42501"),
+        ("select set_config('request.jwt.claims', '{}', true)", "42501"),
+        ("select postern.enter('bob', '{}')", "42501"),
+        ("insert into app.s values (1)", "25006"),
+        ("create table work.x (i int)", "25006"),
+    ] {
+        wire.request("alice", None, &[(sql, &[])]).await.refused(code);
+        assert_eq!(wire.outside(WHO).await.text(), "postern_gate|postern_gate");
+    }
+    wire.request("alice", None, &[("select pg_advisory_lock(1), setseed(0.1), set_config('search_path', 'work', false)", &[])]).await.fine();
+    let left = "select (select count(*) from pg_catalog.pg_locks where locktype = 'advisory'), current_setting('search_path')";
+    assert_eq!(wire.request("bob", None, &[(left, &[])]).await.text(), r#"0|"$user", public"#);
+    wire.request("app", None, &[("select 1", &[])]).await.refused("42501");
     world.canary().await;
 }

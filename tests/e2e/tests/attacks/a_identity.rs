@@ -2,7 +2,7 @@
 
 use postern_e2e::{Reply, Step};
 
-use crate::{temp_world, world};
+use super::{temp_world, world};
 
 #[tokio::test]
 async fn a01_plain_reset() {

@@ -1,8 +1,8 @@
 //! A14 – A35: names, settings, objects and memberships that could be captured.
 
-use postern_e2e::Reply;
+use postern_e2e::{Reply, World};
 
-use crate::{temp_world, world};
+use super::{site, temp_world, world};
 
 #[tokio::test]
 async fn a14_type_names_captured() {
@@ -19,6 +19,27 @@ async fn a14_type_names_captured() {
         let trap = format!("create domain work.{name} as pg_catalog.{base} check (work.evil('captured'))");
         world.alice().batch(&[&trap, "set search_path = work, pg_catalog"]).await.fine();
         assert_eq!(world.bob().sql("select current_user").await.text(), "bob");
+    }
+    assert_eq!(world.loot().await, "");
+    world.canary().await;
+}
+
+// The gate looks up API keys on the same connections, outside the wall.
+#[tokio::test]
+async fn a14_type_names_captured_for_the_gates_own_statements() {
+    let builder = World::builder().setting("postern.allow_temp", "on").gate("[auth.api_keys]\nroles = [\"bob\"]\ncache_ttl = \"0s\"");
+    let world = builder.start(site()).await;
+    let key = world.look("select postern.create_api_key('bob', 'bob the robot')").await;
+    for name in ["text", "name", "jsonb", "bytea", "uuid", "timestamptz", "api_key", "find_api_key"] {
+        let base = if name.contains("api") { "text" } else { name };
+        let domain = format!("create domain pg_temp.{name} as pg_catalog.{base} check (work.evil('captured'))");
+        let table = format!("create temp table if not exists pg_{name} (i int)");
+        let function = "create function pg_temp.find_api_key(bytea) returns text language sql as $$ select work.evil('captured')::text $$";
+        let grant = format!("grant usage on type pg_temp.{name} to public");
+        world.alice().batch(&[&domain, &table, function, &grant, "set search_path = pg_temp, work"]).await.fine();
+        let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+        let response = world.http().send(http::Method::POST, "/v1/query", &headers, r#"{"query":"select current_user","array_mode":true}"#).await;
+        assert_eq!(response.json()["rows"], serde_json::json!([["bob"]]), "{}", response.text());
     }
     assert_eq!(world.loot().await, "");
     world.canary().await;
@@ -261,6 +282,47 @@ async fn a25_extension_script_hijack() {
         .await;
     let mut wire = world.wire().await;
     assert_eq!(wire.request("bob", None, &[("select current_user", &[])]).await.text(), "bob");
+    world.canary().await;
+}
+
+// The floor (G) has the server's own repair. Elements of CREATE SCHEMA are made as the caller, and nothing of a definer's
+// path is left to them.
+#[tokio::test]
+async fn a26_create_schema() {
+    let world = world().await;
+    world
+        .superuser(&format!(
+            "grant create on database {} to alice;
+             create function app.make(name text) returns void language plpgsql security definer
+                 set search_path = pg_catalog, pg_temp as $$ begin execute format('create schema %I', name); end $$",
+            world.database()
+        ))
+        .await;
+    let elements = "create schema mine create table t (b boolean default work.evil('element'))
+        create view v as select current_user u, work.evil('view') e";
+    world.alice().batch(&[elements, "insert into mine.t default values", "select * from mine.v"]).await.fine();
+    assert_eq!(world.loot().await, "element|alice\nview|alice");
+    let owners = "select distinct relowner::regrole from pg_class where relnamespace = 'mine'::regnamespace";
+    assert_eq!(world.look(owners).await, "alice");
+    assert_eq!(world.alice().batch(&["select app.make('theirs')", "select current_user"]).await.text(), "alice");
+    world.alice().sql("create table theirs.t (i int)").await.refused("42501");
+    world.canary().await;
+}
+
+// The floor (G) has the server's own repair. A role or user set for a role is not applied by entering it, and every request
+// begins as the gate, whatever the one before was.
+#[tokio::test]
+async fn a27_roles_set_for_roles() {
+    let world = world().await;
+    let role = world.new_role().await;
+    world.superuser(&format!("alter role {role} set role = 'bob'; alter role {role} set search_path = 'work'")).await;
+    let who = "select current_user, current_setting('role'), current_setting('search_path')";
+    for _ in 0..3 {
+        assert_eq!(world.actor(&role).sql(who).await.text(), format!("{role}|none|\"$user\", public"));
+        world.alice().sql("set session authorization default").await.refused("42501");
+        world.alice().batch(&["select 1", "reset role"]).await.refused("42501");
+    }
+    world.superuser(&format!("alter role {role} reset all")).await;
     world.canary().await;
 }
 

@@ -2,7 +2,7 @@
 
 use postern_e2e::{Membership, Site, World};
 
-use crate::{temp_world, world};
+use super::{temp_world, world};
 
 #[tokio::test]
 async fn b01_settings() {

@@ -3,7 +3,7 @@
 use postern_e2e::Step;
 use serde_json::json;
 
-use crate::{temp_world, world};
+use super::{temp_world, world};
 
 /// What a client says instead of the truth.
 const FORGED: &str = r#"{"sub": "bob"}"#;

@@ -1,8 +1,8 @@
 //! D1 – D13: leaks without escalation.
 
-use postern_e2e::{Reply, Step};
+use postern_e2e::{Membership, Reply, Site, Step, World};
 
-use crate::world;
+use super::world;
 
 #[tokio::test]
 async fn d01_texts_in_pg_stat_activity() {
@@ -12,6 +12,21 @@ async fn d01_texts_in_pg_stat_activity() {
     let seen = world.alice().sql("select query from pg_stat_activity where usename = 'postern_gate'").await.text();
     assert!(!seen.contains("BOB-TEXT"), "{seen}");
     assert!(seen.lines().count() >= 2 && seen.lines().all(|line| line == "<insufficient privilege>"), "{seen}");
+    world.canary().await;
+}
+
+// A limit that the documentation names: texts are kept. They are kept under the entered role, and others see none of them.
+#[tokio::test]
+async fn d02_texts_in_pg_stat_statements() {
+    let settings = [("shared_preload_libraries", "pg_stat_statements")];
+    let site: &'static Site = Box::leak(Box::new(Site::start(Membership::None, &settings)));
+    let world = World::builder().start(site).await;
+    world.superuser("create extension pg_stat_statements").await;
+    world.alice().sql("select 'x' as alice_text").await.fine();
+    let kept = "select userid::regrole from pg_stat_statements where query ~ 'alice_text' and query !~ 'pg_stat'";
+    assert_eq!(world.look(kept).await, "alice");
+    let seen = world.bob().sql("select query from pg_stat_statements where userid <> 'bob'::regrole").await.text();
+    assert!(!seen.is_empty() && seen.lines().all(|line| line == "<insufficient privilege>"), "{seen}");
     world.canary().await;
 }
 
@@ -39,6 +54,19 @@ async fn d04_unique_oracle() {
     let refusal = world.alice().sql("insert into app.rp3 values (2, 'SECRET-999')").await.refused("23505");
     // Its values are not in the message: the role cannot read them.
     assert!(refusal.detail.is_none(), "{refusal}");
+    world.canary().await;
+}
+
+// Limits that the documentation names: sizes, counters and places tell about rows that are not seen. What is in them, not.
+#[tokio::test]
+async fn d05_sizes_counters_places() {
+    let world = world().await;
+    assert_ne!(world.alice().sql("select pg_relation_size('app.rp3')").await.text(), "0");
+    world.alice().sql("select n_tup_ins from pg_stat_user_tables where relname = 'rp3'").await.fine();
+    assert_eq!(world.alice().sql("select ctid from app.rp3").await.text(), "");
+    assert_eq!(world.alice().sql("select * from app.rp3 where ctid = '(0,1)'").await.text(), "");
+    assert_eq!(world.alice().sql("select * from app.rp3 tablesample system (100)").await.text(), "");
+    world.alice().sql("select last_value from app.sq").await.refused("42501");
     world.canary().await;
 }
 

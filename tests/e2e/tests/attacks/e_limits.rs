@@ -7,7 +7,7 @@ use postern_e2e::World;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::{site, world};
+use super::{site, world};
 
 /// A statement that survives every cancel, for a minute.
 const UNCANCELLABLE: &str = "do $$ declare t0 timestamptz := clock_timestamp(); begin

@@ -1,6 +1,6 @@
 //! F1 – F10: persistent tampering: what a role that many people share can change for all of them.
 
-use crate::world;
+use super::world;
 
 // A limit that the documentation names, and the doctor warns of: what others call runs as them. It still cannot leave them.
 #[tokio::test]

@@ -3,7 +3,7 @@
 use postern_doctor::floor::{Verdict, judge};
 use postern_doctor::{Severity, codes};
 
-use crate::world;
+use super::world;
 
 #[test]
 fn g_versions_below_the_floor_are_refused() {

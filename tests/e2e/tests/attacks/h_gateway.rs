@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::{site, world};
+use super::{site, world};
 
 /// A request with this connection string, for someone.
 async fn connect(actor: &Actor<'_>, world: &World, connection: &str) -> Response {

@@ -9,7 +9,7 @@ use http::StatusCode;
 use postern_e2e::{ISSUER, World};
 use serde_json::{Map, Value, json};
 
-use crate::{site, world};
+use super::{site, world};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()

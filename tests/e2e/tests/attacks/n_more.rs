@@ -3,7 +3,7 @@
 use postern_e2e::{Step, Wire};
 use serde_json::json;
 
-use crate::{site, temp_world, world};
+use super::{site, temp_world, world};
 
 #[tokio::test]
 async fn n01_execute_inside_other_statements() {
