@@ -84,6 +84,12 @@ pub enum Error {
     /// A statement that changes what other sessions get.
     #[error("permission denied to use {0} while an identity is entered")]
     Forbidden(&'static str),
+    /// SET ROLE and its kin.
+    #[error("cannot change the role while an identity is entered")]
+    ChangeRole {
+        /// The role that stands.
+        role: String,
+    },
     /// The texts of named statements, which belong to everyone who uses the connection.
     #[error("permission denied to read prepared statements while an identity is entered")]
     PreparedStatements,
@@ -111,6 +117,7 @@ impl Error {
             | Self::NotAdmitted { .. }
             | Self::TooPowerful { .. }
             | Self::Forbidden(_)
+            | Self::ChangeRole { .. }
             | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NotPreloaded
             | Self::AlreadyEntered { .. }
@@ -131,7 +138,7 @@ impl Error {
         match self {
             Self::WrongCaller => Some("Only the login role \"postern_gate\" may enter, as itself.".into()),
             Self::WrongSeal => Some("The connection is sealed with another key.".into()),
-            Self::AlreadyEntered { role } => {
+            Self::AlreadyEntered { role } | Self::ChangeRole { role } => {
                 Some(format!("The transaction runs as role \"{role}\" until it ends."))
             }
             Self::WrongState { why } => Some((*why).into()),
@@ -173,6 +180,7 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
+            Self::ChangeRole { .. } => Some("Send the request with a credential for the other role."),
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
             Self::NotInstalled => Some("Run CREATE EXTENSION postern."),
             _ => None,

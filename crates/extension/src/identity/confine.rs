@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::guc;
+use crate::pg;
 use crate::pg::node::Utility;
 use crate::pg::xact;
 
@@ -25,6 +26,10 @@ pub fn utility(statement: Utility) -> Result<(), Error> {
         Utility::Load => Err(Error::Forbidden("LOAD")),
         Utility::AlterRole => Err(Error::Forbidden("ALTER ROLE")),
         Utility::ClaimSetting => Err(Error::Forbidden("a setting that shows facts")),
+        // The server refuses this by itself, in every spelling. Here it is only said more clearly for the usual one.
+        Utility::ChangeRole => {
+            Err(Error::ChangeRole { role: super::enter::role().map(pg::role::name).unwrap_or_default() })
+        }
         Utility::Other => Ok(()),
     }
 }

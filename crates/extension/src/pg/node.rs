@@ -31,8 +31,10 @@ pub enum Utility {
     CopyFromClient,
     /// COPY TO STDOUT.
     CopyToClient,
-    /// Setting or resetting one of the settings that show facts; which one is in the name.
+    /// Setting or resetting one of the settings that show facts.
     ClaimSetting,
+    /// SET ROLE, RESET ROLE, SET SESSION AUTHORIZATION and RESET SESSION AUTHORIZATION.
+    ChangeRole,
     /// Anything else.
     Other,
 }
@@ -85,7 +87,14 @@ unsafe fn classify(node: *const pg_sys::Node, is_claim_setting: fn(&CStr) -> boo
             }
             T::T_VariableSetStmt => {
                 let name = (*node.cast::<pg_sys::VariableSetStmt>()).name;
-                if !name.is_null() && is_claim_setting(CStr::from_ptr(name)) {
+                if name.is_null() {
+                    return Utility::Other;
+                }
+                let name = CStr::from_ptr(name);
+                let is = |other: &[u8]| name.to_bytes().eq_ignore_ascii_case(other);
+                if is(b"role") || is(b"session_authorization") {
+                    Utility::ChangeRole
+                } else if is_claim_setting(name) {
                     Utility::ClaimSetting
                 } else {
                     Utility::Other
