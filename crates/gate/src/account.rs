@@ -122,9 +122,9 @@ impl Account {
             };
         }
         if matches!(outcome, Outcome::DatabaseError | Outcome::InternalError) {
-            line!(warn)
+            line!(warn);
         } else {
-            line!(info)
+            line!(info);
         }
     }
 

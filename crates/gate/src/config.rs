@@ -403,7 +403,7 @@ mod tests {
         let text = "[limits]\nwall_clock = \"10s\"\nrate = 5\n[limits.roles.reporting]\nwall_clock = \"10m\"\nresponse_rows = 7\n";
         let limits = Config::parse(&format!("{DATABASE}{text}")).unwrap().limits;
         let role = limits.with(limits.roles.first_key_value().unwrap().1);
-        assert_eq!((role.wall_clock, role.rate, role.response_rows), (Duration::from_secs(600), 5, 7));
+        assert_eq!((role.wall_clock, role.rate, role.response_rows), (Duration::from_mins(10), 5, 7));
     }
 
     #[test]

@@ -104,6 +104,7 @@ mod tests {
         ConnectionString::parse(text).map(|parsed| (parsed.role.into_owned(), parsed.database.into_owned()))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what a result is compared with")]
     fn ok(role: &str, database: &str) -> Result<(String, String), Code> {
         Ok((role.to_owned(), database.to_owned()))
     }

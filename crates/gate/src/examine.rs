@@ -95,10 +95,7 @@ pub(crate) async fn check(config: &Config) -> Result<(), Error> {
 
 /// The pool's own rule: no TLS over a Unix socket, none by default towards this machine, the full check elsewhere.
 fn tls_mode(database: &postern_pool::Config, target: &tokio_postgres::Config) -> Tls {
-    let host = match target.get_hosts() {
-        [Host::Tcp(host)] => host,
-        _ => return Tls::Disable,
-    };
+    let [Host::Tcp(host)] = target.get_hosts() else { return Tls::Disable };
     let from_url = match target.get_ssl_mode() {
         SslMode::Disable => Some(Tls::Disable),
         SslMode::Require => Some(Tls::Require),

@@ -157,8 +157,8 @@ impl Drop for Admission {
 mod tests {
     use super::*;
 
-    fn limiter(limits: Limits) -> (Limiter, RoleName) {
-        (Limiter::new(&limits), RoleName::try_from("app_user").unwrap())
+    fn limiter(limits: &Limits) -> (Limiter, RoleName) {
+        (Limiter::new(limits), RoleName::try_from("app_user").unwrap())
     }
 
     fn code(result: Result<Admission, Refusal>) -> Result<(), Code> {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn each_identity_has_its_own_rate() {
-        let (limiter, role) = limiter(Limits { rate: 1, burst: 3, ..Limits::default() });
+        let (limiter, role) = limiter(&Limits { rate: 1, burst: 3, ..Limits::default() });
         let alice = limiter.key("jwt", Some("issuer"), Some("alice"));
         let bob = limiter.key("jwt", Some("issuer"), Some("bob"));
         for _ in 0..3 {
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_runs_counts_until_it_is_dropped() {
-        let (limiter, role) = limiter(Limits { concurrency: 2, ..Limits::default() });
+        let (limiter, role) = limiter(&Limits { concurrency: 2, ..Limits::default() });
         let alice = limiter.key("api_key", None, Some("alice"));
         let first = limiter.admit(&role, alice).unwrap_or_else(|_| panic!("admitted"));
         let second = limiter.admit(&role, alice).unwrap_or_else(|_| panic!("admitted"));
@@ -197,7 +197,7 @@ mod tests {
         let special = RoleLimits { concurrency: Some(1), ..RoleLimits::default() };
         let role = RoleName::try_from("reporting").unwrap();
         let limits = Limits { roles: [(role.clone(), special)].into(), ..Limits::default() };
-        let (limiter, other) = limiter(limits);
+        let (limiter, other) = limiter(&limits);
         let key = limiter.key("jwt", None, None);
         let _first = limiter.admit(&role, key).unwrap_or_else(|_| panic!("admitted"));
         assert_eq!(code(limiter.admit(&role, key)), Err(Code::Concurrency));
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let (limiter, role) = limiter(Limits { rate: 0, concurrency: 0, ..Limits::default() });
+        let (limiter, role) = limiter(&Limits { rate: 0, concurrency: 0, ..Limits::default() });
         let key = limiter.anonymous_key(None);
         let all: Vec<_> =
             (0..5_000).map(|_| limiter.admit(&role, key).unwrap_or_else(|_| panic!("admitted"))).collect();
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn anonymous_clients_count_by_address_or_network() {
-        let (limiter, _) = limiter(Limits::default());
+        let (limiter, _) = limiter(&Limits::default());
         let key = |addr: &str| limiter.anonymous_key(Some(addr.parse().unwrap()));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"), "one network");
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn identities_of_long_ago_are_forgotten() {
-        let (limiter, role) = limiter(Limits { rate: 1_000_000, burst: 1, ..Limits::default() });
+        let (limiter, role) = limiter(&Limits { rate: 1_000_000, burst: 1, ..Limits::default() });
         for subject in 0..=SWEEP_EVERY {
             drop(limiter.admit(&role, limiter.key("jwt", None, Some(&subject.to_string()))));
         }

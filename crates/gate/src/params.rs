@@ -145,6 +145,7 @@ mod tests {
         params(&format!("[{json}]")).map(|mut params| params.remove(0))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what a result is compared with")]
     fn text(text: &str) -> Result<Option<String>, Code> {
         Ok(Some(text.to_owned()))
     }

@@ -127,13 +127,13 @@ where
     let (parts, body) = request.into_parts();
     let mut account = Account::open(gateway, "/v1/query", &parts.headers);
     match begin(gateway, &mut account, peer, &parts, body).await {
-        Ok((format, Begun::Whole(mut encoder))) => {
+        Ok(Begun { format, mut encoder, more: None }) => {
             let mut response = response::with(StatusCode::OK, format.content_type(), encoder.take());
             response::name(&mut response, &account);
             account.close(Ok(()));
             response
         }
-        Ok((format, Begun::Streaming { running, encoder, admitted })) => {
+        Ok(Begun { format, encoder, more: Some((running, admitted)) }) => {
             let (producer, body) = body::stream();
             let mut response = response::with(StatusCode::OK, format.content_type(), body);
             response::name(&mut response, &account);
@@ -152,14 +152,11 @@ where
 }
 
 /// An answer whose beginning is there.
-enum Begun {
-    /// All of it.
-    Whole(Encoder),
-    Streaming {
-        running: Running,
-        encoder: Encoder,
-        admitted: Admitted,
-    },
+struct Begun {
+    format: Format,
+    encoder: Encoder,
+    /// What is still running, if this is not all of it.
+    more: Option<(Running, Admitted)>,
 }
 
 async fn begin<B>(
@@ -168,7 +165,7 @@ async fn begin<B>(
     peer: SocketAddr,
     parts: &Parts,
     body: B,
-) -> Result<(Format, Begun), Failure>
+) -> Result<Begun, Failure>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -201,8 +198,8 @@ where
     drop(body);
 
     match first(gateway, account, &admitted, statement, transaction, format).await {
-        Ok((encoder, None)) => Ok((format, Begun::Whole(encoder))),
-        Ok((encoder, Some(running))) => Ok((format, Begun::Streaming { running, encoder, admitted })),
+        Ok((encoder, None)) => Ok(Begun { format, encoder, more: None }),
+        Ok((encoder, Some(running))) => Ok(Begun { format, encoder, more: Some((running, admitted)) }),
         Err(failure) => Err(gateway.explain(failure, &admitted).await),
     }
 }

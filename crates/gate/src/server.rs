@@ -1,7 +1,7 @@
 //! Connections of clients: accepting, TLS, HTTP/1 and HTTP/2, and stopping in order.
 //!
 //! **Invariants**: the number of connections is bounded. A head that does not come, and a handshake that does not end, are
-//! not waited for. Stopping takes no new connections, lets running requests end, and does not wait for ever.
+//! not waited for, nor is a client that does not take its answer. Stopping takes no new connections, lets running requests end, and does not wait for ever.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
@@ -140,7 +141,7 @@ impl Connection {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         watcher: hyper_util::server::graceful::Watcher,
     ) {
-        let peer = self.peer;
+        let (peer, patience) = (self.peer, self.gateway.config.limits.slow_reader);
         let service = service_fn(move |request: Request<Incoming>| {
             let (gateway, door) = (Arc::clone(&self.gateway), self.door);
             async move {
@@ -150,7 +151,10 @@ impl Connection {
                 })
             }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        // A client that takes nothing of what is ready for it is gone.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(patience));
+        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
         if let Err(error) = watcher.watch(connection).await {
             // Nothing that anyone here could mend.
             tracing::debug!(%peer, error, "connection ended");

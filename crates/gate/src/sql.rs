@@ -54,7 +54,7 @@ struct Payload<'a> {
 
 /// One statement of a batch.
 #[derive(Deserialize)]
-struct Query<'a> {
+struct Item<'a> {
     #[serde(borrow)]
     query: &'a RawValue,
     #[serde(borrow)]
@@ -219,7 +219,7 @@ fn read_work(body: &[u8], default_form: RowForm) -> Result<Work, Failure> {
     let Payload { query, params, array_mode, queries } = object(text)?;
     let batch = queries.is_some();
     let queries = match (query, queries) {
-        (Some(query), None) => vec![Query { query, params, array_mode }],
+        (Some(query), None) => vec![Item { query, params, array_mode }],
         (None, Some(queries)) => {
             queries.into_iter().map(|query| object(query.get())).collect::<Result<_, _>>()?
         }
@@ -234,7 +234,7 @@ fn read_work(body: &[u8], default_form: RowForm) -> Result<Work, Failure> {
         forms: Vec::with_capacity(queries.len()),
         batch,
     };
-    for Query { query, params, array_mode } in queries {
+    for Item { query, params, array_mode } in queries {
         work.statements.push(Statement {
             sql: params::text(query)?.into(),
             params: params::convert(params.as_deref().unwrap_or_default())?,

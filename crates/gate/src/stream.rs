@@ -246,11 +246,12 @@ impl Pump {
         // Cancelled, if it is not over.
         drop(running);
         match result {
-            Ok(()) => match producer.end().await {
-                Ok(()) => account.close(Ok(())),
-                // The account says that the client went away.
-                Err(Broken) => {}
-            },
+            Ok(()) => {
+                // If not: the account says that the client went away.
+                if producer.end().await.is_ok() {
+                    account.close(Ok(()));
+                }
+            }
             Err(Stop::Gone) => {}
             Err(Stop::Failed(failure)) => {
                 encoder.fail(&failure, hide_internals);

@@ -103,14 +103,13 @@ pub(crate) fn push_cell(out: &mut Vec<u8>, kind: Kind, cell: &str) {
 /// Appends a value that is not an array.
 pub(crate) fn push_element(out: &mut Vec<u8>, element: Element, value: &str) {
     match element {
-        Element::Text => push_string(out, value),
         Element::Bool => match value {
             "t" => out.extend_from_slice(b"true"),
             "f" => out.extend_from_slice(b"false"),
             _ => push_string(out, value),
         },
         Element::Number if is_number(value) => out.extend_from_slice(value.as_bytes()),
-        Element::Number => push_string(out, value),
+        Element::Text | Element::Number => push_string(out, value),
         Element::Json => push_json(out, value),
     }
 }

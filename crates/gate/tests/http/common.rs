@@ -127,7 +127,7 @@ impl Site {
         let config = format!(
             "[listen]\naddress = \"127.0.0.1:0\"\n\
              [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nkey_file = \"{}\"\n\
-             roles = [\"app_user\", \"app_admin\", \"outsider\", \"no_such_role\"]\n\
+             leeway = \"0s\"\nroles = [\"app_user\", \"app_admin\", \"outsider\", \"no_such_role\"]\n\
              [auth.api_keys]\nenabled = true\nroles = [\"app_user\"]\ncache_ttl = \"0s\"\n\
              [database]\nurl = \"{}\"\nconnections = 2\n{settings}",
             public.display(),
@@ -148,7 +148,7 @@ impl Site {
 
     /// A token for app_user.
     pub fn token(&self, subject: &str) -> String {
-        self.token_with(subject, &json!("app_user"), Duration::from_secs(600))
+        self.token_with(subject, &json!("app_user"), Duration::from_mins(10))
     }
 
     /// A token with this claim `role`.

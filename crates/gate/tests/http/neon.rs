@@ -198,7 +198,7 @@ async fn the_connection_string_asks_and_does_not_decide() {
     let try_string = async |string: &str| {
         let request =
             site.request(reqwest::Method::POST, "/sql").header("Neon-Connection-String", string).bearer_auth(
-                site.token_with("ann", &json!(["app_user", "app_admin"]), std::time::Duration::from_secs(60)),
+                site.token_with("ann", &json!(["app_user", "app_admin"]), std::time::Duration::from_mins(1)),
             );
         Answer::of(request.body(r#"{"query":"select current_user as me"}"#).send().await.unwrap()).await
     };
@@ -241,7 +241,7 @@ async fn an_unknown_role_a_forbidden_role_and_a_bad_token_look_alike() {
         let answer = Answer::of(request.body(r#"{"query":"select 1"}"#).send().await.unwrap()).await;
         (answer.status, answer.text)
     };
-    let role = |role: &str| site.token_with("ann", &json!(role), std::time::Duration::from_secs(60));
+    let role = |role: &str| site.token_with("ann", &json!(role), std::time::Duration::from_mins(1));
     let bad = attempt("bad".to_owned()).await;
     assert_eq!(bad.0, 400);
     assert_eq!(attempt(role("outsider")).await, bad, "not the role that was asked for");
