@@ -1,6 +1,7 @@
 //! A gate in front of a database, asked over real HTTP.
 //!
 //! [`Front::ask`] speaks the Neon protocol, [`Front::query`] our own; [`Front::post`] sends anything, also what is wrong.
+//! With `POSTERN_E2E_LOG` in the environment, the gate's log goes to standard error.
 
 use std::net::SocketAddr;
 
@@ -33,9 +34,10 @@ pub struct Returned {
     pub body: Value,
 }
 
-/// How to reach a database of a cluster as the gate does.
+/// How to reach a database of a cluster as the gate does. A machine that is busy with many tests is slow, not broken.
 pub fn database_section(cluster: &Cluster, database: &str) -> String {
-    format!("[database]\nurl = {:?}\n", cluster.url("postern_gate", database))
+    let url = cluster.url("postern_gate", database);
+    format!("[database]\nurl = {url:?}\nconnections = 4\nconnect_timeout = \"60s\"\nqueue_timeout = \"60s\"\n")
 }
 
 impl Front {
@@ -59,6 +61,9 @@ impl Front {
 
     /// Starts a gate with a configuration.
     pub async fn of(config: Config, database: &str, issuer: Issuer) -> Self {
+        if std::env::var_os("POSTERN_E2E_LOG").is_some() {
+            postern_gate::init_log(&config).expect("a log");
+        }
         let gate = Gate::start(config).await.unwrap_or_else(|error| panic!("the gate does not start: {error}"));
         let client = Http::new(gate.local_addr());
         Self { gate, client, database: database.to_owned(), issuer }
