@@ -1,0 +1,35 @@
+// PostGraphile as its documentation sets it up for production, with the role and the claims of the request.
+
+import { createServer } from 'node:http';
+import { makePgService } from 'postgraphile/adaptors/pg';
+import { grafserv } from 'postgraphile/grafserv/node';
+import { postgraphile } from 'postgraphile';
+import { PostGraphileAmberPreset } from 'postgraphile/presets/amber';
+
+const pgSettings = { role: 'bench_user', 'request.jwt.claims': JSON.stringify({ tenant: 'acme', sub: 'alice' }) };
+
+const instance = postgraphile({
+  extends: [PostGraphileAmberPreset],
+  pgServices: [
+    makePgService({
+      connectionString: process.env.DATABASE_URL,
+      schemas: ['bench'],
+      pubsub: false,
+      poolConfig: { max: Number(process.env.CONNECTIONS) },
+    }),
+  ],
+  grafast: { context: () => ({ pgSettings }) },
+  grafserv: { graphiql: false, watch: false },
+});
+
+const server = createServer();
+server.keepAliveTimeout = 600_000;
+server.on('error', (error) => {
+  console.error(error);
+  process.exit(1);
+});
+await instance.createServ(grafserv).addTo(server);
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+
+// Whoever started us holds the other end.
+process.stdin.resume().on('end', () => process.exit());

@@ -1,0 +1,143 @@
+//! What PostgreSQL's own benchmark does, with the same statement.
+//!
+//! **How it works.** pgbench prints its progress every second from when all connections are made. The first line is the end of
+//! the warm-up. Each transaction is logged with its end and its duration; those that end while we measure count.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime};
+
+use hdrhistogram::Histogram;
+use postern_cluster::Cluster;
+
+use crate::error::{Context, Error, Result};
+use crate::fixture::{ENTERED_ROLE, FACTS};
+use crate::process::Cast;
+use crate::sample::{Sample, Span, histogram};
+
+/// A script of `bench/gate/pgbench`, and who runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Script {
+    pub name: &'static str,
+    pub text: &'static str,
+    pub role: &'static str,
+}
+
+/// Logs in as the reader; the bare statement.
+pub const DIRECT: Script =
+    Script { name: "direct.sql", text: include_str!("../pgbench/direct.sql"), role: "bench_direct" };
+/// A transaction with SET LOCAL ROLE, in one pipeline.
+pub const SET_ROLE: Script =
+    Script { name: "set-role.sql", text: include_str!("../pgbench/set-role.sql"), role: "bench_pool" };
+/// The entered statement, in one pipeline.
+pub const ENTERED: Script =
+    Script { name: "entered.sql", text: include_str!("../pgbench/entered.sql"), role: "postern_gate" };
+
+/// Runs a script.
+pub fn run(cluster: &Cluster, server: u32, script: Script, clients: usize, span: Span) -> Result<Sample> {
+    let folder = tempfile::tempdir().context("create a temporary folder")?;
+    let file = folder.path().join(script.name);
+    fs::write(&file, script.text).context(format!("write {}", file.display()))?;
+    // The warm-up ends with the first line of progress.
+    let warm_up = span.warm_up.as_secs().max(1);
+    let whole = warm_up + span.measured.as_secs_f64().ceil() as u64 + 1;
+    let mut command = cluster.client("pgbench");
+    command.current_dir(folder.path()).args(["-n", "-M", "prepared", "-l"]);
+    command.args(["-U", script.role, "-f"]).arg(&file);
+    command.args(["-P", &warm_up.to_string(), "-T", &whole.to_string()]);
+    command.args(["-c", &clients.to_string(), "-j", &clients.min(2).to_string()]);
+    command.args(["-D", &format!("role={ENTERED_ROLE}"), "-D", &format!("facts={FACTS}"), "postgres"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("run pgbench")?;
+    let cast = Cast { server, middle: None, client: child.id() };
+
+    let mut said = String::new();
+    let mut lines = child.stderr.take().map(|pipe| BufReader::new(pipe).lines()).into_iter().flatten();
+    let mut started = false;
+    for line in lines.by_ref() {
+        let line = line.context("read from pgbench")?;
+        if line.starts_with("progress:") {
+            started = true;
+            break;
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let window = if started {
+        let (from, begin, before) = (SystemTime::now(), Instant::now(), cast.usage()?);
+        std::thread::sleep(span.measured);
+        let (elapsed, after) = (begin.elapsed(), cast.usage()?);
+        Some((from, elapsed, after.since(before)))
+    } else {
+        None
+    };
+    for line in lines {
+        let line = line.context("read from pgbench")?;
+        if !line.starts_with("progress:") {
+            said.push_str(&line);
+            said.push('\n');
+        }
+    }
+    let status = child.wait().context("wait for pgbench")?;
+    let Some((from, elapsed, usage)) = window.filter(|_| status.success() && !said.contains("error")) else {
+        return Err(Error::wrong(format!("pgbench {}", script.name), said.trim()));
+    };
+    let latencies = read_logs(folder.path(), from, elapsed)?;
+    Sample::new(&latencies, elapsed, usage, 0)
+}
+
+fn read_logs(folder: &Path, from: SystemTime, elapsed: Duration) -> Result<Histogram<u64>> {
+    let from = from.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut latencies = histogram();
+    for entry in fs::read_dir(folder).context("read the folder of pgbench")? {
+        let path = entry.context("read the folder of pgbench")?.path();
+        if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pgbench_log")) {
+            continue;
+        }
+        let log = fs::File::open(&path).context(format!("open {}", path.display()))?;
+        for line in BufReader::new(log).lines() {
+            let line = line.context("read the log of pgbench")?;
+            let (end, latency) =
+                transaction(&line).ok_or_else(|| Error::wrong("the log of pgbench", &line))?;
+            if end >= from && end < from + elapsed {
+                latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+            }
+        }
+    }
+    Ok(latencies)
+}
+
+/// The end of a transaction and its duration, from `client number micros script seconds microseconds`.
+fn transaction(line: &str) -> Option<(Duration, Duration)> {
+    let mut fields = line.split(' ').skip(2);
+    let latency = Duration::from_micros(fields.next()?.parse().ok()?);
+    let mut fields = fields.skip(1);
+    let seconds = Duration::from_secs(fields.next()?.parse().ok()?);
+    Some((seconds + Duration::from_micros(fields.next()?.parse().ok()?), latency))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_that_end_while_we_measure_count() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("pgbench_log.7"), "0 1 90 0 99 999999\n0 2 100 0 100 0\n").unwrap();
+        fs::write(folder.path().join("pgbench_log.7.1"), "1 1 300 0 101 499999\n1 2 70 0 101 500000\n")
+            .unwrap();
+        fs::write(folder.path().join("direct.sql"), "select 1").unwrap();
+        let from = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let latencies = read_logs(folder.path(), from, Duration::from_millis(1500)).unwrap();
+        assert_eq!(latencies.len(), 2);
+        assert!(latencies.max().abs_diff(300_000) < 1_000 && latencies.min().abs_diff(100_000) < 1_000);
+    }
+
+    #[test]
+    fn a_transaction_that_failed_is_not_taken_for_one() {
+        assert_eq!(transaction("0 1 failed 0 100 5"), None);
+        assert_eq!(transaction("0 1 12"), None);
+    }
+}
