@@ -34,3 +34,44 @@ async fn world() -> World {
 async fn temp_world() -> World {
     World::builder().setting("postern.allow_temp", "on").start(site()).await
 }
+
+/// The files of the suite.
+const SOURCES: [&str; 12] = [
+    include_str!("a_entering.rs"),
+    include_str!("a_identity.rs"),
+    include_str!("a_names.rs"),
+    include_str!("b_state.rs"),
+    include_str!("c_facts.rs"),
+    include_str!("d_leaks.rs"),
+    include_str!("e_limits.rs"),
+    include_str!("f_tampering.rs"),
+    include_str!("g_floor.rs"),
+    include_str!("h_gateway.rs"),
+    include_str!("h_tokens.rs"),
+    include_str!("n_more.rs"),
+];
+
+/// Every test, with its name.
+fn tests() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let bodies = SOURCES.into_iter().flat_map(|source| source.split("test]\n").skip(1));
+    bodies.map(|body| (body.split_once("fn ").and_then(|(_, rest)| rest.split_once('(')).expect("a function").0, body))
+}
+
+#[test]
+fn the_page_lists_every_test_once() {
+    let page = include_str!("../../../../docs/explanations/attack-suite.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.ends_with("` |"));
+    let mut listed: Vec<_> = rows.filter_map(|line| line.rsplit('`').nth(1)).collect();
+    let mut there: Vec<_> = tests().map(|(name, _)| name).collect();
+    assert!(there.len() > 100, "{there:?}");
+    listed.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(listed, there);
+}
+
+#[test]
+fn every_attack_is_followed_by_the_canary() {
+    for (name, body) in tests().filter(|(name, _)| *name != "g_versions_below_the_floor_are_refused") {
+        assert!(body.contains("canary().await") || body.contains("finds("), "{name}");
+    }
+}
