@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// The oldest version that the drivers work with.
-const OLDEST: u32 = 20;
+/// The oldest version that the clients work with.
+const OLDEST: u32 = 18;
 
 /// The folder of the programs.
 pub fn folder() -> PathBuf {
@@ -20,7 +20,7 @@ pub async fn is_there(test: &str) -> bool {
     let major = |version: &str| version.strip_prefix('v')?.split('.').next()?.parse::<u32>().ok();
     let reason = match version.as_deref().map(major) {
         Err(_) | Ok(None) => "node is not installed".to_owned(),
-        Ok(Some(major)) if major < OLDEST => format!("the drivers need node {OLDEST}, this is {major}"),
+        Ok(Some(major)) if major < OLDEST => format!("the clients need node {OLDEST}, this is {major}"),
         Ok(_) if !folder().join("node_modules").is_dir() => "run `npm ci` in tests/clients first".to_owned(),
         Ok(_) => return true,
     };
