@@ -17,7 +17,8 @@ pub struct Example {
 impl Example {
     /// Starts a server with these settings.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let mut builder = Cluster::builder().extension(true).setting("max_connections", "100").setting("autovacuum", "off");
+        let mut builder =
+            Cluster::builder().extension(true).setting("max_connections", "100").setting("autovacuum", "off");
         for (name, value) in settings {
             builder = builder.setting(name, value);
         }
@@ -37,7 +38,9 @@ impl Example {
     pub fn database(&self, sql: &str) -> String {
         let name = format!("app{}", self.databases.fetch_add(1, Ordering::Relaxed));
         // Privileges on a database are not copied.
-        let create = format!("create database {name} template {TEMPLATE};\nrevoke temporary on database {name} from public;");
+        let create = format!(
+            "create database {name} template {TEMPLATE};\nrevoke temporary on database {name} from public;"
+        );
         self.cluster.psql("postgres", &create).expect("a database");
         self.cluster.psql(&name, sql).expect("what the test adds");
         name

@@ -37,7 +37,9 @@ pub struct Returned {
 /// How to reach a database of a cluster as the gate does. A machine that is busy with many tests is slow, not broken.
 pub fn database_section(cluster: &Cluster, database: &str) -> String {
     let url = cluster.url("postern_gate", database);
-    format!("[database]\nurl = {url:?}\nconnections = 4\nconnect_timeout = \"60s\"\nqueue_timeout = \"60s\"\n")
+    format!(
+        "[database]\nurl = {url:?}\nconnections = 4\nconnect_timeout = \"60s\"\nqueue_timeout = \"60s\"\n"
+    )
 }
 
 impl Front {
@@ -47,7 +49,12 @@ impl Front {
     }
 
     /// Starts a gate for these roles, with changes of the configuration.
-    pub async fn with(cluster: &Cluster, database: &str, roles: &[&str], change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn with(
+        cluster: &Cluster,
+        database: &str,
+        roles: &[&str],
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let issuer = Issuer::new();
         let text = format!(
             "{}[listen]\naddress = \"127.0.0.1:0\"\n{}",
@@ -64,7 +71,8 @@ impl Front {
         if std::env::var_os("POSTERN_E2E_LOG").is_some() {
             postern_gate::init_log(&config).expect("a log");
         }
-        let gate = Gate::start(config).await.unwrap_or_else(|error| panic!("the gate does not start: {error}"));
+        let gate =
+            Gate::start(config).await.unwrap_or_else(|error| panic!("the gate does not start: {error}"));
         let client = Http::new(gate.local_addr());
         Self { gate, client, database: database.to_owned(), issuer }
     }

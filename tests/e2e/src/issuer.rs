@@ -43,8 +43,8 @@ impl Issuer {
     /// The section of the configuration that has the gate believe this issuer.
     pub fn section(&self, roles: &[&str]) -> String {
         format!(
-            "[[auth.jwt]]\nissuer = {ISSUER:?}\naudience = {AUDIENCE:?}\nkey_file = {:?}\nroles = {roles:?}\n",
-            self.public_key()
+            "[[auth.jwt]]\nissuer = {ISSUER:?}\naudience = {AUDIENCE:?}\nkey_file = \"{}\"\nroles = {roles:?}\n",
+            self.public_key().display()
         )
     }
 
@@ -52,7 +52,8 @@ impl Issuer {
     pub fn claims(&self, role: &str, subject: &str) -> Map<String, Value> {
         let now = unix_time();
         let end = now + LIFETIME.as_secs();
-        let claims = json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "role": role, "iat": now, "exp": end });
+        let claims =
+            json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "role": role, "iat": now, "exp": end });
         claims.as_object().cloned().expect("an object")
     }
 

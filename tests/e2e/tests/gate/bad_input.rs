@@ -88,7 +88,8 @@ async fn malformed_json() {
     ] {
         stage.both_refuse(body, 400, "08P01", "PST100").await;
     }
-    let deep = format!(r#"{{"query": "select $1::text", "params": [{}1{}]}}"#, "[".repeat(5_000), "]".repeat(5_000));
+    let deep =
+        format!(r#"{{"query": "select $1::text", "params": [{}1{}]}}"#, "[".repeat(5_000), "]".repeat(5_000));
     for returned in stage.both(deep).await {
         assert_eq!(returned.status, 400, "{}", returned.body);
         assert!(["PST100", "PST115"].contains(&returned.own_code()), "{}", returned.body);
@@ -100,12 +101,18 @@ async fn malformed_json() {
 async fn a_wrong_content_type() {
     let stage = Stage::new().await;
     let body = query("select 1");
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", "json"] {
+    for content_type in
+        ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", "json"]
+    {
         let headers = [("content-type", content_type)];
         let returned = stage.front.post("/v1/query", Some(&stage.alice), &headers, body.clone()).await;
         returned.refused(415, "08P01", "PST102");
     }
-    stage.front.post("/v1/query", Some(&stage.alice), &[], body.clone()).await.refused(415, "08P01", "PST102");
+    stage
+        .front
+        .post("/v1/query", Some(&stage.alice), &[], body.clone())
+        .await
+        .refused(415, "08P01", "PST102");
     for (accept, status) in [("text/html", 406), ("text/csv", 200), ("*/*", 200)] {
         let headers = [("content-type", "application/json"), ("accept", accept)];
         let returned = stage.front.post("/v1/query", Some(&stage.alice), &headers, body.clone()).await;
@@ -198,14 +205,23 @@ async fn nul_bytes() {
         stage.both_refuse(body, 400, "22021", "PST114").await;
     }
     // Within JSON it is PostgreSQL's to refuse.
-    stage.both_refuse(r#"{"query": "select $1::jsonb", "params": [{"a": "\u0000"}]}"#, 400, "22P05", "").await;
+    stage
+        .both_refuse(r#"{"query": "select $1::jsonb", "params": [{"a": "\u0000"}]}"#, 400, "22P05", "")
+        .await;
 }
 
 #[tokio::test]
 async fn text_that_is_not_utf8() {
     let stage = Stage::new().await;
     stage.both_refuse(b"{\"query\": \"select '\xff'\"}".as_slice(), 400, "22021", "PST101").await;
-    stage.both_refuse(b"{\"query\": \"select $1\", \"params\": [\"\xc3\x28\"]}".as_slice(), 400, "22021", "PST101").await;
+    stage
+        .both_refuse(
+            b"{\"query\": \"select $1\", \"params\": [\"\xc3\x28\"]}".as_slice(),
+            400,
+            "22021",
+            "PST101",
+        )
+        .await;
     stage.both_refuse(query(r"select E'\xff'"), 400, "22021", "").await;
 
     // Going out: a request that changes the encoding of its own answer.
@@ -219,7 +235,9 @@ async fn too_many_parameters() {
     let stage = Stage::new().await;
     // The placeholders need not appear in the statement for them to be counted here.
     let params: Vec<_> = (0..65_536).map(|n| n.to_string()).collect();
-    stage.both_refuse(json!({ "query": "select 1", "params": params }).to_string(), 400, "54000", "PST113").await;
+    stage
+        .both_refuse(json!({ "query": "select 1", "params": params }).to_string(), 400, "54000", "PST113")
+        .await;
     // As many as there can be.
     let places: Vec<_> = (1..=65_535).map(|n| format!("${n}")).collect();
     let sql = format!("select count(*)::int as n from unnest(array[{}]) u", places.join(","));
@@ -315,7 +333,8 @@ async fn tokens_that_are_no_good() {
         returned.refused(401, "28000", "PST201");
         assert_eq!(returned.headers["www-authenticate"], "Bearer");
     }
-    let none = stage.front.post("/v1/query", None, &[("content-type", "application/json")], query("select 1")).await;
+    let none =
+        stage.front.post("/v1/query", None, &[("content-type", "application/json")], query("select 1")).await;
     none.refused(401, "28000", "PST200");
     stage.works().await;
 }
@@ -331,7 +350,11 @@ async fn a_role_that_is_not_there() {
     .await;
     for role in ["no_such_role", "not_admitted"] {
         let token = stage.front.issuer.token(role, "alice");
-        stage.front.ask_as(role, &token, &json!({ "query": "select 1" })).await.refused(400, "28000", "PST201");
+        stage
+            .front
+            .ask_as(role, &token, &json!({ "query": "select 1" }))
+            .await
+            .refused(400, "28000", "PST201");
         stage.front.query(&token, "select 1").await.refused(401, "28000", "PST201");
     }
     stage.works().await;
@@ -439,13 +462,23 @@ async fn a_server_that_is_down() {
     stage.works().await;
     server.cluster().stop(Mode::Fast).unwrap();
     // Connections that were there may end in an error of their own first.
-    Crowd::until("the gate notices", async || stage.front.ask(&stage.alice, "select 1").await.own_code() == "PST400").await;
+    Crowd::until("the gate notices", async || {
+        stage.front.ask(&stage.alice, "select 1").await.own_code() == "PST400"
+    })
+    .await;
     for returned in stage.both(query("select 1")).await {
         returned.refused(503, "08001", "PST400");
         assert!(returned.headers.contains_key("retry-after"));
-        assert!(!returned.body.to_string().contains(".s.PGSQL"), "says where the server is: {}", returned.body);
+        assert!(
+            !returned.body.to_string().contains(".s.PGSQL"),
+            "says where the server is: {}",
+            returned.body
+        );
     }
-    assert_eq!((stage.front.get("/readyz").await.status, stage.front.get("/healthz").await.status), (503, 200));
+    assert_eq!(
+        (stage.front.get("/readyz").await.status, stage.front.get("/healthz").await.status),
+        (503, 200)
+    );
     server.cluster().start_again().unwrap();
     stage.works().await;
     assert_eq!(stage.front.get("/readyz").await.status, 200);
@@ -471,7 +504,8 @@ async fn a_full_disk_on_the_server() {
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink(FULL, &path).unwrap();
     server.cluster().start_again().unwrap();
-    Crowd::until("the gate is back", async || stage.front.ask(&stage.alice, "select 1").await.status == 200).await;
+    Crowd::until("the gate is back", async || stage.front.ask(&stage.alice, "select 1").await.status == 200)
+        .await;
 
     let [neon, v1] = stage.both(query("insert into filled values ('x')")).await;
     neon.refused(400, "53100", "");

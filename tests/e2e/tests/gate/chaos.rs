@@ -31,9 +31,10 @@ async fn a_thousand_requests_of_fifty_identities_at_once_on_four_connections() {
     wave.await.unwrap();
 
     assert_eq!((crowd.right(), crowd.tally().errors.len()), (WAVE as u64, 0));
-    let used = "select count(distinct pid) from pg_stat_activity where usename = 'postern_gate' and datname = $1";
+    let used =
+        "select count(distinct pid) from pg_stat_activity where usename = 'postern_gate' and datname = $1";
     let used: i64 = admin.query_one(used, &[&crowd.database]).await.unwrap().get(0);
-    assert!(used <= CONNECTIONS as i64, "{used} connections");
+    assert!(usize::try_from(used).unwrap() <= CONNECTIONS, "{used} connections");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -86,7 +87,11 @@ async fn storm(example: &Example, crowd: &Crowd) {
             11 => cluster.stop(Mode::Immediate).and_then(|()| cluster.start_again()).unwrap(),
             19 => cluster.stop(Mode::Kill).and_then(|()| cluster.start_again()).unwrap(),
             // Fails only if the server is still recovering from an earlier blow; the gate is back, so it is not.
-            _ => drop(cluster.psql("postgres", &format!("select pg_terminate_backend({})", a_backend(cluster))).unwrap()),
+            _ => drop(
+                cluster
+                    .psql("postgres", &format!("select pg_terminate_backend({})", a_backend(cluster)))
+                    .unwrap(),
+            ),
         }
     }
 }

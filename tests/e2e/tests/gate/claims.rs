@@ -29,18 +29,25 @@ async fn a_policy_on_the_claims_setting_holds_unchanged() {
     assert_eq!(front.ask(&bob, TASKS).await.text(), "of bob, of the red team, of the blue team");
 
     // Defaults, writing, and writing as another.
-    assert_eq!(front.ask(&bob, "insert into todos (id, task) values (5, 'new') returning user_id").await.text(), BOB);
+    assert_eq!(
+        front.ask(&bob, "insert into todos (id, task) values (5, 'new') returning user_id").await.text(),
+        BOB
+    );
     let forged = format!("insert into todos (id, user_id, task) values (6, '{ALICE}', 'new')");
     front.ask(&bob, &forged).await.refused(400, "42501", "");
     assert_eq!(front.ask(&bob, "update todos set task = 'x' where id = 1 returning id").await.text(), "");
-    front.ask(&bob, &format!("update todos set user_id = '{ALICE}' where id = 5")).await.refused(400, "42501", "");
+    front
+        .ask(&bob, &format!("update todos set user_id = '{ALICE}' where id = 5"))
+        .await
+        .refused(400, "42501", "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_sql_forges_the_claims_that_a_policy_reads() {
     let front = front().await;
     let bob = token(&front, BOB, &[]);
-    let claims = json!({ "sub": ALICE, "role": "app_user", "app_metadata": { "teams": ["red", "blue"] } }).to_string();
+    let claims =
+        json!({ "sub": ALICE, "role": "app_user", "app_metadata": { "teams": ["red", "blue"] } }).to_string();
     let set_claims = format!("select set_config('request.jwt.claims', '{claims}', true)");
     let set_sub = format!("select set_config('request.jwt.claim.sub', '{ALICE}', true)");
 
@@ -54,7 +61,9 @@ async fn no_sql_forges_the_claims_that_a_policy_reads() {
         format!("set local request.jwt.claim.sub = '{ALICE}'"),
         format!("set \"Request\".JWT.\"Claim\".sub = '{ALICE}'"),
         format!("do $x$ begin perform set_config('request.jwt.claims', '{claims}', true); end $x$"),
-        format!("create function work.f() returns text language sql set request.jwt.claim.sub = '{ALICE}' as 'select 1'"),
+        format!(
+            "create function work.f() returns text language sql set request.jwt.claim.sub = '{ALICE}' as 'select 1'"
+        ),
         format!("alter role app_user set request.jwt.claim.sub = '{ALICE}'"),
         format!("update pg_catalog.pg_settings set setting = '{ALICE}' where name like 'request.jwt.claim%'"),
     ];

@@ -128,7 +128,10 @@ impl Crowd {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (path, body) = match kind {
             0 => ("/sql", json!({ "query": WHO })),
-            1 => ("/v1/query", json!({ "query": format!("{WHO} where $1 = 'x'"), "params": ["x"], "array_mode": true })),
+            1 => (
+                "/v1/query",
+                json!({ "query": format!("{WHO} where $1 = 'x'"), "params": ["x"], "array_mode": true }),
+            ),
             // Leaves settings behind, if anything can.
             2 => {
                 let set = format!("set application_name = '{}'", person.subject);
@@ -145,7 +148,11 @@ impl Crowd {
         if status == 200 {
             let rows = answer.pointer("/results/1/rows").unwrap_or(&answer["rows"]);
             let secret = format!("secret of {}", person.subject);
-            assert_eq!(*rows, json!([[person.role, person.subject, secret]]), "an answer that is another's: {body}");
+            assert_eq!(
+                *rows,
+                json!([[person.role, person.subject, secret]]),
+                "an answer that is another's: {body}"
+            );
             if writes {
                 self.tally().committed.insert(id);
             }
@@ -155,7 +162,10 @@ impl Crowd {
         let error = answer.get("error").unwrap_or(&answer);
         let code = error["code"].as_str().unwrap_or_default().to_owned();
         // The connection, or the server, is not there or goes away. Nothing else may go wrong.
-        assert!(matches!(code.as_str(), "08001" | "08006" | "08007" | "57P01" | "57P02" | "57P03"), "{status} {answer}");
+        assert!(
+            matches!(code.as_str(), "08001" | "08006" | "08007" | "57P01" | "57P02" | "57P03"),
+            "{status} {answer}"
+        );
         assert!(error["message"].is_string(), "{answer}");
         let mut tally = self.tally();
         if writes {

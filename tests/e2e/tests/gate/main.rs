@@ -1,5 +1,7 @@
 //! The gate under the clients, the input and the accidents of real life. (What attackers do to it: `tests/attacks`.)
 
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
 mod bad_input;
 mod chaos;
 mod claims;

@@ -32,7 +32,11 @@ pub async fn is_there(test: &str) -> bool {
 pub async fn test(file: &str, environment: &[(&str, String)]) {
     let mut command = node();
     command.args(["--test", "--test-reporter=spec", file]);
-    let output = command.envs(environment.iter().map(|(name, value)| (name, value))).output().await.expect("node runs");
+    let output = command
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .await
+        .expect("node runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{file}\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
     // A file without tests succeeds as well.
@@ -43,8 +47,17 @@ pub async fn test(file: &str, environment: &[(&str, String)]) {
 /// `node` in the folder, ended with the value.
 pub fn node() -> Command {
     let mut command = Command::new("node");
-    command.current_dir(folder()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .current_dir(folder())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     // A test within a test would report to it.
-    command.env_remove("NODE_TEST_CONTEXT").env_remove("NODE_OPTIONS").env("TZ", "Europe/Zurich").env("NO_COLOR", "1");
+    command
+        .env_remove("NODE_TEST_CONTEXT")
+        .env_remove("NODE_OPTIONS")
+        .env("TZ", "Europe/Zurich")
+        .env("NO_COLOR", "1");
     command
 }

@@ -25,7 +25,8 @@ struct Provider {
 impl Provider {
     /// Starts it with these signing keys.
     async fn start(keys: &str) -> Self {
-        let mut child = node::node().arg("oidc/provider.js").stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            node::node().arg("oidc/provider.js").stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let nowhere = Http::new(([127, 0, 0, 1], 0).into());
         let output = BufReader::new(output).lines();
@@ -65,8 +66,10 @@ fn credentials(who: &str) -> String {
 /// A gate that believes what this section says.
 async fn front(section: &str) -> Front {
     let database = example().database("");
-    let text =
-        format!("{}[listen]\naddress = \"127.0.0.1:0\"\n{section}", database_section(example().cluster(), &database));
+    let text = format!(
+        "{}[listen]\naddress = \"127.0.0.1:0\"\n{section}",
+        database_section(example().cluster(), &database)
+    );
     Front::of(Config::parse(&text).unwrap(), &database, Issuer::new()).await
 }
 
@@ -125,16 +128,19 @@ async fn opaque_tokens_are_asked_about_and_revoked_ones_refused() {
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "secret of gate\n").unwrap();
     let front = front(&format!(
-        "[[auth.introspection]]\nurl = \"{0}/token/introspection\"\nclient_id = \"gate\"\nclient_secret_file = {1:?}\n\
+        "[[auth.introspection]]\nurl = \"{0}/token/introspection\"\nclient_id = \"gate\"\nclient_secret_file = \"{1}\"\n\
          issuer = {0:?}\naudience = {AUDIENCE:?}\nsubject = \"client_id\"\ncache_ttl = \"0s\"\nroles = [\"app_user\"]\n\
          allow_insecure_http = true\nallow_private_addresses = true\n",
         provider.issuer,
-        secret.path()
+        secret.path().display()
     ))
     .await;
     let (alice, bob) = (provider.token("alice", "opaque").await, provider.token("bob", "opaque").await);
     assert_eq!(front.ask(&alice, TENANTS).await.text(), "acme");
-    assert_eq!(front.ask(&bob, "select postern.fact('auth.subject'), postern.fact('claims.tenant')").await.text(), "bob|globex");
+    assert_eq!(
+        front.ask(&bob, "select postern.fact('auth.subject'), postern.fact('claims.tenant')").await.text(),
+        "bob|globex"
+    );
 
     provider.form("/token/revocation", &format!("token={alice}&{}", credentials("alice"))).await;
     front.ask(&alice, TENANTS).await.refused(400, "28000", "PST201");

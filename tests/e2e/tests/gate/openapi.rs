@@ -49,7 +49,10 @@ async fn the_document_is_valid() {
     let Some(validator) = program("the_document_is_valid", "openapi-spec-validator") else { return };
     let front = Front::start(example().cluster(), &example().database("")).await;
     let document = front.get("/openapi.json").await;
-    assert_eq!((document.status, document.headers["content-type"].as_bytes()), (200, b"application/json".as_slice()));
+    assert_eq!(
+        (document.status, document.headers["content-type"].as_bytes()),
+        (200, b"application/json".as_slice())
+    );
     let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
     std::fs::write(file.path(), document.body.to_string()).unwrap();
     succeeds(Command::new(validator).arg(file.path())).await;

@@ -37,7 +37,8 @@ async fn a_hot_standby_serves_reads_with_facts() {
         assert_eq!(front.ask(&alice, TENANTS).await.text(), "acme");
         assert_eq!(front.query(&bob, TENANTS).await.text(), "globex");
     }
-    let claims = "select postern.fact('claims.sub'), current_setting('request.jwt.claims')::json ->> 'tenant'";
+    let claims =
+        "select postern.fact('claims.sub'), current_setting('request.jwt.claims')::json ->> 'tenant'";
     assert_eq!(front.ask(&bob, claims).await.text(), "bob|globex");
     front.ask(&bob, "reset role").await.refused(400, "42501", "");
 
@@ -55,11 +56,18 @@ async fn a_hot_standby_serves_reads_with_facts() {
     // What the primary writes arrives, and so does what it decides: keys, and who may be entered.
     let new = "insert into invoices (tenant, number, customer, created_by) values ('acme', '2026-004', 'x', 'alice')";
     primary.psql(&database, new).unwrap();
-    let key = primary.psql(&database, "select postern.create_api_key('app_user', 'bob', '{\"tenant\": \"globex\"}')").unwrap();
+    let key = primary
+        .psql(&database, "select postern.create_api_key('app_user', 'bob', '{\"tenant\": \"globex\"}')")
+        .unwrap();
     standby.catch_up_with(primary).unwrap();
     assert_eq!(front.ask(&alice, "select count(*) from invoices").await.text(), "4");
     assert_eq!(front.ask(&key, TENANTS).await.text(), "globex");
-    primary.psql(&database, "select postern.revoke_api_key(id) from postern.api_key; select postern.dismiss('app_user')").unwrap();
+    primary
+        .psql(
+            &database,
+            "select postern.revoke_api_key(id) from postern.api_key; select postern.dismiss('app_user')",
+        )
+        .unwrap();
     standby.catch_up_with(primary).unwrap();
     front.ask(&key, TENANTS).await.refused(400, "28000", "PST201");
     front.ask(&alice, TENANTS).await.refused(400, "28000", "PST201");
