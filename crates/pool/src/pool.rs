@@ -2,13 +2,15 @@
 //!
 //! Requests wait in one queue, first come, first served; the connection used last is used next, so that kept statements are
 //! found and the others grow old in peace. While the server is down, requests fail at once and one of them now and then tries
-//! to connect; nothing has to be restarted when it is back.
+//! to connect; nothing has to be restarted when it is back. While it only has no room for more connections, requests share
+//! those that there are.
 //!
 //! **Invariants.**
 //! - There are never more backends at work than `connections`, besides those that stop others.
 //! - No lock is held over an await.
 //! - An error of SQL costs no connection.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 use postgres_protocol::message::frontend;
 use rand::RngExt;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -66,6 +68,10 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     #[allow(clippy::vec_box, reason = "connections move between here and requests")]
     idle: Mutex<Vec<Box<Connection>>>,
+    /// Requests that have the right to use a connection, but none yet.
+    empty_handed: AtomicUsize,
+    /// Those of them that wait for one that is given back.
+    heirs: Mutex<VecDeque<oneshot::Sender<Box<Connection>>>>,
     outage: Mutex<Outage>,
     server_version: Mutex<Option<Arc<str>>>,
     pub watchdog: Arc<Watchdog>,
@@ -97,6 +103,8 @@ impl Pool {
             config,
             target,
             route,
+            empty_handed: AtomicUsize::new(0),
+            heirs: Mutex::default(),
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             outage: Mutex::default(),
@@ -132,7 +140,7 @@ impl Pool {
     ) -> Result<Vec<Row>, Error> {
         let deadline = Instant::now() + OWN_DEADLINE;
         let _permit = self.inner.queue(deadline).await?;
-        let mut connection = self.inner.checkout().await?;
+        let mut connection = self.inner.checkout(deadline).await?;
         match self.inner.own(&mut connection, deadline, sql, types, params).await {
             Err(error) if error.is_end_of_connection() && !connection.leash.is_pulled() => {
                 self.inner.discard(connection, Reason::Broken);
@@ -218,22 +226,64 @@ impl Inner {
         connection.answer().await
     }
 
-    /// An idle connection that is alive, or a new one. The caller holds a permit.
-    pub async fn checkout(&self) -> Result<Box<Connection>, Error> {
-        let now = Instant::now();
+    /// An idle connection that is alive, or a new one, or else the next one that is given back. The caller holds a permit.
+    pub async fn checkout(&self, deadline: Instant) -> Result<Box<Connection>, Error> {
+        let until = deadline.min(Instant::now() + self.config.queue_timeout);
+        self.empty_handed.fetch_add(1, Ordering::Relaxed);
+        let _empty_handed = Place(&self.empty_handed);
         loop {
-            let idle = lock(&self.idle).pop();
-            match idle {
-                Some(mut connection) => {
-                    if connection.is_fresh(now) {
-                        return Ok(connection);
-                    }
-                    self.counters.closed.add();
-                    connection.close();
-                }
-                None => return self.connect().await,
+            if let Some(connection) = self.idle() {
+                return Ok(connection);
+            }
+            let error = match self.connect().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            let with_permit = self.config.connections - self.permits.available_permits();
+            if with_permit <= self.empty_handed.load(Ordering::Relaxed) {
+                return Err(error);
+            }
+            // Others are being served: the server is there, but takes no more connections.
+            if Instant::now() >= until {
+                return Err(self.busy());
+            }
+            if let Some(connection) = self.inherit().await {
+                return Ok(connection);
             }
         }
+    }
+
+    /// An idle connection that is alive.
+    fn idle(&self) -> Option<Box<Connection>> {
+        let now = Instant::now();
+        loop {
+            let mut connection = lock(&self.idle).pop()?;
+            if connection.is_fresh(now) {
+                return Some(connection);
+            }
+            self.counters.closed.add();
+            connection.close();
+        }
+    }
+
+    /// A connection that is given back within a short while.
+    async fn inherit(&self) -> Option<Box<Connection>> {
+        let (sender, mut receiver) = oneshot::channel();
+        lock(&self.heirs).push_back(sender);
+        let given = match timeout(FIRST_PAUSE, &mut receiver).await {
+            Ok(given) => given.ok(),
+            Err(_) => {
+                receiver.close();
+                receiver.try_recv().ok()
+            }
+        };
+        let mut connection = given?;
+        if connection.is_fresh(Instant::now()) {
+            return Some(connection);
+        }
+        self.counters.closed.add();
+        connection.close();
+        None
     }
 
     /// A new connection. The caller holds a permit.
@@ -280,10 +330,25 @@ impl Inner {
     pub fn put_back(&self, connection: Box<Connection>) {
         let closing = self.closed.load(Ordering::SeqCst) && self.permits.is_closed();
         if !closing && connection.is_reusable(self.config.max_requests, Instant::now()) {
-            lock(&self.idle).push(connection);
+            self.pass_on(connection);
         } else {
             self.counters.closed.add();
             connection.close();
+        }
+    }
+
+    /// Gives a connection to whoever waits for one, or keeps it.
+    fn pass_on(&self, mut connection: Box<Connection>) {
+        loop {
+            let heir = lock(&self.heirs).pop_front();
+            let Some(heir) = heir else {
+                return lock(&self.idle).push(connection);
+            };
+            match heir.send(connection) {
+                Ok(()) => return,
+                // It has stopped waiting.
+                Err(back) => connection = back,
+            }
         }
     }
 
@@ -357,7 +422,7 @@ impl Drop for Inner {
     }
 }
 
-/// A place in the queue.
+/// A place in a count, such as that of the queue.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {

@@ -127,8 +127,11 @@ impl Running {
     async fn send(&mut self, retry: Option<Retry>) -> Result<(), Error> {
         let mut fresh = retry == Some(Retry::Fresh);
         loop {
-            let mut connection =
-                if fresh { self.pool.connect().await? } else { self.pool.checkout().await? };
+            let mut connection = if fresh {
+                self.pool.connect().await?
+            } else {
+                self.pool.checkout(self.request.deadline).await?
+            };
             if self.request.deadline <= Instant::now() {
                 self.pool.put_back(connection);
                 return Err(Error::Deadline);

@@ -93,6 +93,32 @@ async fn a_server_that_stops_fails_requests_at_once_and_is_found_again() {
     assert_eq!(database.alice(&pool, &["select 1"]).await.unwrap().row(), "1");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_room_for_more_connections_is_served_over_those_that_there_are() {
+    let cluster = Arc::new(server());
+    let database = Database::on(Arc::clone(&cluster));
+    database.sql("alter role postern_gate connection limit 2");
+    let pool = database.pool_of(8);
+    // There is one; then everyone at once.
+    database.alice(&pool, &["select 1"]).await.unwrap();
+    let all = (0..200).map(|_| database.alice(&pool, &["select pg_sleep(0.001)"]));
+    for answer in futures_util::future::join_all(all).await {
+        answer.unwrap();
+    }
+    assert!(pool.stats().failed_connects > 0, "{:?}", pool.stats());
+
+    // The limit goes, and so does the shortage.
+    database.sql("alter role postern_gate connection limit -1");
+    let start = Instant::now();
+    while pool.stats().idle < 3 {
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", pool.stats());
+        let some = (0..8).map(|_| database.alice(&pool, &["select pg_sleep(0.01)"]));
+        for answer in futures_util::future::join_all(some).await {
+            answer.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_or_refuses_is_not_available() {
     let database = Database::new();
