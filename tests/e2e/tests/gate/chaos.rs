@@ -37,6 +37,15 @@ async fn a_thousand_requests_of_fifty_identities_at_once_on_four_connections() {
     assert!(usize::try_from(used).unwrap() <= CONNECTIONS, "{used} connections");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_fewer_connections_than_configured_serves_everyone() {
+    let example = Example::start(&[]);
+    example.cluster().psql("postgres", "alter role postern_gate connection limit 2").unwrap();
+    let crowd = Crowd::gather(&example).await;
+    crowd.wave().await;
+    assert_eq!((crowd.right(), crowd.tally().errors.len()), (WAVE as u64, 0), "{:?}", crowd.tally().errors);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_breaks_no_answer_is_wrong_and_what_is_said_of_writes_is_so() {
     let example = Example::start(&[]);
