@@ -57,24 +57,29 @@ impl World {
     /// Another identity's next request finds the connection as new, and no probe has got out.
     pub async fn canary(&self) {
         let bob = self.bob();
-        let statements = [WHO, LEFT_BEHIND, "select v from app.t", "select v from app.f", "select pg_catalog.pg_backend_pid()"];
+        let statements = [
+            WHO,
+            LEFT_BEHIND,
+            "select v from app.t",
+            "select v from app.f",
+            "select pg_catalog.pg_backend_pid()",
+        ];
         let [who, left, by_role, by_fact, pid] = bob.batch(&statements).await.all().map_text();
+        assert_eq!(who, "bob|postern_gate|bob|bob|t|bob|bob|bob|none", "bob's identity is not his own");
         assert_eq!(
-            who,
-            "bob|postern_gate|bob|bob|t|bob|bob|bob|none",
-            "bob's identity is not his own"
+            left, "0|0|0|0|0|0",
+            "left behind: cursors, channels, advisory locks, temporary relations, types, functions"
         );
-        assert_eq!(left, "0|0|0|0|0|0", "left behind: cursors, channels, advisory locks, temporary relations, types, functions");
         assert!(!by_role.contains("a1") && !by_fact.contains("fact-a"), "bob sees {by_role}, {by_fact}");
         bob.sql("select name from pg_catalog.pg_prepared_statements").await.refused("42501");
         bob.sql("select pg_catalog.lastval()").await.refused("55000");
         self.settings_are_fresh().await;
 
         // From outside.
-        let locks = format!("select locktype, mode, relation::regclass from pg_catalog.pg_locks where pid = {pid}");
+        let locks =
+            format!("select locktype, mode, relation::regclass from pg_catalog.pg_locks where pid = {pid}");
         assert_eq!(self.look(&locks).await, "", "an idle backend holds locks");
-        let escaped =
-            "select * from work.loot where cu = 'postern_gate' or note is distinct from ' setrole 42501 reset 42501'";
+        let escaped = "select * from work.loot where cu = 'postern_gate' or note is distinct from ' setrole 42501 reset 42501'";
         assert_eq!(self.look(escaped).await, "", "a probe got out of the wall");
     }
 }

@@ -39,7 +39,10 @@ impl Response {
     #[track_caller]
     pub fn code(&self) -> String {
         let json = self.json();
-        let code = json.get("code").or_else(|| json.pointer("/error/sqlstate")).or_else(|| json.pointer("/error/code"));
+        let code = json
+            .get("code")
+            .or_else(|| json.pointer("/error/sqlstate"))
+            .or_else(|| json.pointer("/error/code"));
         code.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 }
@@ -58,7 +61,13 @@ impl Http {
     }
 
     /// Any request.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Response {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -68,19 +77,23 @@ impl Http {
         let (parts, mut incoming) = response.into_parts();
         let (mut body, mut complete) = (Vec::new(), true);
         while let Some(frame) = incoming.frame().await {
-            match frame {
-                Ok(frame) => body.extend(frame.into_data().unwrap_or_default()),
-                Err(_) => {
-                    complete = false;
-                    break;
-                }
-            }
+            let Ok(frame) = frame else {
+                complete = false;
+                break;
+            };
+            body.extend(frame.into_data().unwrap_or_default());
         }
         Response { status: parts.status, headers: parts.headers, body: body.into(), complete }
     }
 
     /// `POST /sql`: a body as a driver sends it. `headers` besides the token and the connection string.
-    pub async fn sql(&self, token: &str, connection: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+    pub async fn sql(
+        &self,
+        token: &str,
+        connection: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Response {
         let authorization = format!("Bearer {token}");
         let mut all = vec![
             ("authorization", authorization.as_str()),
@@ -96,7 +109,8 @@ impl Http {
 
 /// The body of a batch.
 pub(crate) fn batch(statements: &[(&str, &[Option<&str>])]) -> Value {
-    let queries: Vec<_> = statements.iter().map(|(sql, params)| json!({ "query": sql, "params": params })).collect();
+    let queries: Vec<_> =
+        statements.iter().map(|(sql, params)| json!({ "query": sql, "params": params })).collect();
     json!({ "queries": queries })
 }
 
@@ -119,12 +133,17 @@ pub(crate) fn read(response: &Response) -> Result<Vec<Answer>, Refusal> {
 }
 
 fn answer(result: &Value) -> Answer {
-    let list = |name: &str| result.get(name).and_then(Value::as_array).expect("fields and rows are always there").clone();
+    let list = |name: &str| {
+        result.get(name).and_then(Value::as_array).expect("fields and rows are always there").clone()
+    };
     let cell = |value: &Value| value.as_str().map(str::to_owned);
     let name = |field: &Value| field.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     Answer {
         columns: list("fields").iter().map(name).collect(),
-        rows: list("rows").iter().map(|row| row.as_array().expect("rows as arrays").iter().map(cell).collect()).collect(),
+        rows: list("rows")
+            .iter()
+            .map(|row| row.as_array().expect("rows as arrays").iter().map(cell).collect())
+            .collect(),
         command: result.get("command").and_then(Value::as_str).unwrap_or_default().to_owned(),
     }
 }

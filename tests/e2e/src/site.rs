@@ -53,7 +53,10 @@ impl Site {
         cluster.create_database(TEMPLATE, true).expect("the template");
         cluster.psql(TEMPLATE, include_str!("fixture.sql")).expect("the fixture");
         cluster
-            .psql("postgres", &format!("alter database {TEMPLATE} with is_template true allow_connections false"))
+            .psql(
+                "postgres",
+                &format!("alter database {TEMPLATE} with is_template true allow_connections false"),
+            )
             .expect("the template is closed");
         // In the cluster's folder, and gone with it.
         let public_key = cluster.folder().join("issuer.jwk");
@@ -100,13 +103,18 @@ impl Site {
         let name = format!("w{number}");
         let admin = self.superuser("postgres").await;
         let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
-        let run = async |sql: String| admin.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let run = async |sql: String| {
+            admin.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        };
         for old in finished {
             run(format!("drop database {old} with (force)")).await;
         }
         run(format!("create database {name} template {TEMPLATE}")).await;
         // Neither privileges on a database nor its settings are copied.
-        run(format!("revoke temp on database {name} from public; grant temp on database {name} to alice, bob")).await;
+        run(format!(
+            "revoke temp on database {name} from public; grant temp on database {name} to alice, bob"
+        ))
+        .await;
         for (setting, value) in settings {
             run(format!("alter database {name} set {setting} = {value}")).await;
         }

@@ -102,7 +102,14 @@ impl Exchange {
     /// Every row, as text, in lines.
     pub fn text(&self) -> String {
         let lines = self.replies.iter().filter_map(|reply| match reply {
-            Reply::Row(cells) => Some(cells.iter().map(text_of).map(Option::unwrap_or_default).collect::<Vec<_>>().join("|")),
+            Reply::Row(cells) => Some(
+                cells
+                    .iter()
+                    .map(|cell| text_of(cell.as_ref()))
+                    .map(Option::unwrap_or_default)
+                    .collect::<Vec<_>>()
+                    .join("|"),
+            ),
             _ => None,
         });
         lines.collect::<Vec<_>>().join("\n")
@@ -122,7 +129,9 @@ impl Exchange {
         for reply in &self.replies {
             match reply {
                 Reply::Columns(columns) => open.columns.clone_from(columns),
-                Reply::Row(cells) => open.rows.push(cells.iter().map(text_of).collect()),
+                Reply::Row(cells) => {
+                    open.rows.push(cells.iter().map(|cell| text_of(cell.as_ref())).collect());
+                }
                 Reply::Complete(tag) => {
                     tag.split(' ').next().unwrap_or_default().clone_into(&mut open.command);
                     answers.push(std::mem::take(&mut open));
@@ -135,8 +144,8 @@ impl Exchange {
     }
 }
 
-fn text_of(cell: &Option<Vec<u8>>) -> Option<String> {
-    cell.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+fn text_of(cell: Option<&Vec<u8>>) -> Option<String> {
+    cell.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// A connection.
@@ -204,13 +213,16 @@ impl Wire {
             let mut out = BytesMut::new();
             match self.message().await.expect("the server answers") {
                 Message::AuthenticationSasl(_) => {
-                    frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out).expect("encodes");
+                    frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out)
+                        .expect("encodes");
                 }
                 Message::AuthenticationSaslContinue(body) => {
                     scram.update(body.data()).expect("a sound challenge");
                     frontend::sasl_response(scram.message(), &mut out).expect("encodes");
                 }
-                Message::AuthenticationSaslFinal(body) => scram.finish(body.data()).expect("the server knows the password"),
+                Message::AuthenticationSaslFinal(body) => {
+                    scram.finish(body.data()).expect("the server knows the password");
+                }
                 Message::BackendKeyData(body) => self.pid = body.process_id(),
                 Message::ErrorResponse(body) => panic!("cannot connect: {}", refusal(body.fields())),
                 Message::ReadyForQuery(_) => return,
@@ -253,7 +265,11 @@ impl Wire {
         let mut replies = Vec::new();
         loop {
             let Some(message) = self.message().await else { return Exchange { replies, status: 'X' } };
-            let status = if let Message::ReadyForQuery(body) = &message { Some(char::from(body.status())) } else { None };
+            let status = if let Message::ReadyForQuery(body) = &message {
+                Some(char::from(body.status()))
+            } else {
+                None
+            };
             if let Some(status) = status {
                 return Exchange { replies, status };
             }
@@ -274,24 +290,42 @@ impl Wire {
     /// As [`Wire::outside`], with parameters.
     pub async fn outside_with(&mut self, sql: &str, types: &[u32], params: &[Option<&str>]) -> Exchange {
         use Step as S;
-        self.send(&[S::Parse("", sql, types), S::Bind("", params), S::DescribePortal(""), S::Execute("", 0), S::Sync]).await
+        self.send(&[
+            S::Parse("", sql, types),
+            S::Bind("", params),
+            S::DescribePortal(""),
+            S::Execute("", 0),
+            S::Sync,
+        ])
+        .await
     }
 
     /// `enter`, then `steps`: what a request is, in one write. The steps have to end with Sync.
     pub async fn entered(&mut self, role: &str, facts: Option<&str>, steps: &[Step<'_>]) -> Exchange {
         let seal = self.seal.clone();
         let params = [Some(role), facts, seal.as_deref()];
-        let mut all = vec![Step::Parse("", ENTER, &ENTER_TYPES), Step::Bind("", &params), Step::Execute("", 0)];
+        let mut all =
+            vec![Step::Parse("", ENTER, &ENTER_TYPES), Step::Bind("", &params), Step::Execute("", 0)];
         all.extend_from_slice(steps);
         self.send(&all).await
     }
 
     /// A whole request as the gate sends it.
-    pub async fn request(&mut self, role: &str, facts: Option<&str>, statements: &[(&str, &[Option<&str>])]) -> Outcome {
+    pub async fn request(
+        &mut self,
+        role: &str,
+        facts: Option<&str>,
+        statements: &[(&str, &[Option<&str>])],
+    ) -> Outcome {
         use Step as S;
         let mut steps = Vec::new();
         for (sql, params) in statements {
-            steps.extend([S::Parse("", sql, &[]), S::Bind("", params), S::DescribePortal(""), S::Execute("", 0)]);
+            steps.extend([
+                S::Parse("", sql, &[]),
+                S::Bind("", params),
+                S::DescribePortal(""),
+                S::Execute("", 0),
+            ]);
         }
         steps.push(S::Sync);
         let mut exchange = self.entered(role, facts, &steps).await;
@@ -324,7 +358,8 @@ fn encode(step: Step<'_>, out: &mut BytesMut) {
 }
 
 fn bind(portal: &str, statement: &str, params: &[Option<&str>], out: &mut BytesMut) {
-    let value = |param: &Option<&str>, buffer: &mut BytesMut| {
+    let params = params.iter().copied();
+    let value = |param: Option<&str>, buffer: &mut BytesMut| {
         Ok(param.map_or(IsNull::Yes, |text| {
             buffer.put_slice(text.as_bytes());
             IsNull::No
@@ -338,9 +373,9 @@ fn reply(message: Message) -> Reply {
     match message {
         Message::ParseComplete => Reply::Parsed,
         Message::BindComplete => Reply::Bound,
-        Message::RowDescription(body) => {
-            Reply::Columns(body.fields().map(|field| Ok(field.name().to_owned())).collect().expect("names in UTF-8"))
-        }
+        Message::RowDescription(body) => Reply::Columns(
+            body.fields().map(|field| Ok(field.name().to_owned())).collect().expect("names in UTF-8"),
+        ),
         Message::NoData => Reply::NoData,
         Message::DataRow(body) => {
             let buffer = body.buffer();

@@ -44,7 +44,7 @@ pub struct World {
 }
 
 enum Way {
-    Http { gate: Gate, client: Http },
+    Http { gate: Box<Gate>, client: Http },
     Wire(Mutex<Wire>),
 }
 
@@ -69,21 +69,21 @@ impl Builder {
     /// More for the section `[listen]` of the gate's configuration.
     #[must_use]
     pub fn listen(mut self, toml: &str) -> Self {
-        self.listen = toml.to_owned();
+        toml.clone_into(&mut self.listen);
         self
     }
 
     /// More for the section `[database]` of the gate's configuration.
     #[must_use]
     pub fn pool(mut self, toml: &str) -> Self {
-        self.pool = toml.to_owned();
+        toml.clone_into(&mut self.pool);
         self
     }
 
     /// More sections of the gate's configuration.
     #[must_use]
     pub fn gate(mut self, toml: &str) -> Self {
-        self.gate = toml.to_owned();
+        toml.clone_into(&mut self.gate);
         self
     }
 
@@ -103,9 +103,10 @@ impl Builder {
             Way::Wire(Mutex::new(Wire::gate(site, &database, Some("the key of this world")).await))
         } else {
             let config = Config::parse(&self.toml(site, number, &database)).expect("a configuration");
-            let gate = Gate::start(config).await.unwrap_or_else(|error| panic!("the gate does not start: {error}"));
+            let gate =
+                Gate::start(config).await.unwrap_or_else(|error| panic!("the gate does not start: {error}"));
             let client = Http::new(gate.local_addr());
-            Way::Http { gate, client }
+            Way::Http { gate: Box::new(gate), client }
         };
         let fresh = Settings::default();
         let mut world = World { site, number, roles: AtomicU32::new(0), database, admin, way, fresh };
@@ -184,7 +185,9 @@ impl World {
     pub fn gate(&self) -> &Gate {
         match &self.way {
             Way::Http { gate, .. } => gate,
-            Way::Wire(_) => panic!("this test is about the gate, and there is none with POSTERN_E2E_WAY=wire"),
+            Way::Wire(_) => {
+                panic!("this test is about the gate, and there is none with POSTERN_E2E_WAY=wire")
+            }
         }
     }
 
@@ -193,7 +196,9 @@ impl World {
     pub fn http(&self) -> &Http {
         match &self.way {
             Way::Http { client, .. } => client,
-            Way::Wire(_) => panic!("this test is about the gate, and there is none with POSTERN_E2E_WAY=wire"),
+            Way::Wire(_) => {
+                panic!("this test is about the gate, and there is none with POSTERN_E2E_WAY=wire")
+            }
         }
     }
 
@@ -204,7 +209,8 @@ impl World {
 
     /// Rows as superuser, as psql prints them.
     pub async fn look(&self, sql: &str) -> String {
-        let messages = self.admin.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}\n  {error:?}"));
+        let messages =
+            self.admin.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}\n  {error:?}"));
         let lines = messages.iter().filter_map(|message| match message {
             tokio_postgres::SimpleQueryMessage::Row(row) => {
                 Some((0..row.len()).map(|n| row.get(n).unwrap_or_default()).collect::<Vec<_>>().join("|"))
@@ -265,8 +271,14 @@ impl World {
     /// What the doctor finds, as the gate's login: each with its code first, what it is about, and what is wrong.
     pub async fn doctor(&self) -> Vec<String> {
         let client = self.site.client("postern_gate", &self.database).await;
-        let report = postern_doctor::examine(&client, &postern_doctor::Settings::default()).await.expect("it can look");
-        report.findings.iter().map(|one| format!("{} {}: {} {}", one.code, one.subject, one.message, one.detail)).collect()
+        let report = postern_doctor::examine(&client, &postern_doctor::Settings::default())
+            .await
+            .expect("it can look");
+        report
+            .findings
+            .iter()
+            .map(|one| format!("{} {}: {} {}", one.code, one.subject, one.message, one.detail))
+            .collect()
     }
 }
 
@@ -308,17 +320,21 @@ impl Actor<'_> {
             subject: None,
             role: None,
             claims: self.claims.clone(),
-            lifetime: Duration::from_secs(3_600),
+            lifetime: Duration::from_hours(1),
         };
         postern_auth::dev::sign(self.world.site.signing_key(), &token)
     }
 
     /// A connection string for this.
     pub fn connection_string(&self) -> String {
-        let encoded: String = self.role.bytes().map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        }).collect();
+        let encoded: String = self
+            .role
+            .bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
+                other => format!("%{other:02X}"),
+            })
+            .collect();
         format!("postgresql://{encoded}@localhost/{}", self.world.database)
     }
 

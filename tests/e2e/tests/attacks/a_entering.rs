@@ -45,8 +45,17 @@ async fn a36_enter_called_by_someone_else() {
         .await;
     let mut wire = Wire::gate(world.site(), world.database(), None).await;
     assert_eq!(wire.outside("select app.definer()").await.code(), "42501");
+    // Even one of the gate's own, which changes no user but ends with its caller.
+    world.superuser("alter function app.definer() owner to postern_gate").await;
+    let own = wire.outside("select app.definer()").await;
+    assert_eq!(own.code(), "42501");
+    assert_eq!(own.error().map(|error| error.message.contains("security-definer")), Some(true), "{own:?}");
     // A superuser in the role of the gate.
-    let error = world.admin().batch_execute("set role postern_gate; select postern.enter('bob', '{}')").await.unwrap_err();
+    let error = world
+        .admin()
+        .batch_execute("set role postern_gate; select postern.enter('bob', '{}')")
+        .await
+        .unwrap_err();
     assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"));
     world.superuser("reset role").await;
     world.canary().await;
@@ -71,7 +80,10 @@ async fn a36_the_seal() {
     let mut open = Wire::gate(world.site(), world.database(), None).await;
     assert_eq!(open.outside("select postern.seal('')").await.code(), "22023");
     // Sealing is not for inside: entered identities may not call it.
-    assert_eq!(open.request("alice", None, &[("select postern.seal('mine')", &[])]).await.refused("42501").code, "42501");
+    assert_eq!(
+        open.request("alice", None, &[("select postern.seal('mine')", &[])]).await.refused("42501").code,
+        "42501"
+    );
     world.canary().await;
 }
 
@@ -109,8 +121,14 @@ async fn a37_roles_that_must_not_be_entered() {
         let role = world.new_role().await;
         wire.request(&role, None, &[(WHO, &[])]).await.fine();
         world.superuser(&format!("alter role {role} {attribute}")).await;
-        let refusal = wire.request(&role, None, &[("insert into work.loot values ('ran')", &[])]).await.refused("42501");
-        assert!(refusal.detail.is_some_and(|detail| detail.to_lowercase().contains(attribute)), "{attribute}");
+        let refusal = wire
+            .request(&role, None, &[("insert into work.loot values ('ran')", &[])])
+            .await
+            .refused("42501");
+        assert!(
+            refusal.detail.is_some_and(|detail| detail.to_lowercase().contains(attribute)),
+            "{attribute}"
+        );
     }
     for group in ["pg_write_server_files", "pg_signal_backend", "postern_admin", "postern_gate", "postgres"] {
         let role = world.new_role().await;
@@ -127,13 +145,19 @@ async fn a38_nested_enter() {
     let world = world().await;
     world.alice().sql("select postern.enter('bob', '{}')").await.refused("42501");
     let mut wire = Wire::gate(world.site(), world.database(), None).await;
-    let twice = wire.outside("select postern.enter(r, '{}') from unnest(array['alice', 'bob']::name[]) r").await;
+    let twice =
+        wire.outside("select postern.enter(r, '{}') from unnest(array['alice', 'bob']::name[]) r").await;
     assert_eq!((twice.code(), twice.status), ("55000", 'I'));
     assert_eq!(wire.outside(WHO).await.text(), "postern_gate|postern_gate");
     let again = wire.outside("select postern.enter('alice', '{}'), postern.enter('bob', '{}')").await;
     assert_eq!((again.code(), again.status), ("55000", 'I'));
     // Entered by one statement of a pipeline, again by the next.
-    let steps = [Step::Parse("", "select postern.enter('bob', '{}')", &[]), Step::Bind("", &[]), Step::Execute("", 0), Step::Sync];
+    let steps = [
+        Step::Parse("", "select postern.enter('bob', '{}')", &[]),
+        Step::Bind("", &[]),
+        Step::Execute("", 0),
+        Step::Sync,
+    ];
     assert_eq!(wire.entered("alice", None, &steps).await.code(), "42501");
     assert_eq!(wire.outside(WHO).await.text(), "postern_gate|postern_gate");
     assert_eq!(wire.request("bob", None, &[(WHO, &[])]).await.text(), "bob|postern_gate");
@@ -171,6 +195,8 @@ async fn a40_enter_inside_a_subtransaction() {
     ] {
         let exchange = wire.outside(sql).await;
         assert_eq!((exchange.code(), exchange.status), ("55000", 'I'), "{exchange:?}");
+        let detail = exchange.error().and_then(|error| error.detail.as_deref()).unwrap_or_default();
+        assert!(detail.contains("subtransaction"), "{detail}");
         assert_eq!(wire.outside(WHO).await.text(), "postern_gate|postern_gate");
     }
     world.canary().await;
@@ -207,7 +233,8 @@ async fn a42_statement_after_an_error_in_a_block() {
         assert_eq!(wire.outside("rollback").await.status, 'I');
     }
     // Nor does a simple query of several statements work, which is a block too.
-    let simple = wire.send(&[Step::Query("select postern.enter('alice', '{}'); select x from app.bob_only")]).await;
+    let simple =
+        wire.send(&[Step::Query("select postern.enter('alice', '{}'); select x from app.bob_only")]).await;
     assert_eq!((simple.code(), simple.completed()), ("55000", 0));
     let simple = wire.send(&[Step::Query("select 1; select postern.enter('alice', '{}')")]).await;
     assert_eq!(simple.code(), "55000");
@@ -283,13 +310,20 @@ async fn a44_statements_with_transactions_of_their_own() {
         "create subscription s connection '' publication p",
     ] {
         alice.batch(&[sql, "reset role"]).await.refused("25001");
-        alice.sql(&format!("do $$ begin execute '{}'; end $$", sql.replace('\'', "''"))).await.refused("25001");
+        alice
+            .sql(&format!("do $$ begin execute '{}'; end $$", sql.replace('\'', "''")))
+            .await
+            .refused("25001");
     }
     let database = format!("reindex database {}", world.database());
     alice.batch(&[&database, "reset role"]).await.refused("25001");
     alice.sql("discard all").await.refused("0A000");
     // What needs a transaction block has one.
-    for sql in ["lock table app.t in access share mode", "declare c cursor for select 1", "set local work_mem = '1MB'"] {
+    for sql in [
+        "lock table app.t in access share mode",
+        "declare c cursor for select 1",
+        "set local work_mem = '1MB'",
+    ] {
         alice.sql(sql).await.fine();
     }
     world.canary().await;
@@ -321,13 +355,22 @@ async fn a46_commit_fails() {
     let world = world().await;
     let before = world.backend().await;
     world.alice().sql("insert into app.plain values (1), (1)").await.refused("23505");
-    world.alice().batch(&["set search_path = work", "insert into app.plain values (1), (1)"]).await.refused("23505");
+    world
+        .alice()
+        .batch(&["set search_path = work", "insert into app.plain values (1), (1)"])
+        .await
+        .refused("23505");
     assert_eq!(world.look("select count(*) from app.plain").await, "0");
     assert_eq!(world.backend().await, before);
 
     // On the wire: the statement completes, the error comes at Sync; the user is the gate's again.
     let mut wire = world.wire().await;
-    let steps = [Step::Parse("", "insert into app.plain values (1), (1)", &[]), Step::Bind("", &[]), Step::Execute("", 0), Step::Sync];
+    let steps = [
+        Step::Parse("", "insert into app.plain values (1), (1)", &[]),
+        Step::Bind("", &[]),
+        Step::Execute("", 0),
+        Step::Sync,
+    ];
     let exchange = wire.entered("alice", None, &steps).await;
     assert!(exchange.replies.contains(&Reply::Complete("INSERT 0 2".to_owned())), "{exchange:?}");
     assert_eq!((exchange.code(), exchange.status), ("23505", 'I'));
@@ -470,7 +513,13 @@ async fn a51_hot_standby() {
         wire.request("alice", None, &[(sql, &[])]).await.refused(code);
         assert_eq!(wire.outside(WHO).await.text(), "postern_gate|postern_gate");
     }
-    wire.request("alice", None, &[("select pg_advisory_lock(1), setseed(0.1), set_config('search_path', 'work', false)", &[])]).await.fine();
+    wire.request(
+        "alice",
+        None,
+        &[("select pg_advisory_lock(1), setseed(0.1), set_config('search_path', 'work', false)", &[])],
+    )
+    .await
+    .fine();
     let left = "select (select count(*) from pg_catalog.pg_locks where locktype = 'advisory'), current_setting('search_path')";
     assert_eq!(wire.request("bob", None, &[(left, &[])]).await.text(), r#"0|"$user", public"#);
     wire.request("app", None, &[("select 1", &[])]).await.refused("42501");

@@ -49,7 +49,8 @@ async fn a02_spelled_otherwise() {
     }
     // `role` is not in pg_settings, and a caught refusal changes nothing.
     world.alice().sql("update pg_settings set setting = 'bob' where name = 'role'").await.fine();
-    let caught = "do $$ begin execute 'set role bob'; exception when insufficient_privilege then null; end $$";
+    let caught =
+        "do $$ begin execute 'set role bob'; exception when insufficient_privilege then null; end $$";
     assert_eq!(world.alice().batch(&[caught, "select current_user"]).await.text(), "alice");
     world.canary().await;
 }
@@ -99,14 +100,26 @@ async fn a02_from_inside_every_kind_of_object() {
         alice.sql(sql).await.fine();
     }
     let tags: Vec<_> = [
-        "aggregate", "cast", "check", "default", "domain check", "index", "operator", "rule", "trigger", "view",
+        "aggregate",
+        "cast",
+        "check",
+        "default",
+        "domain check",
+        "index",
+        "operator",
+        "rule",
+        "trigger",
+        "view",
     ]
     .map(|tag| format!("{tag}|alice"))
     .into();
     assert_eq!(world.loot().await, tags.join("\n"));
     // A materialized view is filled under the server's own guard, which forbids what the probe does.
     let refused = alice.sql("refresh materialized view work.mv").await;
-    assert!(refused.result.is_ok() || world.loot().await.matches("matview|alice").count() <= 1, "{refused:?}");
+    assert!(
+        refused.result.is_ok() || world.loot().await.matches("matview|alice").count() <= 1,
+        "{refused:?}"
+    );
     world.canary().await;
 }
 
@@ -116,13 +129,19 @@ async fn a03_function_with_a_role_clause() {
     let alice = world.alice();
     let create = "create function work.asbob() returns text language sql set role = 'bob' as $$ select current_user::text $$";
     alice.sql(create).await.refused("42501");
-    alice.sql("create function work.f() returns text language sql as $$ select current_user::text $$").await.fine();
+    alice
+        .sql("create function work.f() returns text language sql as $$ select current_user::text $$")
+        .await
+        .fine();
     alice.sql("alter function work.f() set role = 'bob'").await.refused("42501");
     alice.sql("alter function work.f() set session_authorization = 'bob'").await.refused("42501");
     // One that got its clause elsewhere, and was given to alice.
     world.superuser("alter function work.f() set role = 'bob'; alter function work.f() owner to alice").await;
     alice.sql("select work.f()").await.refused("42501");
-    alice.sql("do $$ begin perform work.f(); exception when others then raise; end $$").await.refused("42501");
+    alice
+        .sql("do $$ begin perform work.f(); exception when others then raise; end $$")
+        .await
+        .refused("42501");
     world.canary().await;
 }
 
@@ -156,7 +175,10 @@ async fn a05_commit_from_inside_code() {
     let world = world().await;
     let alice = world.alice();
     for (name, body) in [("pc", "commit"), ("pr", "rollback"), ("pd", "execute 'commit'")] {
-        alice.sql(&format!("create procedure work.{name}() language plpgsql as $$ begin {body}; end $$")).await.fine();
+        alice
+            .sql(&format!("create procedure work.{name}() language plpgsql as $$ begin {body}; end $$"))
+            .await
+            .fine();
     }
     for (sql, code) in [
         ("call work.pc()", "2D000"),
@@ -225,7 +247,8 @@ async fn a08_queued_role() {
         .await;
     world.alice().sql("insert into work.dt values (1)").await.fine();
     world.alice().sql("select app.enqueue()").await.fine();
-    let queued = if world.look("show server_version_num").await.as_str() < "180000" { "alice" } else { "app" };
+    let queued =
+        if world.look("show server_version_num").await.as_str() < "180000" { "alice" } else { "app" };
     assert_eq!(world.loot().await, format!("deferred|alice\nqueued|{queued}"));
     world.canary().await;
 }
@@ -264,7 +287,8 @@ async fn a10_code_that_runs_at_parse_time() {
 
     // Parsed and described, never executed.
     let mut wire = world.wire().await;
-    let steps = [Step::Parse("", "select '{1}'::work.evildom[]", &[]), Step::DescribeStatement(""), Step::Sync];
+    let steps =
+        [Step::Parse("", "select '{1}'::work.evildom[]", &[]), Step::DescribeStatement(""), Step::Sync];
     let described = wire.entered("alice", None, &steps).await;
     assert_eq!((described.code(), described.status), ("", 'I'), "{described:?}");
     assert_eq!(world.loot().await, "domain check|alice\ndomain check|alice\ndomain check|alice");

@@ -7,7 +7,10 @@ use super::{site, temp_world, world};
 #[tokio::test]
 async fn a14_type_names_captured() {
     let world = temp_world().await;
-    for name in ["text", "name", "jsonb", "json", "bytea", "bool", "int4", "oid", "regrole", "cstring", "float8", "void"] {
+    for name in [
+        "text", "name", "jsonb", "json", "bytea", "bool", "int4", "oid", "regrole", "cstring", "float8",
+        "void",
+    ] {
         let base = if name == "cstring" || name == "void" { "text" } else { name };
         let trap = [
             format!("create domain pg_temp.{name} as pg_catalog.{base} check (work.evil('captured'))"),
@@ -27,18 +30,33 @@ async fn a14_type_names_captured() {
 // The gate looks up API keys on the same connections, outside the wall.
 #[tokio::test]
 async fn a14_type_names_captured_for_the_gates_own_statements() {
-    let builder = World::builder().setting("postern.allow_temp", "on").gate("[auth.api_keys]\nroles = [\"bob\"]\ncache_ttl = \"0s\"");
+    let builder = World::builder()
+        .setting("postern.allow_temp", "on")
+        .gate("[auth.api_keys]\nroles = [\"bob\"]\ncache_ttl = \"0s\"");
     let world = builder.start(site()).await;
     let key = world.look("select postern.create_api_key('bob', 'bob the robot')").await;
     for name in ["text", "name", "jsonb", "bytea", "uuid", "timestamptz", "api_key", "find_api_key"] {
         let base = if name.contains("api") { "text" } else { name };
-        let domain = format!("create domain pg_temp.{name} as pg_catalog.{base} check (work.evil('captured'))");
+        let domain =
+            format!("create domain pg_temp.{name} as pg_catalog.{base} check (work.evil('captured'))");
         let table = format!("create temp table if not exists pg_{name} (i int)");
         let function = "create function pg_temp.find_api_key(bytea) returns text language sql as $$ select work.evil('captured')::text $$";
         let grant = format!("grant usage on type pg_temp.{name} to public");
-        world.alice().batch(&[&domain, &table, function, &grant, "set search_path = pg_temp, work"]).await.fine();
+        world
+            .alice()
+            .batch(&[&domain, &table, function, &grant, "set search_path = pg_temp, work"])
+            .await
+            .fine();
         let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
-        let response = world.http().send(http::Method::POST, "/v1/query", &headers, r#"{"query":"select current_user","array_mode":true}"#).await;
+        let response = world
+            .http()
+            .send(
+                http::Method::POST,
+                "/v1/query",
+                &headers,
+                r#"{"query":"select current_user","array_mode":true}"#,
+            )
+            .await;
         assert_eq!(response.json()["rows"], serde_json::json!([["bob"]]), "{}", response.text());
     }
     assert_eq!(world.loot().await, "");
@@ -50,7 +68,10 @@ async fn a15_relation_names_captured() {
     let world = temp_world().await;
     let traps: [&[&str]; 5] = [
         &["create temp table pg_class (k int)", "grant all on pg_temp.pg_class to public"],
-        &["create temp view pg_roles as select 'x'::name as rolname", "grant select on pg_temp.pg_roles to public"],
+        &[
+            "create temp view pg_roles as select 'x'::name as rolname",
+            "grant select on pg_temp.pg_roles to public",
+        ],
         &["create temp table admitted (role oid, role_name name)", "grant all on pg_temp.admitted to public"],
         &["create temp table pg_authid (oid oid, rolname name)", "grant all on pg_temp.pg_authid to public"],
         &["create temp table t (id int, owner text, v text)", "grant all on t to public"],
@@ -133,8 +154,14 @@ async fn a18_overloads_of_the_gates_functions() {
     for (sql, code) in [
         ("create function postern.enter(text) returns bool language sql as 'select true'", "42501"),
         ("create function postern.enter(text, jsonb, text) returns void language sql as 'select'", "42501"),
-        ("create function postern.enter(name, json, text) returns void language plpgsql as 'begin end'", "42501"),
-        ("create or replace function postern.enter(name, jsonb, text) returns void language plpgsql as 'begin end'", "42501"),
+        (
+            "create function postern.enter(name, json, text) returns void language plpgsql as 'begin end'",
+            "42501",
+        ),
+        (
+            "create or replace function postern.enter(name, jsonb, text) returns void language plpgsql as 'begin end'",
+            "42501",
+        ),
         ("create function pg_temp.enter(cstring) returns bool language sql as 'select true'", "42P13"),
         ("create function work.enter(cstring) returns bool language internal as 'boolin'", "42501"),
         ("create table postern.x (i int)", "42501"),
@@ -181,7 +208,11 @@ async fn a19_altering_posterns_objects() {
     }
     // (With grants on sequences or columns 15 fails half-way and undoes all of it: PostgreSQL's own fault, and harmless.)
     let leaver = world.new_role().await;
-    world.superuser(&format!("create schema {leaver} authorization {leaver}; grant select on app.t to {leaver}")).await;
+    world
+        .superuser(&format!(
+            "create schema {leaver} authorization {leaver}; grant select on app.t to {leaver}"
+        ))
+        .await;
     world.actor(&leaver).sql("drop owned by current_user cascade").await.fine();
     world.actor(&leaver).sql("select v from app.t").await.refused("42501");
     assert_eq!(world.bob().sql("select v from app.f").await.text(), "fact-b");
@@ -214,7 +245,11 @@ async fn a22_breaking_out_of_quoting() {
 async fn a23_encoding_and_quoting_settings() {
     let world = world().await;
     world.alice().sql("set client_encoding = 'SJIS'").await.fine();
-    world.alice().batch(&["set standard_conforming_strings = off", r"select 'a\'; reset role; --'"]).await.fine();
+    world
+        .alice()
+        .batch(&["set standard_conforming_strings = off", r"select 'a\'; reset role; --'"])
+        .await
+        .fine();
     world.alice().batch(&["set backslash_quote = on", "set escape_string_warning = off"]).await.fine();
 
     // Bytes that are not UTF-8 really come, and nothing announces them.
@@ -300,11 +335,18 @@ async fn a26_create_schema() {
         .await;
     let elements = "create schema mine create table t (b boolean default work.evil('element'))
         create view v as select current_user u, work.evil('view') e";
-    world.alice().batch(&[elements, "insert into mine.t default values", "select * from mine.v"]).await.fine();
+    world
+        .alice()
+        .batch(&[elements, "insert into mine.t default values", "select * from mine.v"])
+        .await
+        .fine();
     assert_eq!(world.loot().await, "element|alice\nview|alice");
     let owners = "select distinct relowner::regrole from pg_class where relnamespace = 'mine'::regnamespace";
     assert_eq!(world.look(owners).await, "alice");
-    assert_eq!(world.alice().batch(&["select app.make('theirs')", "select current_user"]).await.text(), "alice");
+    assert_eq!(
+        world.alice().batch(&["select app.make('theirs')", "select current_user"]).await.text(),
+        "alice"
+    );
     world.alice().sql("create table theirs.t (i int)").await.refused("42501");
     world.canary().await;
 }
@@ -315,7 +357,9 @@ async fn a26_create_schema() {
 async fn a27_roles_set_for_roles() {
     let world = world().await;
     let role = world.new_role().await;
-    world.superuser(&format!("alter role {role} set role = 'bob'; alter role {role} set search_path = 'work'")).await;
+    world
+        .superuser(&format!("alter role {role} set role = 'bob'; alter role {role} set search_path = 'work'"))
+        .await;
     let who = "select current_user, current_setting('role'), current_setting('search_path')";
     for _ in 0..3 {
         assert_eq!(world.actor(&role).sql(who).await.text(), format!("{role}|none|\"$user\", public"));
@@ -331,7 +375,10 @@ async fn a28_loopback_connections() {
     let world = world().await;
     world.superuser("create extension dblink").await;
     let socket = world.site().cluster().socket_dir().display().to_string();
-    for to in ["host=127.0.0.1 dbname=postgres user=postgres", &format!("host={socket} dbname=postgres user=postgres")] {
+    for to in [
+        "host=127.0.0.1 dbname=postgres user=postgres",
+        &format!("host={socket} dbname=postgres user=postgres"),
+    ] {
         let sql = format!("select * from dblink('{to}', 'select current_user') t(x text)");
         world.alice().sql(&sql).await.refused("2F003");
     }
@@ -373,7 +420,9 @@ async fn a30_server_files_programs_settings() {
         let refusal = world.alice().sql(sql).await;
         let code = match sql {
             // There is no such wrapper to have rights on, and no such language.
-            "create server s foreign data wrapper postgres_fdw" | "create language plperl" => refusal.result.unwrap_err().code,
+            "create server s foreign data wrapper postgres_fdw" | "create language plperl" => {
+                refusal.result.unwrap_err().code
+            }
             _ => refusal.refused("42501").code,
         };
         assert!(["42501", "42704", "0A000"].contains(&code.as_str()), "{sql}: {code}");
@@ -439,13 +488,25 @@ async fn a35_drop_owned_and_restrictive_policies() {
         ))
         .await;
     let version: u32 = world.look("show server_version_num").await.parse().unwrap();
-    let floor = match version / 10_000 { 15 => 150_020, 16 => 160_016, 17 => 170_012, _ => 180_007 };
+    let floor = match version / 10_000 {
+        15 => 150_020,
+        16 => 160_016,
+        17 => 170_012,
+        _ => 180_007,
+    };
     let dropper = world.actor(&role);
     let seen = dropper.batch(&[&format!("drop owned by {role} cascade"), "select who from app.rp"]).await;
     // Below the floor the server takes the role out of the policy; the doctor refuses to serve there.
     if version >= floor {
         assert_eq!(seen.text(), "");
-        assert_eq!(world.look(&format!("select polroles = array['{role}'::regrole::oid] from pg_policy where polname = 'restr'")).await, "t");
+        assert_eq!(
+            world
+                .look(&format!(
+                    "select polroles = array['{role}'::regrole::oid] from pg_policy where polname = 'restr'"
+                ))
+                .await,
+            "t"
+        );
     }
     world.canary().await;
 }

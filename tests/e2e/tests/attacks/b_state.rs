@@ -38,7 +38,11 @@ async fn b01_settings() {
     ] {
         let outcome = world.alice().sql(sql).await;
         // `session_preload_libraries` is the one here that only a superuser sets.
-        if sql.contains("session_preload") { outcome.refused("42501"); } else { outcome.fine(); }
+        if sql.contains("session_preload") {
+            outcome.refused("42501");
+        } else {
+            outcome.fine();
+        }
         world.settings_are_fresh().await;
     }
     for setting in [
@@ -94,7 +98,10 @@ async fn b03_prepared_statements() {
         world.bob().sql("execute ps").await.refused("0A000");
     }
     let mut wire = world.wire().await;
-    assert_eq!(wire.outside("select count(*) from pg_catalog.pg_prepared_statements where from_sql").await.text(), "0");
+    assert_eq!(
+        wire.outside("select count(*) from pg_catalog.pg_prepared_statements where from_sql").await.text(),
+        "0"
+    );
     world.canary().await;
 }
 
@@ -173,7 +180,11 @@ async fn b05_temporary_objects_when_allowed() {
     world.bob().sql("insert into tg values (1)").await.refused("42P01");
     // After a request that failed, and one that failed to commit.
     world.alice().batch(&["create temp table x (i int)", "select 1/0"]).await.refused("22012");
-    world.alice().batch(&["create temp table x (i int)", "insert into app.plain values (1), (1)"]).await.refused("23505");
+    world
+        .alice()
+        .batch(&["create temp table x (i int)", "insert into app.plain values (1), (1)"])
+        .await
+        .refused("23505");
     assert_eq!(world.loot().await, "");
     world.canary().await;
 }
@@ -216,7 +227,9 @@ async fn b07_advisory_locks() {
 #[tokio::test]
 async fn b08_sequence_state() {
     let world = world().await;
-    world.superuser("create sequence app.cached cache 10; grant usage on sequence app.cached to alice, bob").await;
+    world
+        .superuser("create sequence app.cached cache 10; grant usage on sequence app.cached to alice, bob")
+        .await;
     assert_eq!(world.alice().batch(&["select nextval('app.sq')", "select lastval()"]).await.text(), "1");
     world.bob().sql("select lastval()").await.refused("55000");
     world.bob().sql("select currval('app.sq')").await.refused("55000");
@@ -233,11 +246,18 @@ async fn b09_random_seed() {
     let world = world().await;
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..3 {
-        let foretold = world.alice().batch(&["select setseed(0.42)", "select random()", "select random()"]).await.all();
+        let foretold =
+            world.alice().batch(&["select setseed(0.42)", "select random()", "select random()"]).await.all();
         seen.extend(foretold[1..].iter().map(postern_e2e::Answer::text));
-        assert!(seen.insert(world.bob().sql("select random()").await.text()), "bob's random() can be foretold");
+        assert!(
+            seen.insert(world.bob().sql("select random()").await.text()),
+            "bob's random() can be foretold"
+        );
         world.alice().batch(&["select setseed(0.42)", "select 1/0"]).await.refused("22012");
-        assert!(seen.insert(world.bob().sql("select random()").await.text()), "bob's random() can be foretold");
+        assert!(
+            seen.insert(world.bob().sql("select random()").await.text()),
+            "bob's random() can be foretold"
+        );
     }
     world.canary().await;
 }
@@ -305,7 +325,8 @@ async fn b13_plans_made_for_another_role() {
         // More often than the five times after which a plan becomes generic.
         for _ in 0..7 {
             for (actor, own, by_fact) in [(world.alice(), "a1", "fact-a"), (world.bob(), "b1", "fact-b")] {
-                let seen = actor.batch(&["set local plan_cache_mode = 'force_generic_plan'", sql]).await.text();
+                let seen =
+                    actor.batch(&["set local plan_cache_mode = 'force_generic_plan'", sql]).await.text();
                 assert!([own, by_fact, ""].contains(&seen.as_str()), "{sql} gave {seen}");
                 let seen = actor.sql(sql).await.text();
                 assert!(seen == own || seen == by_fact || sql.starts_with("do"), "{sql} gave {seen}");
@@ -339,7 +360,14 @@ async fn b15_facts_of_the_previous_request() {
     for sql in ["select postern.facts()", "select 1/0", "insert into app.plain values (1), (1)"] {
         let _ = alice.sql(sql).await;
         assert_eq!(world.bob().sql("select postern.fact('claims.secret') is null").await.text(), "t");
-        assert!(!world.bob().sql("select postern.facts(), current_setting('request.jwt.claims')").await.text().contains("ALICE"));
+        assert!(
+            !world
+                .bob()
+                .sql("select postern.facts(), current_setting('request.jwt.claims')")
+                .await
+                .text()
+                .contains("ALICE")
+        );
     }
     world.canary().await;
 }
@@ -350,8 +378,16 @@ async fn b16_names_of_custom_settings() {
     let world = world().await;
     assert_eq!(world.bob().sql("select current_setting('junk.v1', true) is null").await.text(), "t");
     world.alice().sql("set junk.v1 = 'ALICE'").await.fine();
-    assert_eq!(world.bob().sql("select current_setting('junk.v1', true)").await.text(), "", "the value is gone");
-    assert_eq!(world.bob().sql("select current_setting('junk.v1', true) is null").await.text(), "f", "the name is not");
+    assert_eq!(
+        world.bob().sql("select current_setting('junk.v1', true)").await.text(),
+        "",
+        "the value is gone"
+    );
+    assert_eq!(
+        world.bob().sql("select current_setting('junk.v1', true) is null").await.text(),
+        "f",
+        "the name is not"
+    );
     world.alice().sql("set postern.junk = 'x'").await.refused("42602");
     world.canary().await;
 }
@@ -383,6 +419,9 @@ async fn b17_a_reset_that_fails() {
     while !world.look(&format!("select 1 from pg_stat_activity where pid = {first}")).await.is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(wire.request("bob", None, &[("select count(*) from pg_temp.z1", &[])]).await.refused("42P01").code, "42P01");
+    assert_eq!(
+        wire.request("bob", None, &[("select count(*) from pg_temp.z1", &[])]).await.refused("42P01").code,
+        "42P01"
+    );
     world.canary().await;
 }

@@ -18,7 +18,9 @@ async fn c01_overwriting_a_setting() {
         format!("set request.jwt.claims = '{FORGED}'"),
         format!("set local \"request.jwt.claims\" = '{FORGED}'"),
         format!("do $$ begin perform set_config('request.jwt.claims', '{FORGED}', true); end $$"),
-        format!("create function work.f() returns text language sql set request.jwt.claims = '{FORGED}' as 'select 1::text'"),
+        format!(
+            "create function work.f() returns text language sql set request.jwt.claims = '{FORGED}' as 'select 1::text'"
+        ),
         "set postern.facts = '{\"claims\": {\"sub\": \"bob\"}}'".to_owned(),
         "select set_config('postern.facts', '{\"claims\": {\"sub\": \"bob\"}}', true)".to_owned(),
         "select set_config('postern.facts', '', true)".to_owned(),
@@ -36,7 +38,11 @@ async fn c01_overwriting_a_setting() {
         "set local my.claims = '{}'",
     ] {
         assert_eq!(world.alice().batch(&[attempt, seen]).await.text(), "alice|alice", "{attempt}");
-        assert_eq!(world.alice().batch(&[attempt, "select v from app.f"]).await.text(), "fact-a", "{attempt}");
+        assert_eq!(
+            world.alice().batch(&[attempt, "select v from app.f"]).await.text(),
+            "fact-a",
+            "{attempt}"
+        );
     }
     world.canary().await;
 }
@@ -46,7 +52,11 @@ async fn c01_overwriting_a_setting() {
 async fn c02_replay() {
     let world = world().await;
     let kept = world.bob().sql("select postern.facts()").await.text();
-    world.alice().query("select set_config('postern.facts', $1, true)", &[Some(&kept)]).await.refused("42501");
+    world
+        .alice()
+        .query("select set_config('postern.facts', $1, true)", &[Some(&kept)])
+        .await
+        .refused("42501");
     world.alice().query("select postern.enter('alice', $1::jsonb)", &[Some(&kept)]).await.refused("42501");
     world.canary().await;
 }
@@ -150,7 +160,10 @@ async fn c07_parallel_workers() {
     let seven = world.alice().claiming(json!({ "sub": "u7" }));
     for table in ["app.pf", "app.pc"] {
         let count = format!("select count(*), count(*) filter (where u = 'u7') from {table}");
-        let plan = seven.batch(&[PARALLEL[0], PARALLEL[1], PARALLEL[2], PARALLEL[3], &format!("explain {count}")]).await.text();
+        let plan = seven
+            .batch(&[PARALLEL[0], PARALLEL[1], PARALLEL[2], PARALLEL[3], &format!("explain {count}")])
+            .await
+            .text();
         assert!(plan.contains("Workers Planned: 2"), "{plan}");
         let inside = [PARALLEL[0], PARALLEL[1], PARALLEL[2], PARALLEL[3], &count];
         assert_eq!(seven.batch(&inside).await.text(), "20|20", "{table}");
@@ -171,12 +184,12 @@ async fn c08_stale_facts() {
     let facts = Some(r#"{"claims": {"sub": "alice"}}"#);
     let look = "select postern.facts() is null, postern.fact('claims.sub') is null, current_setting('request.jwt.claims')";
     for sql in ["select v from app.f", "select 1/0", "insert into app.plain values (1), (1)", "begin"] {
+        // There are none in the gate's own statements.
         let _ = wire.request("alice", facts, &[(sql, &[])]).await;
+        assert_eq!(wire.outside(look).await.text(), "t|t|", "after {sql}");
         assert_eq!(wire.request("bob", None, &[(look, &[])]).await.text(), "t|t|");
         // Without facts a policy that asks for one shows nothing.
         assert_eq!(wire.request("alice", None, &[("select v from app.f", &[])]).await.text(), "");
-        // Nor are there any in the gate's own statements.
-        assert_eq!(wire.outside(look).await.text(), "t|t|");
     }
     world.canary().await;
 }
@@ -196,7 +209,11 @@ async fn c09_facts_at_commit() {
         .await
         .fine();
     world.alice().sql("insert into work.dt values (1)").await.fine();
-    world.bob().sql("insert into work.loot values ('direct', current_user, '', ' setrole 42501 reset 42501')").await.fine();
+    world
+        .bob()
+        .sql("insert into work.loot values ('direct', current_user, '', ' setrole 42501 reset 42501')")
+        .await
+        .fine();
     assert_eq!(world.look("select su from work.loot where tag = 'late'").await, "alice/alice");
     world.canary().await;
 }
@@ -215,7 +232,8 @@ async fn c10_volatility() {
         for sub in ["one", "two"] {
             let actor = world.alice().claiming(json!({ "sub": sub }));
             for sql in ["select app.who()", "select app.who_inlined()", "select postern.fact('claims.sub')"] {
-                let seen = actor.batch(&["set local plan_cache_mode = 'force_generic_plan'", sql]).await.text();
+                let seen =
+                    actor.batch(&["set local plan_cache_mode = 'force_generic_plan'", sql]).await.text();
                 assert_eq!(seen, sub);
                 assert_eq!(actor.sql(sql).await.text(), sub);
             }
@@ -223,7 +241,11 @@ async fn c10_volatility() {
     }
     world.alice().sql("create table work.ct (a text)").await.fine();
     world.alice().sql("create index on work.ct (postern.fact(a))").await.refused("42P17");
-    world.alice().sql("alter table work.ct add g text generated always as (postern.fact(a)) stored").await.refused("42P17");
+    world
+        .alice()
+        .sql("alter table work.ct add g text generated always as (postern.fact(a)) stored")
+        .await
+        .refused("42P17");
     world.canary().await;
 }
 
@@ -280,7 +302,10 @@ async fn c15_size_and_shape() {
     // The last of members with one name counts, and numbers keep every digit.
     let facts = Some(r#"{"claims": {"sub": "x", "sub": "alice", "n": 123456789012345678901234567890.10}}"#);
     let seen = "select postern.fact('claims.sub'), postern.fact('claims.n')";
-    assert_eq!(wire.request("alice", facts, &[(seen, &[])]).await.text(), "alice|123456789012345678901234567890.10");
+    assert_eq!(
+        wire.request("alice", facts, &[(seen, &[])]).await.text(),
+        "alice|123456789012345678901234567890.10"
+    );
     wire.request("alice", facts, &[("select postern.fact('')", &[])]).await.refused("22023");
     world.canary().await;
 }

@@ -9,9 +9,13 @@ async fn d01_texts_in_pg_stat_activity() {
     let world = world().await;
     let mut other = world.wire().await;
     other.request("bob", None, &[("select 'BOB-TEXT'", &[])]).await.fine();
-    let seen = world.alice().sql("select query from pg_stat_activity where usename = 'postern_gate'").await.text();
+    let seen =
+        world.alice().sql("select query from pg_stat_activity where usename = 'postern_gate'").await.text();
     assert!(!seen.contains("BOB-TEXT"), "{seen}");
-    assert!(seen.lines().count() >= 2 && seen.lines().all(|line| line == "<insufficient privilege>"), "{seen}");
+    assert!(
+        seen.lines().count() >= 2 && seen.lines().all(|line| line == "<insufficient privilege>"),
+        "{seen}"
+    );
     world.canary().await;
 }
 
@@ -23,9 +27,11 @@ async fn d02_texts_in_pg_stat_statements() {
     let world = World::builder().start(site).await;
     world.superuser("create extension pg_stat_statements").await;
     world.alice().sql("select 'x' as alice_text").await.fine();
-    let kept = "select userid::regrole from pg_stat_statements where query ~ 'alice_text' and query !~ 'pg_stat'";
+    let kept =
+        "select userid::regrole from pg_stat_statements where query ~ 'alice_text' and query !~ 'pg_stat'";
     assert_eq!(world.look(kept).await, "alice");
-    let seen = world.bob().sql("select query from pg_stat_statements where userid <> 'bob'::regrole").await.text();
+    let seen =
+        world.bob().sql("select query from pg_stat_statements where userid <> 'bob'::regrole").await.text();
     assert!(!seen.is_empty() && seen.lines().all(|line| line == "<insufficient privilege>"), "{seen}");
     world.canary().await;
 }
@@ -34,7 +40,14 @@ async fn d02_texts_in_pg_stat_statements() {
 async fn d03_planner_and_leaky_functions() {
     let world = world().await;
     assert_eq!(world.alice().sql("select * from app.rp3 where ssn::int = 1").await.text(), "");
-    assert_eq!(world.alice().sql("select * from app.rp3 where ssn ~ 'SECRET' and 1 / (length(ssn) - 10) > 0").await.text(), "");
+    assert_eq!(
+        world
+            .alice()
+            .sql("select * from app.rp3 where ssn ~ 'SECRET' and 1 / (length(ssn) - 10) > 0")
+            .await
+            .text(),
+        ""
+    );
     let trap = "create function work.peek(text) returns bool language plpgsql cost 0.0000001 as
         $$ begin insert into work.loot values ('peek', current_user, $1, ' setrole 42501 reset 42501'); return true; end $$";
     world.alice().sql(trap).await.fine();
@@ -42,7 +55,10 @@ async fn d03_planner_and_leaky_functions() {
     assert_eq!(world.loot().await, "", "a function saw a hidden row");
     // Statistics of a table with row security are not shown.
     world.superuser("analyze app.rp3").await;
-    assert_eq!(world.alice().sql("select most_common_vals from pg_stats where tablename = 'rp3'").await.text(), "");
+    assert_eq!(
+        world.alice().sql("select most_common_vals from pg_stats where tablename = 'rp3'").await.text(),
+        ""
+    );
     world.alice().sql("explain select * from app.rp3 where id = 1").await.fine();
     world.canary().await;
 }
@@ -89,7 +105,10 @@ async fn d06_catalogs() {
     ] {
         world.alice().sql(sql).await.refused("42501");
     }
-    assert_eq!(world.alice().sql("select distinct passwd from pg_shadow limit 1").await.refused("42501").code, "42501");
+    assert_eq!(
+        world.alice().sql("select distinct passwd from pg_shadow limit 1").await.refused("42501").code,
+        "42501"
+    );
     world.canary().await;
 }
 
@@ -169,7 +188,8 @@ async fn d11_notices_of_other_requests() {
     let world = world().await;
     let mut wire = world.wire().await;
     let steps = |sql| [Step::Parse("", sql, &[]), Step::Bind("", &[]), Step::Execute("", 0), Step::Sync];
-    let raised = wire.entered("alice", None, &steps("do $$ begin raise warning 'ALICE-NOTICE'; end $$")).await;
+    let raised =
+        wire.entered("alice", None, &steps("do $$ begin raise warning 'ALICE-NOTICE'; end $$")).await;
     assert!(raised.replies.iter().any(|reply| matches!(reply, Reply::Notice(_))), "{raised:?}");
     let next = wire.entered("bob", None, &steps("select 1")).await;
     assert!(!next.replies.iter().any(|reply| matches!(reply, Reply::Notice(_))), "{next:?}");
@@ -191,11 +211,17 @@ async fn d12_who_did_it() {
 #[tokio::test]
 async fn d13_files_left_on_disk() {
     let world = world().await;
-    let batch = ["set local work_mem = '64kB'", "select count(*) from (select * from app.big order by u, id desc) x"];
+    let batch =
+        ["set local work_mem = '64kB'", "select count(*) from (select * from app.big order by u, id desc) x"];
     assert_eq!(world.alice().batch(&batch).await.text(), "20000");
-    world.alice().batch(&["declare c cursor for select * from app.big order by u", "select 1/0"]).await.refused("22012");
+    world
+        .alice()
+        .batch(&["declare c cursor for select * from app.big order by u", "select 1/0"])
+        .await
+        .refused("22012");
     // Others sort meanwhile: only files of this backend count.
-    let files = format!("select name from pg_ls_tmpdir() where name like 'pgsql_tmp{}.%'", world.backend().await);
+    let files =
+        format!("select name from pg_ls_tmpdir() where name like 'pgsql_tmp{}.%'", world.backend().await);
     assert_eq!(world.look(&files).await, "");
     world.canary().await;
 }

@@ -45,7 +45,9 @@ async fn until_gone(world: &World, pid: &str) {
 #[tokio::test]
 async fn e02_timeouts_that_the_client_sets() {
     let world = hasty_world().await;
-    for first in ["set statement_timeout = 0", "set idle_in_transaction_session_timeout = 0", "set lock_timeout = 0"] {
+    for first in
+        ["set statement_timeout = 0", "set idle_in_transaction_session_timeout = 0", "set lock_timeout = 0"]
+    {
         world.alice().batch(&[first, "select pg_sleep(60)"]).await.refused("57014");
         world.canary().await;
     }
@@ -56,7 +58,8 @@ async fn e02_timeouts_that_the_client_sets() {
 
 #[tokio::test]
 async fn e03_memory() {
-    let world = World::builder().gate("[limits]\nresponse_bytes = 100000\nresponse_rows = 1000").start(site()).await;
+    let world =
+        World::builder().gate("[limits]\nresponse_bytes = 100000\nresponse_rows = 1000").start(site()).await;
     world.alice().sql("select repeat('x', 2000000000)").await.refused("54000");
     for sql in [
         "select repeat('x', 10000000)",
@@ -119,7 +122,11 @@ async fn e07_large_objects() {
     let world = world().await;
     world.alice().sql("select lo_from_bytea(0, 'x')").await.fine();
     let reading = world.alice().reading().sql("select lo_create(0)").await;
-    if world.look("show server_version_num").await.as_str() < "160000" { reading.fine() } else { drop(reading.refused("25006")) }
+    if world.look("show server_version_num").await.as_str() < "160000" {
+        reading.fine();
+    } else {
+        reading.refused("25006");
+    }
     let found = world.doctor().await.join("\n");
     assert!(found.contains("function-large-object"), "{found}");
     world.canary().await;
@@ -130,7 +137,9 @@ async fn e08_failing_requests_keep_the_connection() {
     let world = world().await;
     let before = world.backend().await;
     for n in 0..1000 {
-        let (sql, code) = [("select 1/0", "22012"), ("reset role", "42501"), ("selec", "42601"), ("listen x", "0A000")][n % 4];
+        let (sql, code) =
+            [("select 1/0", "22012"), ("reset role", "42501"), ("selec", "42601"), ("listen x", "0A000")]
+                [n % 4];
         world.alice().sql(sql).await.refused(code);
     }
     assert_eq!(world.backend().await, before);
@@ -152,7 +161,11 @@ async fn e09_a_slow_reader() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     // Nobody reads. Bob waits for the only connection, and gets one.
-    while world.look(&format!("select 1 from pg_stat_activity where pid = {before} and state = 'active'")).await.is_empty() {
+    while world
+        .look(&format!("select 1 from pg_stat_activity where pid = {before} and state = 'active'"))
+        .await
+        .is_empty()
+    {
         tokio::task::yield_now().await;
     }
     assert_ne!(world.backend().await, before, "the backend of the slow reader was given up");
@@ -210,7 +223,8 @@ async fn e11_idle_in_transaction() {
     let pid = world.backend().await;
     for sql in ["select 1", "begin", "select 1/0", "declare c cursor for select 1"] {
         let _ = world.alice().sql(sql).await;
-        let state = format!("select state, backend_xmin, backend_xid from pg_stat_activity where pid = {pid}");
+        let state =
+            format!("select state, backend_xmin, backend_xid from pg_stat_activity where pid = {pid}");
         assert_eq!(world.look(&state).await, "idle||");
     }
     world.canary().await;
@@ -234,7 +248,8 @@ async fn e13_request_bombs() {
     let before = world.backend().await;
     let (alice, http) = (world.alice(), world.http());
     let (authorization, connection) = (format!("Bearer {}", alice.token()), alice.connection_string());
-    let headers = [("authorization", authorization.as_str()), ("neon-connection-string", connection.as_str())];
+    let headers =
+        [("authorization", authorization.as_str()), ("neon-connection-string", connection.as_str())];
     let send = async |body: String| http.send(Method::POST, "/sql", &headers, body).await;
 
     let huge = send(json!({ "query": format!("select '{}'", "x".repeat(64 << 20)) }).to_string()).await;
@@ -242,9 +257,15 @@ async fn e13_request_bombs() {
     let params = vec!["1"; 65_536];
     let many = send(json!({ "query": "select 1", "params": params }).to_string()).await;
     assert_eq!((many.status, many.code().as_str()), (StatusCode::BAD_REQUEST, "54000"));
-    let deep = send(format!(r#"{{"query": "select 1", "params": {}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000))).await;
+    let deep = send(format!(
+        r#"{{"query": "select 1", "params": {}1{}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    ))
+    .await;
     assert_eq!((deep.status, deep.code().as_str()), (StatusCode::BAD_REQUEST, "54001"));
-    let digits = send(format!(r#"{{"query": "select $1::numeric", "params": [{}]}}"#, "9".repeat(200_000))).await;
+    let digits =
+        send(format!(r#"{{"query": "select $1::numeric", "params": [{}]}}"#, "9".repeat(200_000))).await;
     assert_eq!(digits.status, StatusCode::BAD_REQUEST);
     let gzip = [headers[0], headers[1], ("content-encoding", "gzip")];
     let squeezed = http.send(Method::POST, "/sql", &gzip, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).await;
@@ -257,7 +278,12 @@ async fn e13_request_bombs() {
 #[tokio::test]
 async fn e14_ddl() {
     let world = hasty_world().await;
-    for sql in ["create table work.x (i int)", "alter table work.x add j int", "create index on work.x (i)", "comment on table work.x is 'x'"] {
+    for sql in [
+        "create table work.x (i int)",
+        "alter table work.x add j int",
+        "create index on work.x (i)",
+        "comment on table work.x is 'x'",
+    ] {
         world.alice().sql(sql).await.fine();
     }
     world.superuser("begin; lock table work.x in access share mode").await;
@@ -300,7 +326,10 @@ async fn e16_exhausting_connections() {
             assert!(futures_util::poll!(&mut second).is_pending());
         }
         alice.sql("select 1").await.refused("53400");
-        let response = world.http().sql(&carol.token(), &carol.connection_string(), &[], &json!({ "query": "select 1" })).await;
+        let response = world
+            .http()
+            .sql(&carol.token(), &carol.connection_string(), &[], &json!({ "query": "select 1" }))
+            .await;
         assert_eq!((response.status, response.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "53300"));
         assert!(response.headers.contains_key("retry-after"), "{:?}", response.headers);
         world.superuser("select pg_advisory_unlock(16)").await;

@@ -64,7 +64,9 @@ async fn f03_comments_and_labels() {
 async fn f04_drop_owned() {
     let world = world().await;
     let role = world.new_role().await;
-    world.superuser(&format!("create table work.precious (i int); alter table work.precious owner to {role}")).await;
+    world
+        .superuser(&format!("create table work.precious (i int); alter table work.precious owner to {role}"))
+        .await;
     world.actor(&role).sql(&format!("drop owned by {role}")).await.fine();
     assert_eq!(world.look("select to_regclass('work.precious') is null").await, "t");
     world.alice().sql("drop owned by bob").await.refused("42501");
@@ -75,7 +77,11 @@ async fn f04_drop_owned() {
 async fn f05_default_privileges() {
     let world = world().await;
     world.alice().sql("alter default privileges grant select on tables to public").await.fine();
-    world.alice().sql("alter default privileges for role bob grant select on tables to public").await.refused("42501");
+    world
+        .alice()
+        .sql("alter default privileges for role bob grant select on tables to public")
+        .await
+        .refused("42501");
     world.alice().sql("create table work.later (i int)").await.fine();
     world.bob().sql("select * from work.later").await.fine();
     world.canary().await;

@@ -20,7 +20,9 @@ fn g_versions_below_the_floor_are_refused() {
 async fn finds(code: &str, subject: &str, make: &str) {
     let world = world().await;
     let expected = format!("{code} ");
-    let found = |findings: Vec<String>| findings.iter().any(|one| one.starts_with(&expected) && one.contains(subject));
+    let found = |findings: Vec<String>| {
+        findings.iter().any(|one| one.starts_with(&expected) && one.contains(subject))
+    };
     let before = world.doctor().await;
     assert!(!found(before.clone()), "{code} {subject} is found before it is there: {before:#?}");
     world.superuser(make).await;
@@ -54,19 +56,30 @@ async fn a31_event_triggers_are_found() {
 
 #[tokio::test]
 async fn a32_tables_without_row_security_in_force_are_found() {
-    finds("table-without-rls", "app.open", "create table app.open (i int); grant select on app.open to alice").await;
+    finds(
+        "table-without-rls",
+        "app.open",
+        "create table app.open (i int); grant select on app.open to alice",
+    )
+    .await;
     let make = "create table app.own (i int); alter table app.own owner to alice; alter table app.own enable row level security";
     finds("table-rls-not-forced", "app.own", make).await;
 }
 
 #[tokio::test]
 async fn a33_views_with_their_owners_rights_are_found() {
-    finds("view-without-invoker", "app.v", "create view app.v as select * from app.t; grant select on app.v to alice").await;
+    finds(
+        "view-without-invoker",
+        "app.v",
+        "create view app.v as select * from app.t; grant select on app.v to alice",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a36_execute_on_enter_is_found() {
-    finds("enter-executable", "enter", "grant execute on function postern.enter(name, jsonb, text) to alice").await;
+    finds("enter-executable", "enter", "grant execute on function postern.enter(name, jsonb, text) to alice")
+        .await;
 }
 
 #[tokio::test]
@@ -89,8 +102,10 @@ async fn a39_enter_with_definer_or_set_clause_is_found() {
 
 #[tokio::test]
 async fn a48_code_that_asks_session_user_is_found() {
-    finds("policy-session-user", "app.su", "create policy p on app.su using (session_user = 'postern_gate')").await;
-    let make = "create function app.who() returns text language sql security definer as 'select session_user::text'";
+    finds("policy-session-user", "app.su", "create policy p on app.su using (session_user = 'postern_gate')")
+        .await;
+    let make =
+        "create function app.who() returns text language sql security definer as 'select session_user::text'";
     finds("definer-session-user", "app.who", make).await;
 }
 
@@ -109,7 +124,12 @@ async fn c10_immutable_functions_of_facts_are_found() {
 
 #[tokio::test]
 async fn f01_shared_schemas_are_found() {
-    finds("schema-create", "shared", "create schema shared; grant create, usage on schema shared to alice, bob").await;
+    finds(
+        "schema-create",
+        "shared",
+        "create schema shared; grant create, usage on schema shared to alice, bob",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -145,7 +165,9 @@ async fn h12_roles_that_must_not_be_served_are_found() {
     ] {
         let world = world().await;
         let role = world.new_role().await;
-        let found = async || world.doctor().await.iter().any(|one| one.starts_with(&format!("{code} ")) && one.contains(&role));
+        let found = async || {
+            world.doctor().await.iter().any(|one| one.starts_with(&format!("{code} ")) && one.contains(&role))
+        };
         assert!(!found().await, "{code}");
         world.superuser(&format!("alter role {role} {attribute}")).await;
         assert!(found().await, "{code}");

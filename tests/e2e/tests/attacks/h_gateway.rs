@@ -10,19 +10,31 @@ use super::{site, world};
 
 /// A request with this connection string, for someone.
 async fn connect(actor: &Actor<'_>, world: &World, connection: &str) -> Response {
-    world.http().sql(&actor.token(), connection, &[], &json!({ "query": "select current_user, current_database()" })).await
+    world
+        .http()
+        .sql(&actor.token(), connection, &[], &json!({ "query": "select current_user, current_database()" }))
+        .await
 }
 
 // No request is judged by its text: the spellings of A2 reach the server, and are refused there.
 #[tokio::test]
 async fn h01_filters() {
     let world = world().await;
-    for sql in [r#"select U&"\0073et_config"('role', 'bob', true)"#, "/* x */ reset role", "do $$ begin execute 're' || 'set role'; end $$"] {
+    for sql in [
+        r#"select U&"\0073et_config"('role', 'bob', true)"#,
+        "/* x */ reset role",
+        "do $$ begin execute 're' || 'set role'; end $$",
+    ] {
         let refusal = world.alice().sql(sql).await.refused("42501");
-        let words = ["within security-definer function", "cannot change the role while an identity is entered"];
+        let words =
+            ["within security-definer function", "cannot change the role while an identity is entered"];
         assert!(words.iter().any(|said| refusal.message.contains(said)), "the server's words: {refusal}");
     }
-    for harmless in ["select 'reset role; commit; drop table x'", "select 1 -- set role bob", "select $$ commit $$ as \"reset role\""] {
+    for harmless in [
+        "select 'reset role; commit; drop table x'",
+        "select 1 -- set role bob",
+        "select $$ commit $$ as \"reset role\"",
+    ] {
         world.alice().sql(harmless).await.fine();
     }
     world.canary().await;
@@ -33,20 +45,48 @@ async fn h04_role_selection() {
     let world = World::builder().dangerous().start(site()).await;
     let before = world.look("select count(*) from pg_stat_activity").await;
     // Not on the issuer's list, or not what the token says: refused before the database.
-    for role in ["eve", "ALICE", "\"alice\"", "alice ", " alice", "none", "public", "current_user", "alice;reset role", "pg_monitor", "älice"] {
+    for role in [
+        "eve",
+        "ALICE",
+        "\"alice\"",
+        "alice ",
+        " alice",
+        "none",
+        "public",
+        "current_user",
+        "alice;reset role",
+        "pg_monitor",
+        "älice",
+    ] {
         let refusal = world.actor(role).sql("select 1").await.refused("28000");
         assert_eq!((refusal.status, refusal.message.as_str()), (400, "authentication failed"), "{role}");
     }
     world.actor(&"a".repeat(64)).sql("select 1").await.refused("28000");
     world.actor(&"a".repeat(70)).sql("select 1").await.refused("28000");
     let alice = world.alice();
-    for (role, codes) in [("bob", ["28000", "28000"]), ("alice%00", ["28000", "08P01"]), ("", ["28000", "08P01"]), ("al%69ce", ["", ""]), ("al%2569ce", ["28000", "28000"])] {
-        let response = connect(&alice, &world, &format!("postgresql://{role}@localhost/{}", world.database())).await;
+    for (role, codes) in [
+        ("bob", ["28000", "28000"]),
+        ("alice%00", ["28000", "08P01"]),
+        ("", ["28000", "08P01"]),
+        ("al%69ce", ["", ""]),
+        ("al%2569ce", ["28000", "28000"]),
+    ] {
+        let response =
+            connect(&alice, &world, &format!("postgresql://{role}@localhost/{}", world.database())).await;
         let code = if response.status == StatusCode::OK { String::new() } else { response.code() };
         assert!(codes.contains(&code.as_str()), "{role}: {}", response.text());
     }
     // A claim that is not one name.
-    for claim in [json!(["alice", "bob"]), json!({ "alice": true }), json!(1), json!(null), json!(true), json!(""), json!("alice\0"), json!([])] {
+    for claim in [
+        json!(["alice", "bob"]),
+        json!({ "alice": true }),
+        json!(1),
+        json!(null),
+        json!(true),
+        json!(""),
+        json!("alice\0"),
+        json!([]),
+    ] {
         let mut claims = serde_json::Map::new();
         claims.insert("sub".into(), json!("alice"));
         claims.insert("role".into(), claim.clone());
@@ -76,7 +116,7 @@ fn sign(world: &World, claims: serde_json::Map<String, Value>) -> String {
         subject: None,
         role: None,
         claims,
-        lifetime: std::time::Duration::from_secs(60),
+        lifetime: std::time::Duration::from_mins(1),
     };
     postern_auth::dev::sign(world.site().signing_key(), &token)
 }
@@ -101,7 +141,10 @@ async fn h05_protocol_desynchronisation() {
         assert_eq!(answers.iter().map(postern_e2e::Answer::text).collect::<Vec<_>>(), ["a", "", "b"]);
     }
     let noisy = "do $$ begin for i in 1..1000 loop raise notice '%', i; end loop; end $$";
-    alice.batch(&[noisy, "set search_path = work", "set timezone = 'Asia/Tokyo'", "notify x", "select 1"]).await.fine();
+    alice
+        .batch(&[noisy, "set search_path = work", "set timezone = 'Asia/Tokyo'", "notify x", "select 1"])
+        .await
+        .fine();
     assert_eq!(alice.batch(&[]).await.all(), []);
     world.canary().await;
 }
@@ -111,10 +154,17 @@ async fn h05_a_backend_that_dies() {
     let world = world().await;
     let before = world.backend().await;
     let alice = world.alice();
-    let batch = ["insert into work.loot values ('lost', '', '', ' setrole 42501 reset 42501')", "select pg_sleep(60)"];
+    let batch = [
+        "insert into work.loot values ('lost', '', '', ' setrole 42501 reset 42501')",
+        "select pg_sleep(60)",
+    ];
     let running = alice.batch(&batch);
     let kill = async {
-        while world.look(&format!("select 1 from pg_stat_activity where pid = {before} and wait_event = 'PgSleep'")).await.is_empty() {
+        while world
+            .look(&format!("select 1 from pg_stat_activity where pid = {before} and wait_event = 'PgSleep'"))
+            .await
+            .is_empty()
+        {
             tokio::task::yield_now().await;
         }
         world.superuser(&format!("select pg_terminate_backend({before})")).await;
@@ -138,7 +188,13 @@ async fn h05_a_client_that_disconnects() {
         let (token, connection) = (alice.token(), alice.connection_string());
         {
             let stream = raw(&world, &sql_request(&token, &connection, &body.to_string())).await;
-            while world.look(&format!("select 1 from pg_stat_activity where pid = {before} and wait_event = 'PgSleep'")).await.is_empty() {
+            while world
+                .look(&format!(
+                    "select 1 from pg_stat_activity where pid = {before} and wait_event = 'PgSleep'"
+                ))
+                .await
+                .is_empty()
+            {
                 tokio::task::yield_now().await;
             }
             drop(stream);
@@ -161,14 +217,16 @@ fn sql_request(token: &str, connection: &str, body: &str) -> String {
 }
 
 async fn raw(world: &World, bytes: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(world.gate().local_addr()).await.unwrap();
-    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(world.gate().local_addr()).await.expect("the gate listens");
+    stream.write_all(bytes.as_bytes()).await.expect("the gate reads");
     stream
 }
 
 /// Everything that comes until the gate closes the connection: after a last request that asks for that, or by itself.
 async fn exchange(world: &World, bytes: &str) -> String {
-    let mut stream = raw(world, &format!("{bytes}GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await;
+    let mut stream =
+        raw(world, &format!("{bytes}GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
+            .await;
     let mut answer = Vec::new();
     // A reset is an end, too.
     let _ = stream.read_to_end(&mut answer).await;
@@ -182,15 +240,29 @@ async fn h06_connection_string_smuggling() {
     let database = world.database();
     let good = format!("postgresql://alice@gw/{database}");
     for parameter in [
-        "user=bob", "dbname=other", "host=127.0.0.1&port=5432", "options=-c%20role%3Dbob", "options=-c%20search_path%3Dwork",
-        "sslmode=disable", "replication=database", "role=bob", "USER=bob", "u%73er=bob", "session_authorization=bob",
+        "user=bob",
+        "dbname=other",
+        "host=127.0.0.1&port=5432",
+        "options=-c%20role%3Dbob",
+        "options=-c%20search_path%3Dwork",
+        "sslmode=disable",
+        "replication=database",
+        "role=bob",
+        "USER=bob",
+        "u%73er=bob",
+        "session_authorization=bob",
         &format!("application_name={}", "x".repeat(3000)),
     ] {
         let response = connect(&alice, &world, &format!("{good}?{parameter}")).await;
         if response.status == StatusCode::OK {
             assert_eq!(response.json()["rows"], json!([["alice", database]]), "{parameter}");
         } else {
-            assert_eq!((response.status, response.code().as_str()), (StatusCode::BAD_REQUEST, "08P01"), "{parameter}: {}", response.text());
+            assert_eq!(
+                (response.status, response.code().as_str()),
+                (StatusCode::BAD_REQUEST, "08P01"),
+                "{parameter}: {}",
+                response.text()
+            );
         }
         world.canary().await;
     }
@@ -208,8 +280,14 @@ async fn h06_connection_string_smuggling() {
         let response = connect(&alice, &world, &refused).await;
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{refused}: {}", response.text());
     }
-    for fine in [format!("postgres://alice:any%20password@[::1]:1/{database}"), format!("{good}?sslmode=require")] {
-        assert_eq!(connect(&alice, &world, &fine).await.json()["rows"], json!([["alice", database]]), "{fine}");
+    for fine in
+        [format!("postgres://alice:any%20password@[::1]:1/{database}"), format!("{good}?sslmode=require")]
+    {
+        assert_eq!(
+            connect(&alice, &world, &fine).await.json()["rows"],
+            json!([["alice", database]]),
+            "{fine}"
+        );
     }
     let twice = [("neon-connection-string", good.as_str())];
     let response = world.http().sql(&alice.token(), &good, &twice, &json!({ "query": "select 1" })).await;
@@ -219,18 +297,36 @@ async fn h06_connection_string_smuggling() {
 
 #[tokio::test]
 async fn h07_request_smuggling() {
-    let world = World::builder().listen("header_timeout = \"1s\"").gate("[limits]\nbody_timeout = \"1s\"").start(site()).await;
+    let world = World::builder()
+        .listen("header_timeout = \"1s\"")
+        .gate("[limits]\nbody_timeout = \"1s\"")
+        .start(site())
+        .await;
     let alice = world.alice();
     let (token, connection) = (alice.token(), alice.connection_string());
-    let inner = sql_request(&token, &connection, &json!({ "query": "insert into work.loot values ('smuggled')" }).to_string());
+    let inner = sql_request(
+        &token,
+        &connection,
+        &json!({ "query": "insert into work.loot values ('smuggled')" }).to_string(),
+    );
     let body = json!({ "query": "select 1" }).to_string();
     let head = |extra: &str| {
-        format!("POST /sql HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nneon-connection-string: {connection}\r\n{extra}\r\n\r\n")
+        format!(
+            "POST /sql HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nneon-connection-string: {connection}\r\n{extra}\r\n\r\n"
+        )
     };
     let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n{inner}", body.len());
     for (name, request) in [
-        ("length and chunks", head(&format!("content-length: {}\r\ntransfer-encoding: chunked", chunked.len())) + &chunked),
-        ("two lengths", head(&format!("content-length: {}\r\ncontent-length: {}", body.len(), body.len() + inner.len())) + &body + &inner),
+        (
+            "length and chunks",
+            head(&format!("content-length: {}\r\ntransfer-encoding: chunked", chunked.len())) + &chunked,
+        ),
+        (
+            "two lengths",
+            head(&format!("content-length: {}\r\ncontent-length: {}", body.len(), body.len() + inner.len()))
+                + &body
+                + &inner,
+        ),
         ("folded header", head(&format!("x: 1\r\n content-length: {}", body.len())) + &body + &inner),
         ("negative length", head("content-length: -1") + &body + &inner),
         ("chunks spelled otherwise", head("transfer-encoding: xchunked") + &chunked),
@@ -253,9 +349,17 @@ async fn h07_request_smuggling() {
 #[tokio::test]
 async fn h07_cross_site_requests() {
     let world = World::builder().gate("[auth.anonymous]\nrole = \"carol\"").start(site()).await;
-    let body = json!({ "query": "insert into work.loot values ('csrf', '', '', ' setrole 42501 reset 42501')" }).to_string();
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json"] {
-        let headers = [("content-type", content_type), ("origin", "https://evil.example"), ("cookie", "session=1")];
+    let body =
+        json!({ "query": "insert into work.loot values ('csrf', '', '', ' setrole 42501 reset 42501')" })
+            .to_string();
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/json",
+    ] {
+        let headers =
+            [("content-type", content_type), ("origin", "https://evil.example"), ("cookie", "session=1")];
         for path in ["/sql", "/v1/query"] {
             let response = world.http().send(Method::POST, path, &headers, body.clone()).await;
             assert!(response.status.is_client_error(), "{path} {content_type}: {}", response.text());
@@ -275,8 +379,11 @@ async fn h07_cross_site_requests() {
 async fn h07_dns_rebinding() {
     let world = world().await;
     let alice = world.alice();
-    let request = sql_request(&alice.token(), &alice.connection_string(), &json!({ "query": "select 1" }).to_string());
-    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:80", "10.0.0.1"] {
+    let request =
+        sql_request(&alice.token(), &alice.connection_string(), &json!({ "query": "select 1" }).to_string());
+    for host in
+        ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:80", "10.0.0.1"]
+    {
         let answer = exchange(&world, &request.replace("host: localhost", &format!("host: {host}"))).await;
         assert!(!answer.starts_with("HTTP/1.1 200"), "{host}: {answer}");
     }
@@ -289,14 +396,26 @@ async fn h07_dns_rebinding() {
 async fn h08_output_injection() {
     let world = world().await;
     let alice = world.alice();
-    for name in [r#"x"}],"rows":[[""#, "a\r\nset-cookie: x=1", "__proto__", "constructor", "\u{1}\u{8}\u{1f}", "</script>", "\u{2028}"] {
+    for name in [
+        r#"x"}],"rows":[[""#,
+        "a\r\nset-cookie: x=1",
+        "__proto__",
+        "constructor",
+        "\u{1}\u{8}\u{1f}",
+        "</script>",
+        "\u{2028}",
+    ] {
         let sql = format!("select 1 as \"{}\"", name.replace('"', "\"\""));
         let answer = alice.sql(&sql).await.last();
         assert_eq!((answer.columns, answer.rows), (vec![name.to_owned()], vec![vec![Some("1".to_owned())]]));
         let value = alice.query("select $1::text", &[Some(name)]).await.text();
         assert_eq!(value, name);
-        let raise = format!("do $x$ begin raise exception '%', {} using errcode = 'P0042'; end $x$", quote(name));
-        let response = world.http().sql(&alice.token(), &alice.connection_string(), &[], &json!({ "query": raise })).await;
+        let raise =
+            format!("do $x$ begin raise exception '%', {} using errcode = 'P0042'; end $x$", quote(name));
+        let response = world
+            .http()
+            .sql(&alice.token(), &alice.connection_string(), &[], &json!({ "query": raise }))
+            .await;
         assert_eq!(response.json()["message"], json!(name));
         assert!(!response.headers.contains_key("set-cookie"));
         for (_, value) in &response.headers {
@@ -324,14 +443,37 @@ async fn h09_what_errors_tell() {
         seen.push(world.http().sql(&token, &connection, &[], &json!({ "query": sql })).await);
     }
     seen.push(world.http().sql("not a token", &connection, &[], &json!({ "query": "select 1" })).await);
-    seen.push(world.http().sql(&token, "postgresql://alice:SECRET-PW@gw/other", &[], &json!({ "query": "select 1" })).await);
-    seen.push(world.http().sql(&token, "postgresql://bob:SECRET-PW@gw/x?user=y", &[], &json!({ "query": "select 1" })).await);
-    seen.push(world.http().send(Method::POST, "/sql", &[("authorization", &format!("Bearer {token}"))], "{").await);
+    seen.push(
+        world
+            .http()
+            .sql(&token, "postgresql://alice:SECRET-PW@gw/other", &[], &json!({ "query": "select 1" }))
+            .await,
+    );
+    seen.push(
+        world
+            .http()
+            .sql(&token, "postgresql://bob:SECRET-PW@gw/x?user=y", &[], &json!({ "query": "select 1" }))
+            .await,
+    );
+    seen.push(
+        world.http().send(Method::POST, "/sql", &[("authorization", &format!("Bearer {token}"))], "{").await,
+    );
     seen.push(world.http().send(Method::GET, "/nowhere", &[], "").await);
     for response in seen {
         assert!(!response.status.is_success() && !response.status.is_server_error(), "{}", response.text());
         let text = format!("{:?} {}", response.headers, response.text());
-        for secret in [&password, &folder, &socket, &token, "SECRET-PW", "backtrace", "panicked", "/src/", ".cargo", "the key of"] {
+        for secret in [
+            &password,
+            &folder,
+            &socket,
+            &token,
+            "SECRET-PW",
+            "backtrace",
+            "panicked",
+            "/src/",
+            ".cargo",
+            "the key of",
+        ] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
     }
@@ -344,12 +486,24 @@ async fn h10_enumeration() {
     let body = json!({ "query": "select 1" });
     let database = world.database();
     let alice = world.alice();
-    let unknown = world.http().sql(&world.actor("nobody").token(), &format!("postgresql://nobody@gw/{database}"), &[], &body).await;
-    let forbidden = world.http().sql(&world.actor("postgres").token(), &format!("postgresql://postgres@gw/{database}"), &[], &body).await;
-    let other = world.http().sql(&alice.token(), &format!("postgresql://bob@gw/{database}"), &[], &body).await;
+    let unknown = world
+        .http()
+        .sql(&world.actor("nobody").token(), &format!("postgresql://nobody@gw/{database}"), &[], &body)
+        .await;
+    let forbidden = world
+        .http()
+        .sql(&world.actor("postgres").token(), &format!("postgresql://postgres@gw/{database}"), &[], &body)
+        .await;
+    let other =
+        world.http().sql(&alice.token(), &format!("postgresql://bob@gw/{database}"), &[], &body).await;
     let bad = world.http().sql("x.y.z", &alice.connection_string(), &[], &body).await;
     for response in [&forbidden, &other, &bad] {
-        assert_eq!((response.status, response.json()), (unknown.status, unknown.json()), "{}", response.text());
+        assert_eq!(
+            (response.status, response.json()),
+            (unknown.status, unknown.json()),
+            "{}",
+            response.text()
+        );
     }
     world.canary().await;
 }
@@ -359,11 +513,21 @@ async fn h10_enumeration() {
 async fn h11_handles() {
     let world = world().await;
     let (alice, body) = (world.alice(), json!({ "query": "select postern.fact('request.id')" }));
-    let first = world.http().sql(&alice.token(), &alice.connection_string(), &[], &body).await.json()["rows"].clone();
+    let first =
+        world.http().sql(&alice.token(), &alice.connection_string(), &[], &body).await.json()["rows"].clone();
     let id = first[0][0].as_str().unwrap_or_default().to_owned();
-    let again = world.http().sql(&alice.token(), &alice.connection_string(), &[("x-request-id", &id)], &body).await;
+    let again =
+        world.http().sql(&alice.token(), &alice.connection_string(), &[("x-request-id", &id)], &body).await;
     assert_eq!(again.status, StatusCode::OK);
-    let forged = world.http().sql(&alice.token(), &alice.connection_string(), &[("neon-transaction-id", &id), ("x-baton", &id)], &body).await;
+    let forged = world
+        .http()
+        .sql(
+            &alice.token(),
+            &alice.connection_string(),
+            &[("neon-transaction-id", &id), ("x-baton", &id)],
+            &body,
+        )
+        .await;
     assert_ne!(forged.json()["rows"], first, "every request has an id of its own");
     world.canary().await;
 }
@@ -395,8 +559,10 @@ async fn c14_spoofed_forwarding_headers() {
     let world = world().await;
     let alice = world.alice();
     let ask = async |world: &World, headers: &[(&str, &str)]| {
-        let (token, connection) = (alice.token(), format!("postgresql://alice@localhost/{}", world.database()));
-        world.http().sql(&token, &connection, headers, &json!({ "query": seen })).await.json()["rows"][0][0].clone()
+        let (token, connection) =
+            (alice.token(), format!("postgresql://alice@localhost/{}", world.database()));
+        world.http().sql(&token, &connection, headers, &json!({ "query": seen })).await.json()["rows"][0][0]
+            .clone()
     };
     for header in ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip"] {
         let value = if header == "forwarded" { "for=8.8.8.8" } else { "8.8.8.8" };
@@ -407,7 +573,9 @@ async fn c14_spoofed_forwarding_headers() {
     // Behind a proxy: the right-most address that is not a proxy's; what the client made up is left of it.
     let builder = World::builder().listen("trusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]");
     let behind = builder.start(site()).await;
-    for (value, addr) in [("8.8.8.8", "8.8.8.8"), ("1.1.1.1, 8.8.8.8", "8.8.8.8"), ("1.1.1.1, 8.8.8.8, 10.1.2.3", "8.8.8.8")] {
+    for (value, addr) in
+        [("8.8.8.8", "8.8.8.8"), ("1.1.1.1, 8.8.8.8", "8.8.8.8"), ("1.1.1.1, 8.8.8.8, 10.1.2.3", "8.8.8.8")]
+    {
         assert_eq!(ask(&behind, &[("x-forwarded-for", value)]).await, json!(addr), "{value}");
     }
     // The header that those proxies do not write is anybody's; so is one that cannot be read.
@@ -422,16 +590,28 @@ async fn c15_claims_of_any_size_and_shape() {
     let body = json!({ "query": "select postern.fact('claims.x')" });
     let alice = world.alice();
     let with = |x: Value| {
-        let claims = serde_json::Map::from_iter([("sub".to_owned(), json!("a")), ("role".to_owned(), json!("alice")), ("x".to_owned(), x)]);
+        let claims = serde_json::Map::from_iter([
+            ("sub".to_owned(), json!("a")),
+            ("role".to_owned(), json!("alice")),
+            ("x".to_owned(), x),
+        ]);
         sign(&world, claims)
     };
     let ask = async |token: String| world.http().sql(&token, &alice.connection_string(), &[], &body).await;
     assert_eq!(ask(with(json!("ok"))).await.json()["rows"], json!([["ok"]]));
     // More than a head may have is refused before anyone looks at it.
-    assert_eq!(ask(with(json!("y".repeat(1 << 20)))).await.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(
+        ask(with(json!("y".repeat(1 << 20)))).await.status,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    );
     for bad in [json!("\0"), json!("y".repeat(20_000)), json!({ "a\0": 1 })] {
         let response = ask(with(bad)).await;
-        assert_eq!((response.status, response.code().as_str()), (StatusCode::BAD_REQUEST, "28000"), "{}", response.text());
+        assert_eq!(
+            (response.status, response.code().as_str()),
+            (StatusCode::BAD_REQUEST, "28000"),
+            "{}",
+            response.text()
+        );
     }
     let mut deep = json!(1);
     for _ in 0..120 {
@@ -447,7 +627,12 @@ async fn a23_bytes_that_are_not_utf8() {
     let world = world().await;
     let alice = world.alice();
     let latin = |sql: &'static str| ["select set_config('client_encoding', 'LATIN1', false)", sql];
-    for sql in ["select 'héllo'", "select 1 as \"héllo\"", "do $$ begin raise exception 'héllo'; end $$", "do $$ begin raise warning 'héllo'; end $$"] {
+    for sql in [
+        "select 'héllo'",
+        "select 1 as \"héllo\"",
+        "do $$ begin raise exception 'héllo'; end $$",
+        "do $$ begin raise warning 'héllo'; end $$",
+    ] {
         // The statement comes in UTF-8 and is read as LATIN1: what goes back is what came, or not UTF-8 at all. Either an
         // answer that is sound JSON, or an error.
         let outcome = alice.batch(&latin(sql)).await;
@@ -456,7 +641,8 @@ async fn a23_bytes_that_are_not_utf8() {
         }
         assert_eq!(world.bob().sql("select 'héllo'").await.text(), "héllo");
     }
-    let one = alice.sql("select set_config('client_encoding', 'LATIN1', false), 'héllo'").await.refused("22021");
+    let one =
+        alice.sql("select set_config('client_encoding', 'LATIN1', false), 'héllo'").await.refused("22021");
     assert_eq!(one.message, "result is not valid UTF-8");
     world.canary().await;
 }
@@ -470,7 +656,9 @@ async fn b17_the_gate_gives_such_a_connection_up() {
     let before = world.backend().await;
     let mut tables = 1000;
     loop {
-        let make = format!("do $$ begin for i in 1..{tables} loop execute format('create temp table z%s (a text unique)', i); end loop; end $$");
+        let make = format!(
+            "do $$ begin for i in 1..{tables} loop execute format('create temp table z%s (a text unique)', i); end loop; end $$"
+        );
         match world.alice().sql(&make).await.result {
             Ok(_) => break,
             Err(refusal) => assert_eq!(refusal.code, "53200", "{refusal}"),
@@ -479,7 +667,10 @@ async fn b17_the_gate_gives_such_a_connection_up() {
     }
     // The one who is next is served by another backend, or told to come again; the one after that is served.
     let next = world.bob().sql("select pg_backend_pid()").await;
-    assert!(next.result.as_ref().is_ok_and(|answers| answers[0].text() != before) || next.result.is_err_and(|error| error.code == "53200"));
+    assert!(
+        next.result.as_ref().is_ok_and(|answers| answers[0].text() != before)
+            || next.result.is_err_and(|error| error.code == "53200")
+    );
     while !world.look(&format!("select 1 from pg_stat_activity where pid = {before}")).await.is_empty() {
         tokio::task::yield_now().await;
     }

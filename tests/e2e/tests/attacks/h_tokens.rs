@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{site, world};
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is right").as_secs()
 }
 
 fn encode(json: &str) -> String {
@@ -28,7 +28,11 @@ fn claims(changes: Value) -> Map<String, Value> {
     };
     let Value::Object(changes) = changes else { unreachable!("an object") };
     for (name, value) in changes {
-        if value.is_null() { claims.remove(&name); } else { claims.insert(name, value); }
+        if value.is_null() {
+            claims.remove(&name);
+        } else {
+            claims.insert(name, value);
+        }
     }
     claims
 }
@@ -62,7 +66,8 @@ async fn h02_1_algorithms() {
     let [header, _, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     for alg in ["none", "None", "NONE", "nOnE", "HS256", "RS256", "ES256", ""] {
         for signature in ["", signature] {
-            let token = format!("{}.{payload}.{signature}", encode(&json!({ "alg": alg, "typ": "JWT" }).to_string()));
+            let token =
+                format!("{}.{payload}.{signature}", encode(&json!({ "alg": alg, "typ": "JWT" }).to_string()));
             refused(&world, alg, &token).await;
         }
     }
@@ -72,7 +77,15 @@ async fn h02_1_algorithms() {
     let confused = postern_auth::dev::SigningKey::from_secret(&public).sign_claims(&claims(json!({})));
     refused(&world, "public key as secret", &confused).await;
     // The signature of one token under the claims of another.
-    refused(&world, "another payload", &format!("{header}.{}.{signature}", encode(&Value::Object(claims(json!({ "role": "bob" }))).to_string()))).await;
+    refused(
+        &world,
+        "another payload",
+        &format!(
+            "{header}.{}.{signature}",
+            encode(&Value::Object(claims(json!({ "role": "bob" }))).to_string())
+        ),
+    )
+    .await;
     assert_eq!(present(&world, &good).await, Ok("alice".to_owned()));
     world.canary().await;
 }
@@ -92,7 +105,12 @@ async fn h02_2_and_3_keys_and_headers() {
         json!({ "alg": "dir", "enc": "A256GCM" }),
         json!({ "alg": "EdDSA", "cty": "JWT" }),
     ] {
-        refused(&world, &header.to_string(), &format!("{}.{payload}.{signature}", encode(&header.to_string()))).await;
+        refused(
+            &world,
+            &header.to_string(),
+            &format!("{}.{payload}.{signature}", encode(&header.to_string())),
+        )
+        .await;
     }
     // Another key of the same kind.
     let folder = std::env::temp_dir().join(format!("postern-e2e-{}", world.database()));
@@ -136,7 +154,8 @@ async fn h02_5_the_form_of_tokens() {
     let world = world().await;
     let good = signed(&world, json!({}));
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
-    let twice = format!(r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","role":"alice","role":"bob","exp":{}}}"#, now() + 600);
+    let twice =
+        format!(r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","role":"alice","role":"bob","exp":{}}}"#, now() + 600);
     for (what, token) in [
         ("empty", String::new()),
         ("a word", "token".to_owned()),
@@ -146,7 +165,10 @@ async fn h02_5_the_form_of_tokens() {
         ("padding", format!("{header}=.{payload}=.{signature}=")),
         ("a space within", format!("{header}. {payload}.{signature}")),
         ("twice the same member", format!("{header}.{}.{signature}", encode(&twice))),
-        ("the signature of another", format!("{header}.{payload}.{}", signature.chars().rev().collect::<String>())),
+        (
+            "the signature of another",
+            format!("{header}.{payload}.{}", signature.chars().rev().collect::<String>()),
+        ),
         ("no signature", format!("{header}.{payload}.")),
         ("long", format!("{header}.{}.{signature}", encode(&"x".repeat(20_000)))),
     ] {
@@ -158,7 +180,8 @@ async fn h02_5_the_form_of_tokens() {
 // A request does not run past the end of its token.
 #[tokio::test]
 async fn h02_6_expiry_during_a_request() {
-    let world = World::builder().gate("[limits]\nwall_clock = \"60s\"\ngrace = \"500ms\"").start(site()).await;
+    let world =
+        World::builder().gate("[limits]\nwall_clock = \"60s\"\ngrace = \"500ms\"").start(site()).await;
     // Within the leeway a token that has just ended is good, for as long as the leeway.
     let token = signed(&world, json!({ "exp": now() - 28 }));
     let body = json!({ "query": "select pg_sleep(60)" });
@@ -179,25 +202,50 @@ async fn h03_addresses_of_keys() {
              jwks_url = \"{url}\"\nroles = [\"alice\"]\n"
         )
     };
-    for url in ["http://issuer.example/keys", "file:///etc/passwd", "ftp://issuer.example/", "https://", "gopher://x/", "data:,{}"] {
+    for url in [
+        "http://issuer.example/keys",
+        "file:///etc/passwd",
+        "ftp://issuer.example/",
+        "https://",
+        "gopher://x/",
+        "data:,{}",
+    ] {
         assert!(postern_gate::Config::parse(&config(url)).is_err(), "{url}");
     }
     // Addresses are judged when they are asked: nothing listens that could be reached, and the gate says "later".
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    for host in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0177.0.0.1", "localhost", "169.254.169.254", "10.0.0.1"] {
+    for host in [
+        "127.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "2130706433",
+        "0177.0.0.1",
+        "localhost",
+        "169.254.169.254",
+        "10.0.0.1",
+    ] {
         let cluster = world.site().cluster();
         let toml = format!(
             "[listen]\naddress = \"127.0.0.1:0\"\n[database]\nhost = \"{}\"\nport = {}\ndbname = \"{}\"\npassword = \"{}\"\n\
              [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{ISSUER}\"\njwks_url = \"https://{host}:{port}/keys\"\nroles = [\"alice\"]\n",
-            cluster.socket_dir().display(), cluster.port(), world.database(), cluster.password("postern_gate").unwrap()
+            cluster.socket_dir().display(),
+            cluster.port(),
+            world.database(),
+            cluster.password("postern_gate").unwrap()
         );
         let config = postern_gate::Config::parse(&toml).unwrap_or_else(|error| panic!("{host}: {error}"));
         let gate = postern_gate::Gate::start(config).await.unwrap_or_else(|error| panic!("{host}: {error}"));
         let http = postern_e2e::Http::new(gate.local_addr());
         let body = json!({ "query": "select 1" });
-        let response = http.sql(&signed(&world, json!({})), &world.alice().connection_string(), &[], &body).await;
-        assert_eq!((response.status, response.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "08001"), "{host}: {}", response.text());
+        let response =
+            http.sql(&signed(&world, json!({})), &world.alice().connection_string(), &[], &body).await;
+        assert_eq!(
+            (response.status, response.code().as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "08001"),
+            "{host}: {}",
+            response.text()
+        );
         gate.shutdown().await;
     }
     // Nobody has knocked.

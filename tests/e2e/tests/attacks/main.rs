@@ -54,7 +54,9 @@ const SOURCES: [&str; 12] = [
 /// Every test, with its name.
 fn tests() -> impl Iterator<Item = (&'static str, &'static str)> {
     let bodies = SOURCES.into_iter().flat_map(|source| source.split("test]\n").skip(1));
-    bodies.map(|body| (body.split_once("fn ").and_then(|(_, rest)| rest.split_once('(')).expect("a function").0, body))
+    bodies.map(|body| {
+        (body.split_once("fn ").and_then(|(_, rest)| rest.split_once('(')).expect("a function").0, body)
+    })
 }
 
 #[test]

@@ -28,7 +28,10 @@ async fn n01_execute_inside_other_statements() {
         let refusal = wire.request("alice", None, &[(sql, &[])]).await.refused("0A000");
         assert!(!refusal.to_string().contains("SECRET"), "{refusal}");
     }
-    assert_eq!(wire.send(&[Step::Bind("gw", &[]), Step::Execute("", 0), Step::Sync]).await.text(), "GATE-SECRET");
+    assert_eq!(
+        wire.send(&[Step::Bind("gw", &[]), Step::Execute("", 0), Step::Sync]).await.text(),
+        "GATE-SECRET"
+    );
     world.canary().await;
 }
 
@@ -58,16 +61,21 @@ async fn n02_settings_that_show_claims() {
             (format!("reset {name}"), "42501"),
             (format!("select set_config('{name}', 'bob', true)"), "42501"),
             (format!("select set_config('{name}', '', true)"), "42501"),
-            (format!("create function work.f() returns int language sql set {name} = 'bob' as 'select 1'"), "42501"),
+            (
+                format!("create function work.f() returns int language sql set {name} = 'bob' as 'select 1'"),
+                "42501",
+            ),
         ] {
             world.alice().sql(&sql).await.refused(code);
-            let caught = format!("do $$ begin execute $x$ {sql} $x$; exception when others then null; end $$");
+            let caught =
+                format!("do $$ begin execute $x$ {sql} $x$; exception when others then null; end $$");
             assert_eq!(world.alice().batch(&[&caught, &read]).await.text(), truth, "{sql}");
         }
         // NULL resets, which no check sees: it changes nothing either.
         for reset in [format!("select set_config('{name}', null, true)"), "reset all".to_owned()] {
             let _ = world.alice().sql(&reset).await;
-            let caught = format!("do $$ begin execute $x$ {reset} $x$; exception when others then null; end $$");
+            let caught =
+                format!("do $$ begin execute $x$ {reset} $x$; exception when others then null; end $$");
             assert_eq!(world.alice().batch(&[&caught, &read]).await.text(), truth, "{reset}");
         }
     }
@@ -95,12 +103,19 @@ async fn n03_settings_of_the_database() {
     }
     let mut wire = world.wire().await;
     let facts = Some(r#"{"claims": {"sub": "alice"}}"#);
-    for setting in ["request.jwt.claims", "request.jwt.claim.sub", "request.jwt.claim.role", "request.headers"] {
+    for setting in
+        ["request.jwt.claims", "request.jwt.claim.sub", "request.jwt.claim.role", "request.headers"]
+    {
         let read = format!("select current_setting('{setting}', true)");
         let truth = if setting == "request.jwt.claims" { r#"{"sub": "alice"}"# } else { "" };
         assert_eq!(wire.request("alice", facts, &[(&read, &[])]).await.text(), truth, "{setting}");
-        for reset in [format!("select set_config('{setting}', null, true)"), "reset all".to_owned(), "select 1".to_owned()] {
-            let caught = format!("do $$ begin execute $x$ {reset} $x$; exception when others then null; end $$");
+        for reset in [
+            format!("select set_config('{setting}', null, true)"),
+            "reset all".to_owned(),
+            "select 1".to_owned(),
+        ] {
+            let caught =
+                format!("do $$ begin execute $x$ {reset} $x$; exception when others then null; end $$");
             let seen = wire.request("alice", facts, &[(&caught, &[]), (&read, &[])]).await;
             assert_eq!(seen.text(), truth, "{setting} after {reset}");
         }
@@ -108,7 +123,10 @@ async fn n03_settings_of_the_database() {
     // What the gate pins in its startup packet is stronger.
     let pinned = "select current_setting('row_security'), current_setting('client_encoding'), current_setting('statement_timeout')";
     assert_eq!(wire.request("alice", facts, &[(pinned, &[])]).await.text(), "on|UTF8|0");
-    assert_eq!(wire.request("bob", facts, &[("select current_user, postern.fact('claims.sub')", &[])]).await.text(), "bob|alice");
+    assert_eq!(
+        wire.request("bob", facts, &[("select current_user, postern.fact('claims.sub')", &[])]).await.text(),
+        "bob|alice"
+    );
     world.canary().await;
 }
 
@@ -152,7 +170,8 @@ async fn n05_an_owner_of_the_database() {
 }
 
 /// Has one worker run everything that it may.
-const IN_WORKER: [&str; 2] = ["set local parallel_setup_cost = 0", "set local max_parallel_workers_per_gather = 2"];
+const IN_WORKER: [&str; 2] =
+    ["set local parallel_setup_cost = 0", "set local max_parallel_workers_per_gather = 2"];
 
 #[tokio::test]
 async fn n06_utility_statements_in_a_parallel_worker() {
@@ -191,7 +210,10 @@ async fn n06_utility_statements_in_a_parallel_worker() {
         let call = format!("select work.run($x${sql}$x$)");
         let outcome = alice.batch(&[IN_WORKER[0], IN_WORKER[1], force, &call]).await;
         let refusal = outcome.result.expect_err(sql);
-        assert!(["42501", "0A000", "25000", "2D000", "55000"].contains(&refusal.code.as_str()), "{sql}: {refusal}");
+        assert!(
+            ["42501", "0A000", "25000", "2D000", "55000"].contains(&refusal.code.as_str()),
+            "{sql}: {refusal}"
+        );
     }
     let fine = alice.batch(&[IN_WORKER[0], IN_WORKER[1], force, "select work.run('select 1')"]).await;
     assert_eq!(fine.text(), "alice/alice");
@@ -208,9 +230,11 @@ async fn n07_the_schema_made_beforehand() {
     let error = world.admin().batch_execute("create extension postern").await.unwrap_err();
     assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42P06"), "{error:?}");
     world
-        .superuser("drop schema postern cascade; create extension postern;
+        .superuser(
+            "drop schema postern cascade; create extension postern;
             select postern.admit('alice'), postern.admit('bob'), postern.admit('carol');
-            create policy p on app.f using (sub = (select postern.fact('claims.sub')))")
+            create policy p on app.f using (sub = (select postern.fact('claims.sub')))",
+        )
         .await;
     world.canary().await;
 }
@@ -240,9 +264,14 @@ async fn n09_a_trusted_extension() {
     world.superuser(&format!("grant create on database {} to {role}", world.database())).await;
     let installer = world.actor(&role);
     // Its script runs as a superuser for a moment; the identity is what it was afterwards, also after a failure.
-    let batch = ["create schema inst", "create extension pg_trgm schema inst", "select current_user, inst.similarity('a', 'a')"];
+    let batch = [
+        "create schema inst",
+        "create extension pg_trgm schema inst",
+        "select current_user, inst.similarity('a', 'a')",
+    ];
     assert_eq!(installer.batch(&batch).await.text(), format!("{role}|1"));
-    let failing = "do $$ begin create extension citext version 'none'; exception when others then null; end $$";
+    let failing =
+        "do $$ begin create extension citext version 'none'; exception when others then null; end $$";
     assert_eq!(installer.batch(&[failing, "select current_user"]).await.text(), role);
     installer.batch(&["create extension hstore schema inst", "reset role"]).await.refused("42501");
     installer.sql("create extension dblink").await.refused("42501");
@@ -255,8 +284,10 @@ async fn n09_a_trusted_extension() {
 async fn n10_an_immutable_function_around_a_fact() {
     let world = world().await;
     world
-        .superuser("create function app.im() returns text language plpgsql immutable as
-            $$ begin return postern.fact('claims.sub'); end $$")
+        .superuser(
+            "create function app.im() returns text language plpgsql immutable as
+            $$ begin return postern.fact('claims.sub'); end $$",
+        )
         .await;
     let mut wire = world.wire().await;
     for (name, sql) in [("wrong", "select app.im()"), ("right", "select postern.fact('claims.sub')")] {
@@ -290,9 +321,17 @@ async fn n11_a_trigger_on_the_table_of_another() {
 #[tokio::test]
 async fn n12_set_constraints() {
     let world = world().await;
-    world.alice().batch(&["insert into work.dt values (1)", "set constraints all immediate", "select current_user"]).await.fine();
+    world
+        .alice()
+        .batch(&["insert into work.dt values (1)", "set constraints all immediate", "select current_user"])
+        .await
+        .fine();
     world.alice().batch(&["set constraints all deferred", "insert into work.dt values (2)"]).await.fine();
-    world.alice().batch(&["insert into app.plain values (1), (1)", "set constraints all immediate", "select 1"]).await.refused("23505");
+    world
+        .alice()
+        .batch(&["insert into app.plain values (1), (1)", "set constraints all immediate", "select 1"])
+        .await
+        .refused("23505");
     let flip = "do $$ begin set constraints all immediate; insert into work.dt values (3); set constraints all deferred; end $$";
     world.alice().batch(&[flip, "insert into work.dt values (4)"]).await.fine();
     assert_eq!(world.loot().await, ["deferred|alice"; 4].join("\n"));
@@ -302,10 +341,17 @@ async fn n12_set_constraints() {
 #[tokio::test]
 async fn n13_nested_blocks() {
     let world = world().await;
-    for (inner, code) in [("commit", "2D000"), ("reset role", "42501"), ("execute 'listen x'", "0A000"), ("perform set_config('role', 'bob', true)", "42501")] {
+    for (inner, code) in [
+        ("commit", "2D000"),
+        ("reset role", "42501"),
+        ("execute 'listen x'", "0A000"),
+        ("perform set_config('role', 'bob', true)", "42501"),
+    ] {
         let mut sql = format!("do $l0$ begin {inner}; end $l0$");
         for level in 1..6 {
-            sql = format!("do $l{level}$ begin begin execute $q{level}${sql}$q{level}$; exception when division_by_zero then null; end; end $l{level}$");
+            sql = format!(
+                "do $l{level}$ begin begin execute $q{level}${sql}$q{level}$; exception when division_by_zero then null; end; end $l{level}$"
+            );
         }
         world.alice().batch(&["select 1", &sql]).await.refused(code);
     }
@@ -313,7 +359,10 @@ async fn n13_nested_blocks() {
     let caught = "do $$ begin
         begin begin begin execute 'reset role'; exception when others then raise; end; exception when others then raise; end;
         exception when others then perform work.evil('after caught errors'); end; end $$";
-    assert_eq!(world.alice().batch(&[caught, "select current_user, postern.fact('claims.sub')"]).await.text(), "alice|alice");
+    assert_eq!(
+        world.alice().batch(&[caught, "select current_user, postern.fact('claims.sub')"]).await.text(),
+        "alice|alice"
+    );
     assert_eq!(world.loot().await, "after caught errors|alice");
     world.canary().await;
 }
@@ -328,13 +377,24 @@ async fn n14_procedures_with_set_clauses() {
         ("c", "security definer set search_path = work", "rollback"),
         ("d", "", "set search_path = work; call work.a()"),
     ] {
-        alice.sql(&format!("create procedure work.{name}() language plpgsql {clause} as $$ begin {body}; end $$")).await.fine();
-        alice.batch(&["insert into work.loot values ('lost')", &format!("call work.{name}()")]).await.refused("2D000");
+        alice
+            .sql(&format!(
+                "create procedure work.{name}() language plpgsql {clause} as $$ begin {body}; end $$"
+            ))
+            .await
+            .fine();
+        alice
+            .batch(&["insert into work.loot values ('lost')", &format!("call work.{name}()")])
+            .await
+            .refused("2D000");
     }
     alice.sql("create procedure work.e() language plpgsql security definer set work_mem = '1MB' as $$ begin perform work.evil('proc'); end $$").await.fine();
     world.bob().sql("call work.e()").await.fine();
     assert_eq!(world.loot().await, "proc|alice");
-    alice.sql("create procedure work.f() language plpgsql set role = bob as 'begin end'").await.refused("42501");
+    alice
+        .sql("create procedure work.f() language plpgsql set role = bob as 'begin end'")
+        .await
+        .refused("42501");
     world.canary().await;
 }
 
@@ -357,7 +417,8 @@ async fn n16_recursion() {
     let deep = format!("select {}1{}", "(".repeat(20_000), ")".repeat(20_000));
     // The parser gives up first.
     alice.sql(&deep).await.refused("42601");
-    let caught = "do $$ begin begin perform work.down(0); exception when statement_too_complex then null; end; end $$";
+    let caught =
+        "do $$ begin begin perform work.down(0); exception when statement_too_complex then null; end; end $$";
     assert_eq!(alice.batch(&[caught, "select current_user"]).await.text(), "alice");
     assert_eq!(world.backend().await, before);
     world.canary().await;
@@ -395,7 +456,11 @@ async fn n18_transaction_settings() {
 #[tokio::test]
 async fn n19_cursors_within_a_batch() {
     let world = world().await;
-    let batch = ["declare c scroll cursor for select i from generate_series(1, 3) i", "fetch 2 from c", "fetch backward 1 from c"];
+    let batch = [
+        "declare c scroll cursor for select i from generate_series(1, 3) i",
+        "fetch 2 from c",
+        "fetch backward 1 from c",
+    ];
     assert_eq!(world.alice().batch(&batch).await.text(), "1");
     world.alice().sql("fetch 1 from c").await.refused("34000");
     world.bob().sql("move 1 from c").await.refused("34000");
@@ -408,7 +473,10 @@ async fn n20_the_path_to_temporary_objects() {
     let world = world().await;
     for batch in [
         ["set local search_path = pg_temp", "create table x (i int)"],
-        ["set local search_path = pg_temp", "create function pg_temp.f() returns int language sql as 'select 1'"],
+        [
+            "set local search_path = pg_temp",
+            "create function pg_temp.f() returns int language sql as 'select 1'",
+        ],
         ["set local search_path = pg_temp, work", "create domain d as int"],
         ["create table work.m (i int)", "create temp table x (like work.m)"],
         ["create schema if not exists pg_temp", "select 1"],
@@ -424,7 +492,11 @@ async fn n20_the_path_to_temporary_objects() {
 async fn n21_row_security_by_a_function() {
     let world = world().await;
     let body = "language sql set row_security = off as 'select v from app.t'";
-    world.alice().sql(&format!("create function work.all_rows() returns setof text {body}")).await.refused("42501");
+    world
+        .alice()
+        .sql(&format!("create function work.all_rows() returns setof text {body}"))
+        .await
+        .refused("42501");
     let body = "language plpgsql set row_security = off as $$ begin return query select v from app.t; end $$";
     world.alice().sql(&format!("create function work.all_rows() returns setof text {body}")).await.fine();
     world.alice().sql("select * from work.all_rows()").await.refused("42501");
@@ -440,7 +512,8 @@ async fn n22_dismissed_while_a_request_runs() {
     world.superuser("select pg_advisory_lock(22)").await;
     let mut wire = world.wire().await;
     let pid = wire.pid;
-    let batch: &[(&str, &[Option<&str>])] = &[("select pg_advisory_xact_lock(22)", &[]), ("select current_user", &[])];
+    let batch: &[(&str, &[Option<&str>])] =
+        &[("select pg_advisory_xact_lock(22)", &[]), ("select current_user", &[])];
     let running = wire.request(&role, None, batch);
     let dismiss = async {
         world.until_waiting(pid).await;
@@ -457,9 +530,19 @@ async fn n22_dismissed_while_a_request_runs() {
 #[tokio::test]
 async fn n23_other_settings_of_the_older_form() {
     let world = world().await;
-    let batch = ["select set_config('request.jwt.claim.tenant', 'forged', true)", "select current_setting('request.jwt.claim.tenant')"];
+    let batch = [
+        "select set_config('request.jwt.claim.tenant', 'forged', true)",
+        "select current_setting('request.jwt.claim.tenant')",
+    ];
     assert_eq!(world.alice().batch(&batch).await.text(), "forged");
-    assert_eq!(world.bob().sql("select coalesce(current_setting('request.jwt.claim.tenant', true), '')").await.text(), "");
+    assert_eq!(
+        world
+            .bob()
+            .sql("select coalesce(current_setting('request.jwt.claim.tenant', true), '')")
+            .await
+            .text(),
+        ""
+    );
     world.canary().await;
 }
 
@@ -488,7 +571,11 @@ async fn n24_objects_for_others() {
 async fn n25_a_temporary_trap_survives_nothing() {
     let world = temp_world().await;
     // Made in one request, not there in the next one, not even for its maker.
-    world.alice().batch(&["create temp table mine as select 'ALICE-TEMP' x", "select x from mine"]).await.fine();
+    world
+        .alice()
+        .batch(&["create temp table mine as select 'ALICE-TEMP' x", "select x from mine"])
+        .await
+        .fine();
     world.alice().sql("select x from pg_temp.mine").await.refused("42P01");
     world.bob().sql("select count(*) from pg_class where relname = 'mine'").await.fine();
     assert_eq!(world.bob().sql("select relname from pg_class where relname = 'mine'").await.text(), "");
