@@ -424,10 +424,6 @@ async fn a_full_pool() {
 async fn too_many_requests_and_requests_that_take_too_long() {
     let stage = Stage::with(|config| {
         config.limits.wall_clock = std::time::Duration::from_millis(300);
-        config.limits.roles.insert(
-            postern_core::RoleName::try_from("crowd_0").unwrap(),
-            postern_gate::config::RoleLimits::default(),
-        );
     })
     .await;
     let [neon, v1] = stage.both(query("select pg_sleep(60)")).await;
