@@ -105,48 +105,8 @@ impl Gateway {
         Ok(running)
     }
 
-    /// Tells an error of the statement from a refusal of the identity.
-    ///
-    /// A role that does not exist, or is not admitted, is a failed authentication, and must look like every other one. The
-    /// database refuses it with an error of the extension, but SQL that calls the extension gets such errors as well: so the
-    /// same identity is tried once more with nothing to run.
-    pub(crate) async fn explain(&self, failure: Failure, admitted: &Admitted) -> Failure {
-        if !refusal_of_extension(&failure) {
-            return failure;
-        }
-        let nothing = Request {
-            role: admitted.identity.role.clone(),
-            facts: Some(Arc::clone(&admitted.identity.facts)),
-            statements: Vec::new(),
-            transaction: TransactionOptions::default(),
-            deadline: admitted.deadline,
-            grace: self.config.limits.grace,
-        };
-        let entered = match self.pool.run(nothing).await {
-            Ok(mut running) => running.next().await,
-            Err(error) => Err(error),
-        };
-        match entered.map_err(Failure::from) {
-            Err(refused) if refusal_of_extension(&refused) => match refused {
-                Failure::Sql(error) => Failure::because(Code::AuthenticationFailed, error.message),
-                Failure::Refused(_) => refused,
-            },
-            _ => failure,
-        }
-    }
-
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
-    }
-}
-
-/// Whether the extension itself says that something is not allowed, or that there is no such role.
-fn refusal_of_extension(failure: &Failure) -> bool {
-    match failure {
-        Failure::Sql(error) => {
-            matches!(error.code.as_str(), "42501" | "42704") && error.routine.as_deref() == Some("postern")
-        }
-        Failure::Refused(_) => false,
     }
 }
 

@@ -197,11 +197,8 @@ where
     let admitted = gateway.admit(account, peer, headers, presented).await?;
     drop(body);
 
-    match first(gateway, account, &admitted, statement, transaction, format).await {
-        Ok((encoder, None)) => Ok(Begun { format, encoder, more: None }),
-        Ok((encoder, Some(running))) => Ok(Begun { format, encoder, more: Some((running, admitted)) }),
-        Err(failure) => Err(gateway.explain(failure, &admitted).await),
-    }
+    let (encoder, running) = first(gateway, account, &admitted, statement, transaction, format).await?;
+    Ok(Begun { format, encoder, more: running.map(|running| (running, admitted)) })
 }
 
 /// Makes the beginning of the answer. What is still running, if there is more.

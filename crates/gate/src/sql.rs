@@ -164,11 +164,7 @@ where
         let running = gateway.run(account, &admitted, statements, manner.transaction).await?;
         collect(running, account, admitted.admission.limits(), manner.conversion, &forms, batch).await
     };
-    let json = match json.await {
-        Ok(json) => json,
-        Err(failure) => return Err(gateway.explain(failure, &admitted).await),
-    };
-    Ok((json, manner.echo))
+    Ok((json.await?, manner.echo))
 }
 
 impl Manner {

@@ -28,7 +28,10 @@ pub enum Error {
         /// What the server said, if it said something.
         server: Option<Box<ServerError>>,
     },
-    /// The server refused, or the statement failed. The transaction is rolled back.
+    /// The server refused to enter the identity. Nothing of the client's ran.
+    #[error("{}", .0.message)]
+    Entering(Box<ServerError>),
+    /// The statement failed. The transaction is rolled back.
     #[error("{}", .0.message)]
     Server(Box<ServerError>),
     /// The deadline passed and the statement was stopped. The transaction is rolled back.
@@ -87,7 +90,7 @@ impl Error {
                 Some(error) if error.code.starts_with("57P") => &error.code,
                 _ => "08001",
             },
-            Self::Server(error) => &error.code,
+            Self::Server(error) | Self::Entering(error) => &error.code,
             Self::Deadline => "57014",
             Self::Lost { unsent: true } => "08006",
             Self::Lost { unsent: false } => "08007",
@@ -101,7 +104,7 @@ impl Error {
     /// What is known of the transaction.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Config(_) | Self::Request(_) | Self::Busy | Self::Closed | Self::Unavailable { .. } => {
+            Self::Config(_) | Self::Request(_) | Self::Busy | Self::Closed | Self::Unavailable { .. } | Self::Entering(_) => {
                 Outcome::NotStarted
             }
             Self::Server(_) | Self::Deadline | Self::Lost { unsent: true } => Outcome::RolledBack,
@@ -117,7 +120,7 @@ impl Error {
     /// What the server said, if this came from the server.
     pub fn server(&self) -> Option<&ServerError> {
         match self {
-            Self::Server(error) => Some(error),
+            Self::Server(error) | Self::Entering(error) => Some(error),
             Self::Unavailable { server, .. } => server.as_deref(),
             _ => None,
         }

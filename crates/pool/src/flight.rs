@@ -222,7 +222,11 @@ impl Flight {
         let code = error.code.as_str();
         let kept = matches!(self.plan, Plan::Kept { .. }) && stage == Stage::Bind && index == 0;
         let verdict = match stage {
-            Stage::EnterBind | Stage::EnterRow | Stage::EnterComplete if !is_refusal(code) => Verdict::Fresh,
+            Stage::EnterBind | Stage::EnterRow | Stage::EnterComplete => {
+                let odd = !is_refusal(code);
+                let error = Error::Entering(error);
+                return Ok(Err(if odd { Verdict::Fresh(error) } else { Verdict::Failed(error) }));
+            }
             // "cached plan must not change result type", or our name is gone.
             _ if kept && matches!(code, "0A000" | "26000") => Verdict::Unkept,
             _ => Verdict::Failed,
