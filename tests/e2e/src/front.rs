@@ -38,7 +38,8 @@ pub struct Returned {
 pub fn database_section(cluster: &Cluster, database: &str) -> String {
     let url = cluster.url("postern_gate", database);
     format!(
-        "[database]\nurl = {url:?}\nconnections = 4\nconnect_timeout = \"60s\"\nqueue_timeout = \"60s\"\n"
+        "[doctor]\nallow = [\"server-below-floor\"]\n[database]\nurl = {url:?}\nconnections = 4\n\
+         connect_timeout = \"60s\"\nqueue_timeout = \"60s\"\n"
     )
 }
 

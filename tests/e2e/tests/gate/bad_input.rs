@@ -345,7 +345,7 @@ async fn a_role_that_is_not_there() {
     let sql = "do $$ begin if not exists (select from pg_roles where rolname = 'not_admitted') then
         create role not_admitted nologin; end if; end $$";
     let stage = Stage::on(example(), sql, &["app_user", "no_such_role", "not_admitted"], |config| {
-        config.doctor.allow = vec!["role-missing".to_owned(), "role-not-admitted".to_owned()];
+        config.doctor.allow.extend(["role-missing", "role-not-admitted"].map(str::to_owned));
     })
     .await;
     for role in ["no_such_role", "not_admitted"] {
