@@ -1,7 +1,8 @@
 //! What PostgreSQL's own benchmark does, with the same statement.
 //!
 //! **How it works.** pgbench prints its progress every second from when all connections are made. The first line is the end of
-//! the warm-up. Each transaction is logged with its end and its duration; those that end while we measure count.
+//! the warm-up. Each transaction is logged with its end and its duration; those that end while we measure count. Its own limit
+//! of time counts from before it connects, which takes a while for many clients; so we end it ourselves.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -35,18 +36,19 @@ pub const SET_ROLE: Script =
 pub const ENTERED: Script =
     Script { name: "entered.sql", text: include_str!("../pgbench/entered.sql"), role: "postern_gate" };
 
+/// How long pgbench may keep lines of its log to itself: 4 kB of them.
+const FLUSH: Duration = Duration::from_secs(1);
+
 /// Runs a script.
 pub fn run(cluster: &Cluster, server: u32, script: Script, clients: usize, span: Span) -> Result<Sample> {
     let folder = tempfile::tempdir().context("create a temporary folder")?;
     let file = folder.path().join(script.name);
     fs::write(&file, script.text).context(format!("write {}", file.display()))?;
-    // The warm-up ends with the first line of progress.
-    let warm_up = span.warm_up.as_secs().max(1);
-    let whole = warm_up + span.measured.as_secs_f64().ceil() as u64 + 1;
     let mut command = cluster.client("pgbench");
     command.current_dir(folder.path()).args(["-n", "-M", "prepared", "-l"]);
     command.args(["-U", script.role, "-f"]).arg(&file);
-    command.args(["-P", &warm_up.to_string(), "-T", &whole.to_string()]);
+    let warm_up = span.warm_up.as_secs().max(1);
+    command.args(["-P", &warm_up.to_string(), "-T", "3600"]);
     command.args(["-c", &clients.to_string(), "-j", &clients.min(2).to_string()]);
     command.args(["-D", &format!("role={ENTERED_ROLE}"), "-D", &format!("facts={FACTS}"), "postgres"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -65,27 +67,27 @@ pub fn run(cluster: &Cluster, server: u32, script: Script, clients: usize, span:
         said.push_str(&line);
         said.push('\n');
     }
-    let window = if started {
-        let (from, begin, before) = (SystemTime::now(), Instant::now(), cast.usage()?);
-        std::thread::sleep(span.measured);
-        let (elapsed, after) = (begin.elapsed(), cast.usage()?);
-        Some((from, elapsed, after.since(before)))
-    } else {
-        None
-    };
-    for line in lines {
-        let line = line.context("read from pgbench")?;
-        if !line.starts_with("progress:") {
-            said.push_str(&line);
-            said.push('\n');
-        }
-    }
-    let status = child.wait().context("wait for pgbench")?;
-    let Some((from, elapsed, usage)) = window.filter(|_| status.success() && !said.contains("error")) else {
+    if !started {
+        // It has ended by itself.
+        let _ = child.wait();
         return Err(Error::wrong(format!("pgbench {}", script.name), said.trim()));
-    };
-    let latencies = read_logs(folder.path(), from, elapsed)?;
-    Sample::new(&latencies, elapsed, usage, 0)
+    }
+    let (from, begin, before) = (SystemTime::now(), Instant::now(), cast.usage()?);
+    std::thread::sleep(span.measured);
+    let (elapsed, after) = (begin.elapsed(), cast.usage()?);
+    // Until what belongs to the window has left its buffer.
+    std::thread::sleep(FLUSH);
+    let ended = child.try_wait().context("wait for pgbench")?.is_some();
+    let _ = child.kill();
+    child.wait().context("wait for pgbench")?;
+    for line in lines.map_while(|line| line.ok()).filter(|line| !line.starts_with("progress:")) {
+        said.push_str(&line);
+        said.push('\n');
+    }
+    if ended || said.contains("error") {
+        return Err(Error::wrong(format!("pgbench {}", script.name), said.trim()));
+    }
+    Sample::new(&read_logs(folder.path(), from, elapsed)?, elapsed, after.since(before), 0)
 }
 
 fn read_logs(folder: &Path, from: SystemTime, elapsed: Duration) -> Result<Histogram<u64>> {
@@ -96,11 +98,11 @@ fn read_logs(folder: &Path, from: SystemTime, elapsed: Duration) -> Result<Histo
         if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pgbench_log")) {
             continue;
         }
-        let log = fs::File::open(&path).context(format!("open {}", path.display()))?;
-        for line in BufReader::new(log).lines() {
-            let line = line.context("read the log of pgbench")?;
-            let (end, latency) =
-                transaction(&line).ok_or_else(|| Error::wrong("the log of pgbench", &line))?;
+        let log = fs::read_to_string(&path).context(format!("read {}", path.display()))?;
+        // The last line may have been cut off.
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        for line in whole.lines() {
+            let (end, latency) = transaction(line).ok_or_else(|| Error::wrong("the log of pgbench", line))?;
             if end >= from && end < from + elapsed {
                 latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
             }
@@ -125,7 +127,8 @@ mod tests {
     #[test]
     fn transactions_that_end_while_we_measure_count() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("pgbench_log.7"), "0 1 90 0 99 999999\n0 2 100 0 100 0\n").unwrap();
+        fs::write(folder.path().join("pgbench_log.7"), "0 1 90 0 99 999999\n0 2 100 0 100 0\n0 3 100 0 10")
+            .unwrap();
         fs::write(folder.path().join("pgbench_log.7.1"), "1 1 300 0 101 499999\n1 2 70 0 101 500000\n")
             .unwrap();
         fs::write(folder.path().join("direct.sql"), "select 1").unwrap();
