@@ -141,7 +141,7 @@ impl Builder {
             [doctor]
             allow = ["role-superuser", "role-powerful-member", "role-administers", "role-bypassrls", "role-createrole",
                 "role-replication", "fact-immutable", "gate-other-role", "language-usable", "function-server-files",
-                "enter-executable"]
+                "enter-executable", "server-below-floor", "server-untested"]
             {gate}
             "#,
             host = cluster.socket_dir().display(),
@@ -218,6 +218,16 @@ impl World {
             _ => None,
         });
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether the server has this extension at hand; says so if not, since a test is skipped then.
+    pub async fn offers(&self, extension: &str) -> bool {
+        let found = format!("select 1 from pg_available_extensions where name = '{extension}'");
+        let there = !self.look(&found).await.is_empty();
+        if !there {
+            eprintln!("skipped: the server comes without {extension}");
+        }
+        there
     }
 
     /// Waits until a backend waits for a lock.

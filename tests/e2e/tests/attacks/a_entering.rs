@@ -49,7 +49,11 @@ async fn a36_enter_called_by_someone_else() {
     world.superuser("alter function app.definer() owner to postern_gate").await;
     let own = wire.outside("select app.definer()").await;
     assert_eq!(own.code(), "42501");
-    assert_eq!(own.error().map(|error| error.message.contains("security-definer")), Some(true), "{own:?}");
+    assert_eq!(
+        own.error().map(|error| error.message.contains("enter an identity from a security-definer")),
+        Some(true),
+        "{own:?}"
+    );
     // A superuser in the role of the gate.
     let error = world
         .admin()

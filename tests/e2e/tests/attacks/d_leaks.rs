@@ -22,6 +22,9 @@ async fn d01_texts_in_pg_stat_activity() {
 // A limit that the documentation names: texts are kept. They are kept under the entered role, and others see none of them.
 #[tokio::test]
 async fn d02_texts_in_pg_stat_statements() {
+    if !world().await.offers("pg_stat_statements").await {
+        return;
+    }
     let settings = [("shared_preload_libraries", "pg_stat_statements")];
     let site: &'static Site = Box::leak(Box::new(Site::start(Membership::None, &settings)));
     let world = World::builder().start(site).await;

@@ -228,7 +228,7 @@ async fn h03_addresses_of_keys() {
         let cluster = world.site().cluster();
         let toml = format!(
             "[listen]\naddress = \"127.0.0.1:0\"\n[database]\nhost = \"{}\"\nport = {}\ndbname = \"{}\"\npassword = \"{}\"\n\
-             [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{ISSUER}\"\njwks_url = \"https://{host}:{port}/keys\"\nroles = [\"alice\"]\n",
+             [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{ISSUER}\"\njwks_url = \"https://{host}:{port}/keys\"\nroles = [\"alice\"]\n[doctor]\nallow = [\"server-below-floor\"]\n",
             cluster.socket_dir().display(),
             cluster.port(),
             world.database(),

@@ -260,6 +260,9 @@ async fn n08_two_roles_swap_names() {
 #[tokio::test]
 async fn n09_a_trusted_extension() {
     let world = world().await;
+    if !world.offers("pg_trgm").await {
+        return;
+    }
     let role = world.new_role().await;
     world.superuser(&format!("grant create on database {} to {role}", world.database())).await;
     let installer = world.actor(&role);
@@ -525,16 +528,12 @@ async fn n22_dismissed_while_a_request_runs() {
     world.canary().await;
 }
 
-// A limit that the documentation names: the older form has a setting for each claim, and any name. Those that common
-// policies read are protected (N02); a policy that reads another one trusts what a client sets.
+// The older form has a setting for each claim, and any name: none can be made up on a connection of the gate.
 #[tokio::test]
 async fn n23_other_settings_of_the_older_form() {
     let world = world().await;
-    let batch = [
-        "select set_config('request.jwt.claim.tenant', 'forged', true)",
-        "select current_setting('request.jwt.claim.tenant')",
-    ];
-    assert_eq!(world.alice().batch(&batch).await.text(), "forged");
+    world.alice().sql("select set_config('request.jwt.claim.tenant', 'forged', true)").await.refused("42602");
+    world.alice().sql("set request.header.x = 'forged'").await.refused("42602");
     assert_eq!(
         world
             .bob()
