@@ -67,6 +67,8 @@ codes! {
         "postern.enter has a SET clause: it would swallow the level on which settings are undone.";
     ENTER_EXECUTABLE = Danger "enter-executable"
         "Others than the gate may execute a function that is only the gate's.";
+    OBJECT_GRANTED = Danger "object-granted"
+        "Others than Postern's roles have privileges on the extension's own objects.";
 
     GATE_MISSING = Danger "gate-missing"
         "The gate's role does not exist.";
@@ -150,7 +152,7 @@ codes! {
         "A served role may use a language whose memory outlives the request.";
     FUNCTION_SERVER_FILES = Danger "function-server-files"
         "A served role may execute a function that reads or writes the server's files.";
-    FUNCTION_REACHES_OUT = Warning "function-reaches-out"
+    FUNCTION_REACHES_OUT = Danger "function-reaches-out"
         "A served role may execute functions that open connections from the server.";
     FUNCTION_LARGE_OBJECT = Info "function-large-object"
         "A served role may store large objects.";

@@ -50,6 +50,13 @@ fn an_extension_that_was_tampered_with_is_found_and_mended() {
                 "function postern.find_api_key(bytea)",
                 "GRANT EXECUTE ON FUNCTION postern.find_api_key TO {a}",
             ),
+            case("object-granted", "table postern.api_key", "GRANT INSERT ON postern.api_key TO {a}"),
+            case("object-granted", "table postern.admitted", "GRANT SELECT ON postern.admitted TO PUBLIC"),
+            case(
+                "object-granted",
+                "function postern.admit(name)",
+                "GRANT EXECUTE ON FUNCTION postern.admit TO {a}",
+            ),
             case(
                 "enter-foreign",
                 "function postern.enter(text)",

@@ -109,6 +109,16 @@ pub fn reserve_prefix() {
     unsafe { pg_sys::MarkGUCPrefixReserved(c"postern".as_ptr()) };
 }
 
+/// Refuses, in this process and from now on, settings that begin with `request.` and are not ours: older policies read a
+/// claim from a setting of its own, whatever its name, and a client could make one up.
+#[allow(unsafe_code, reason = "one server call with a constant")]
+pub fn reserve_requests() {
+    if !RESERVED.replace(true) {
+        // SAFETY: the name ends with NUL and is copied.
+        unsafe { pg_sys::MarkGUCPrefixReserved(c"request".as_ptr()) };
+    }
+}
+
 /// Whether `name` is a setting that shows facts. Names of settings ignore case.
 pub fn is_claim_setting(name: &CStr) -> bool {
     let same = |other: &CStr| other.to_bytes().eq_ignore_ascii_case(name.to_bytes());
@@ -128,6 +138,7 @@ pub fn facts_for_worker() -> Option<CString> {
 }
 
 thread_local! {
+    static RESERVED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// True only while [`take_facts`] runs. An ERROR inside leaves it true for nobody: see [`not_writing`].
     static WRITING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// What `SHOW request.jwt.claims` points to.

@@ -29,3 +29,19 @@ create extension postern;
 \c regression
 drop database squatted;
 drop role squatter;
+-- Default privileges of whoever installs reach nothing of ours.
+create role generous nologin;
+create database defaults;
+\c defaults
+alter default privileges grant all on tables to generous;
+alter default privileges grant all on functions to generous;
+alter default privileges grant all on schemas to generous;
+alter default privileges grant select on tables to public;
+create extension postern;
+select count(*) filter (where has_table_privilege('generous', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')) as tables
+  from pg_class c where c.relnamespace = 'postern'::regnamespace and c.relkind = 'r';
+select p.oid::regprocedure from pg_proc p where p.pronamespace = 'postern'::regnamespace and has_function_privilege('generous', p.oid, 'EXECUTE') order by p.proname;
+select has_schema_privilege('generous', 'postern', 'CREATE');
+\c regression
+drop database defaults;
+drop role generous;

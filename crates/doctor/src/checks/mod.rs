@@ -9,6 +9,7 @@ mod event_triggers;
 mod extension;
 mod functions;
 mod gate_role;
+mod grants;
 mod hba;
 mod languages;
 mod policies;
@@ -60,6 +61,7 @@ async fn all(client: &Client, settings: &Settings) -> Result<Report, Error> {
         server: "the server version",
         served: "the served roles",
         enter: "postern.enter",
+        grants: "privileges on the extension's objects",
         gate_role: "the gate's role",
         roles: "the served roles' rights",
         tables: "tables",

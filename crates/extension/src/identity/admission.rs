@@ -16,8 +16,13 @@ use crate::pg::{self, role::Role};
 /// How many admitted roles a backend remembers.
 const REMEMBERED: usize = 1_000;
 
-/// Predefined roles whose members act outside what grants on objects allow: on files, programs and other sessions.
-const OUTSIDE: [&str; 8] = [
+/// Predefined roles whose members act outside what grants on objects allow: on files, programs and other sessions, or read
+/// what others run.
+const OUTSIDE: [&str; 12] = [
+    "pg_monitor",
+    "pg_read_all_settings",
+    "pg_read_all_stats",
+    "pg_stat_scan_tables",
     "pg_read_server_files",
     "pg_write_server_files",
     "pg_execute_server_program",
@@ -104,10 +109,10 @@ fn power(role: &Role, itself: bool) -> Option<&'static str> {
         Some("has REPLICATION")
     } else if OURS.contains(&role.name.as_str()) {
         Some("is a role of Postern itself")
-    } else if OUTSIDE.contains(&role.name.as_str()) {
-        Some("acts on the server itself")
     } else if itself && role.name.starts_with("pg_") {
         Some("is a predefined role")
+    } else if OUTSIDE.contains(&role.name.as_str()) {
+        Some("acts on the server itself")
     } else {
         None
     }

@@ -86,6 +86,7 @@ pub fn check_state() -> Result<(), Error> {
 /// Enters `role`, judged before, until the transaction ends.
 pub fn enter(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
     clean::before()?;
+    guc::reserve_requests();
     let settings = Level::open();
     if !settings.is_first() {
         return Err(Error::WrongState {

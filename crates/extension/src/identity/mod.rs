@@ -14,7 +14,8 @@
 //!    nor has a SET clause, and EXECUTE is not PUBLIC's.
 //! 2. Entering is the first thing of an implicit transaction: not in a block (after an error the wall would be down and the
 //!    client's ROLLBACK accepted), not in a subtransaction (whose rollback would take the wall down), not nested.
-//! 3. The role was looked up and judged in this call: nothing about a right to enter is remembered.
+//! 3. The right to enter is that of now: what is remembered of it is forgotten when the server says that a role, a membership
+//!    or the list has changed ([`admission`]).
 //! 4. While entered, no statement ends the transaction, and none leaves anything for the next user of the connection
 //!    ([`confine`]).
 //! 5. Facts are in the memory of the process. SQL cannot write them.

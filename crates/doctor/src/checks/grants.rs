@@ -1,0 +1,48 @@
+//! Privileges on the extension's own objects: they are Postern's roles', and a few everybody's.
+
+use crate::codes;
+use crate::examination::{Checked, Examination};
+
+pub async fn check(ex: &mut Examination<'_>) -> Checked {
+    if !ex.installed {
+        return Ok(());
+    }
+    let rows = ex
+        .query(
+            "select o.kind || ' ' || o.object,
+                    case g.grantee when 0 then 'PUBLIC'
+                         else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) end,
+                    pg_catalog.string_agg(distinct g.privilege_type, ', ')
+             from (select 'function', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner,
+                          coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)),
+                          p.proname in ('fact', 'facts', 'identity', 'entered_role'), p.pronamespace
+                   from pg_catalog.pg_proc p
+                   where p.proname not in ('enter', 'seal', 'find_api_key')
+                   union all
+                   select 'table', c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner,
+                          coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner)), false, c.relnamespace
+                   from pg_catalog.pg_class c where c.relkind in ('r', 'p', 'v', 'm')) o (kind, object, owner, acl, everybody, namespace)
+                  join pg_catalog.pg_extension e on e.extname = 'postern' and e.extnamespace = o.namespace,
+                  lateral pg_catalog.aclexplode(o.acl) g
+             where g.grantee <> o.owner and g.grantee is distinct from $1::pg_catalog.oid
+               and not (g.grantee = 0 and o.everybody)
+               and not exists (select from pg_catalog.pg_roles r where r.oid = g.grantee
+                               and r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_gate'))
+             group by 1, 2
+             order by 1, 2",
+            &[&ex.gate],
+        )
+        .await?;
+    for row in rows {
+        let (object, grantee, privileges): (String, String, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        ex.found(
+            &codes::OBJECT_GRANTED,
+            &object,
+            format!("{grantee} has privileges on {object} of the extension: {privileges}"),
+            "Whoever may write the list of admitted roles or of API keys, or call what operators call, can be anybody.",
+            Some(format!("REVOKE ALL ON {object} FROM {grantee};")),
+        );
+    }
+    Ok(())
+}
