@@ -16,7 +16,7 @@ use postern_core::RoleName;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::cache::{Cache, Until, sha256};
+use crate::cache::{Answers, Until, sha256};
 use crate::clock::Clock;
 use crate::config;
 use crate::credential::{Credential, Origin, check_expiry};
@@ -79,13 +79,12 @@ pub(crate) struct ApiKeys {
     roles: Vec<RoleName>,
     ttl: std::time::Duration,
     store: Arc<dyn KeyStore>,
-    /// `None`: the database does not know the key.
-    found: Cache<Option<Arc<Credential>>>,
+    found: Answers<Arc<Credential>>,
 }
 
 impl ApiKeys {
     pub(crate) fn new(config: &config::ApiKeys, store: Arc<dyn KeyStore>, cache_bytes: u64) -> Self {
-        Self { roles: config.roles.clone(), ttl: config.cache_ttl, store, found: Cache::new(cache_bytes) }
+        Self { roles: config.roles.clone(), ttl: config.cache_ttl, store, found: Answers::new(cache_bytes) }
     }
 
     pub(crate) async fn credential(&self, key: &str, clock: &dyn Clock) -> Result<Arc<Credential>, Error> {

@@ -30,9 +30,9 @@ pub(crate) trait Bytes {
     fn bytes(&self) -> usize;
 }
 
-impl Bytes for Option<Arc<Credential>> {
+impl Bytes for () {
     fn bytes(&self) -> usize {
-        self.as_ref().map_or(0, Bytes::bytes)
+        0
     }
 }
 
@@ -85,9 +85,64 @@ impl<V: Bytes + Clone> Cache<V> {
         Ok(value)
     }
 
+    /// What is kept under the key and has not ended.
+    fn get(&self, key: &[u8; 32], now: Duration) -> Option<V> {
+        self.0.get(key).filter(|entry| now < entry.until).map(|entry| entry.value)
+    }
+
+    fn insert(&self, key: [u8; 32], now: Duration, entry: Until<V>) {
+        if entry.until > now {
+            self.0.insert(key, entry);
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn weight(&self) -> u64 {
         self.0.weight()
+    }
+}
+
+/// Answers of whoever knows credentials. That one is unknown is kept too, but apart: whoever sends what is not valid can push
+/// out only that.
+#[derive(Debug)]
+pub(crate) struct Answers<V> {
+    known: Cache<V>,
+    unknown: Cache<()>,
+}
+
+impl<V: Bytes + Clone> Answers<V> {
+    /// At most this for what is unknown.
+    const UNKNOWN: u64 = 256 * 1024;
+
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self { known: Cache::new(bytes), unknown: Cache::new(bytes.min(Self::UNKNOWN)) }
+    }
+
+    /// The answer that is kept and has not ended; else what `load` gives, kept until the end that it says.
+    pub(crate) async fn get_or_load<E>(
+        &self,
+        key: [u8; 32],
+        now: Duration,
+        load: impl AsyncFnOnce() -> Result<Until<Option<V>>, E>,
+    ) -> Result<Option<V>, E> {
+        let found = self.known.get_or_load(key, now, async || {
+            if self.unknown.get(&key, now).is_some() {
+                return Err(None);
+            }
+            let Until { value, until } = load().await.map_err(Some)?;
+            match value {
+                Some(value) => Ok(Until { value, until }),
+                None => {
+                    self.unknown.insert(key, now, Until { value: (), until });
+                    Err(None)
+                }
+            }
+        });
+        match found.await {
+            Ok(value) => Ok(Some(value)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
     }
 }
 
@@ -152,5 +207,26 @@ mod tests {
             cache.get_or_load(sha256(&n.to_be_bytes()), second(0), load).await.unwrap();
         }
         assert!(cache.weight() <= 100_000, "{}", cache.weight());
+    }
+    #[tokio::test]
+    async fn what_is_unknown_pushes_out_nothing_that_is_known() {
+        let answers = Answers::<usize>::new(1_000_000);
+        let answer = |value| async move || Ok::<_, Error>(Until { value, until: second(10) });
+        assert_eq!(answers.get_or_load([1; 32], second(0), answer(Some(1))).await, Ok(Some(1)));
+        for n in 0..20_000_u32 {
+            let key = sha256(&n.to_be_bytes());
+            assert_eq!(answers.get_or_load(key, second(0), answer(None)).await, Ok(None));
+        }
+        assert!(answers.unknown.weight() <= Answers::<usize>::UNKNOWN, "{}", answers.unknown.weight());
+        assert_eq!(answers.get_or_load([1; 32], second(9), answer(Some(2))).await, Ok(Some(1)));
+    }
+
+    #[tokio::test]
+    async fn what_is_unknown_is_asked_about_again_at_its_end() {
+        let answers = Answers::<usize>::new(1_000_000);
+        let answer = |value| async move || Ok::<_, Error>(Until { value, until: second(10) });
+        assert_eq!(answers.get_or_load([1; 32], second(0), answer(None)).await, Ok(None));
+        assert_eq!(answers.get_or_load([1; 32], second(9), answer(Some(1))).await, Ok(None));
+        assert_eq!(answers.get_or_load([1; 32], second(10), answer(Some(1))).await, Ok(Some(1)));
     }
 }

@@ -15,7 +15,7 @@ use cel::Value;
 use reqwest::Url;
 use tokio::sync::Semaphore;
 
-use crate::cache::{Cache, Until, sha256};
+use crate::cache::{Answers, Until, sha256};
 use crate::claims::{Expected, subject};
 use crate::clock::Clock;
 use crate::config::{self, check_url};
@@ -48,8 +48,7 @@ pub(crate) struct Server {
     clock: Arc<dyn Clock>,
     questions: Semaphore,
     failed: Mutex<Option<Duration>>,
-    /// `None`: the server says that the token is not active.
-    answers: Cache<Option<Arc<Credential>>>,
+    answers: Answers<Arc<Credential>>,
 }
 
 struct Secret(String);
@@ -95,7 +94,7 @@ impl Server {
             clock,
             questions: Semaphore::new(AT_ONCE),
             failed: Mutex::default(),
-            answers: Cache::new(cache_bytes),
+            answers: Answers::new(cache_bytes),
         })
     }
 
