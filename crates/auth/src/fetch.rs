@@ -30,6 +30,20 @@ pub(crate) struct Fetcher {
     allow_http: bool,
 }
 
+/// Why there is no document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Nobody answered, or not in time, or may be asked.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// An answer other than 200.
+    #[error("answer has status {0}")]
+    Status(u16),
+    /// An answer that cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}
+
 /// How an entry of the configuration may be fetched.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
@@ -74,7 +88,7 @@ impl Fetcher {
     /// The text of the JSON document at a URL.
     pub(crate) async fn get(&self, url: &Url) -> Result<String, String> {
         self.check(url)?;
-        read(self.client.get(url.clone())).await
+        read(self.client.get(url.clone())).await.map_err(|failure| failure.to_string())
     }
 
     /// The text of the JSON document that answers a form.
@@ -83,8 +97,8 @@ impl Fetcher {
         url: &Url,
         form: &[(&str, &str)],
         (user, password): (&str, &str),
-    ) -> Result<String, String> {
-        self.check(url)?;
+    ) -> Result<String, Failure> {
+        self.check(url).map_err(Failure::NoAnswer)?;
         let mut body = String::new();
         for (name, value) in form {
             let separator = if body.is_empty() { "" } else { "&" };
@@ -115,26 +129,27 @@ impl Fetcher {
     }
 }
 
-async fn read(request: RequestBuilder) -> Result<String, String> {
-    let error = |error: reqwest::Error| chain(&error.without_url());
+async fn read(request: RequestBuilder) -> Result<String, Failure> {
+    let error = |error: reqwest::Error| Failure::NoAnswer(chain(&error.without_url()));
+    let unusable = |why: &str| Failure::Unusable(why.to_owned());
     let mut response = request.header(ACCEPT, "application/json").send().await.map_err(error)?;
     let status = response.status();
     if status.as_u16() != 200 {
-        return Err(format!("answer has status {}", status.as_u16()));
+        return Err(Failure::Status(status.as_u16()));
     }
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let media_type = media_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if media_type != "application/json" && !media_type.ends_with("+json") {
-        return Err("answer is not JSON by its content type".into());
+        return Err(unusable("answer is not JSON by its content type"));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(error)? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(format!("answer is larger than {MAX_BODY} bytes"));
+            return Err(Failure::Unusable(format!("answer is larger than {MAX_BODY} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
-    String::from_utf8(body).map_err(|_| "answer is not UTF-8".into())
+    String::from_utf8(body).map_err(|_| unusable("answer is not UTF-8"))
 }
 
 /// An error with its causes, on one line.

@@ -3,8 +3,9 @@
 //! What it answers, also "not active", is kept for a short while, so that a token costs one question now and then and not one
 //! per request.
 //!
-//! **Invariants**: only a text that can be a token (RFC 6750) is sent. At most [`AT_ONCE`] questions are under way; after a
-//! failure, none is asked for [`PAUSE`].
+//! **Invariants**: only a text that can be a token (RFC 6750) is sent. At most [`AT_ONCE`] questions are under way, and none
+//! waits longer than [`WAIT`] for its turn. After a failure of the server, none is asked for [`PAUSE`]; what it says of one token
+//! is no such failure and concerns that token alone.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -20,13 +21,14 @@ use crate::claims::{Expected, subject};
 use crate::clock::Clock;
 use crate::config::{self, check_url};
 use crate::credential::{Credential, Origin, check_expiry};
-use crate::fetch::{Fetcher, Options};
+use crate::fetch::{Failure, Fetcher, Options};
 use crate::json::{self, Limits};
 use crate::jwt::{MAX_TOKEN, read};
 use crate::mapping::Mapping;
 use crate::{ConfigError, Error};
 
 const AT_ONCE: usize = 32;
+const WAIT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// One server that is asked.
@@ -115,22 +117,41 @@ impl Server {
     }
 
     async fn ask(&self, token: &str) -> Result<Option<Credential>, Error> {
-        let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.elapsed();
-        if failed.is_some_and(|failed| now.saturating_sub(failed) < PAUSE) {
-            return Err(Error::Unavailable("the introspection endpoint has just failed".into()));
-        }
+        self.check_pause()?;
         let form = [("token", token), ("token_type_hint", "access_token")];
         let answer = {
-            let _turn = self.questions.acquire().await;
+            let Ok(_turn) = tokio::time::timeout(WAIT, self.questions.acquire()).await else {
+                return Err(Error::Unavailable("the introspection endpoint is slow to answer others".into()));
+            };
+            // The server may have failed meanwhile.
+            self.check_pause()?;
             self.fetcher.post(&self.url, &form, (&self.client_id, &self.client_secret.0)).await
         };
-        let answer = answer.map_err(|why| {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.elapsed());
-            tracing::warn!(url = %self.url, "the introspection endpoint cannot be asked: {why}");
-            Error::Unavailable(format!("the introspection endpoint cannot be asked: {why}"))
-        })?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(why @ (Failure::NoAnswer(_) | Failure::Status(401 | 500..))) => {
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.elapsed());
+                tracing::warn!(url = %self.url, "the introspection endpoint cannot be asked: {why}");
+                return Err(Error::Unavailable(format!("the introspection endpoint cannot be asked: {why}")));
+            }
+            // It has too much to do: that says nothing of the token, nor of what it answers to others.
+            Err(why @ Failure::Status(408 | 429)) => {
+                return Err(Error::Unavailable(format!("the introspection endpoint cannot be asked: {why}")));
+            }
+            Err(why) => {
+                tracing::debug!(url = %self.url, "the introspection endpoint refuses a token: {why}");
+                return Ok(None);
+            }
+        };
         self.read(&answer)
+    }
+
+    fn check_pause(&self) -> Result<(), Error> {
+        let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some_and(|failed| self.clock.elapsed().saturating_sub(failed) < PAUSE) {
+            return Err(Error::Unavailable("the introspection endpoint has just failed".into()));
+        }
+        Ok(())
     }
 
     fn read(&self, answer: &str) -> Result<Option<Credential>, Error> {

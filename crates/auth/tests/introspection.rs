@@ -156,6 +156,66 @@ async fn a_server_that_fails_is_left_alone_for_a_second() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_of_one_token_does_not_stop_the_others() {
+    for (status, media_type, body) in [
+        (400, "application/json", r#"{"error":"invalid_request"}"#.to_owned()),
+        (403, "text/html", String::new()),
+        (404, "text/plain", String::new()),
+        (413, "text/plain", String::new()),
+        (302, "text/plain", String::new()),
+        (200, "text/html", "<p>blocked</p>".to_owned()),
+        (200, "application/json", " ".repeat(70_000)),
+        (200, "application/json", "{".to_owned()),
+    ] {
+        let (server, gate, _) = server("").await;
+        server.answer(status, media_type, body);
+        assert_rejected(&gate, "bad", "", status).await;
+        server.json(&active(&json!({})));
+        assert!(bearer(&gate, "good").await.is_ok(), "{status}");
+    }
+    let (server, gate, _) = server("").await;
+    server.answer(429, "text/plain", "");
+    assert!(matches!(bearer(&gate, "t").await, Err(Error::Unavailable(_))));
+    server.json(&active(&json!({})));
+    assert!(bearer(&gate, "t").await.is_ok(), "not kept");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_gate_itself_is_left_alone() {
+    for status in [401, 500, 503] {
+        let (server, gate, _) = server("").await;
+        server.answer(status, "text/plain", "");
+        assert!(matches!(bearer(&gate, "t1").await, Err(Error::Unavailable(_))), "{status}");
+        server.json(&active(&json!({})));
+        assert!(matches!(bearer(&gate, "t2").await, Err(Error::Unavailable(_))), "{status}");
+        assert_eq!(server.asked(), 1);
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_long_behind_questions_that_stay_open() {
+    let (server, gate, _) = server("").await;
+    server.json(&active(&json!({})));
+    let silence = server.silence().await;
+    let open = (0..32).map(|n| {
+        let gate = &gate;
+        async move { bearer(gate, &format!("open{n}")).await }
+    });
+    let late = async {
+        while server.asked() < 32 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let late = bearer(&gate, "late").await;
+        drop(silence);
+        late
+    };
+    let (open, late) = tokio::join!(futures_util::future::join_all(open), late);
+    assert!(matches!(&late, Err(Error::Unavailable(why)) if why.contains("slow")), "{late:?}");
+    assert!(open.iter().all(Result::is_ok), "what stayed open was answered in the end");
+    assert!(bearer(&gate, "late").await.is_ok(), "and no pause follows");
+}
+
+#[tokio::test]
 async fn a_jwt_of_an_unknown_issuer_is_asked_about_and_one_of_a_known_issuer_is_not() {
     let key = NamedTempFile::new().unwrap();
     std::fs::write(key.path(), support::rsa("rsa-a.pem").jwk("1").to_string()).unwrap();

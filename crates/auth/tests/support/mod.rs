@@ -192,6 +192,7 @@ pub struct Server {
     answer: Arc<Mutex<Answer>>,
     asked: Arc<AtomicUsize>,
     last: Arc<Mutex<String>>,
+    voice: Arc<tokio::sync::RwLock<()>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -207,8 +208,10 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let answer = Arc::new(Mutex::new((StatusCode::NOT_FOUND, "text/plain", String::new())));
         let (asked, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(String::new())));
+        let voice = Arc::new(tokio::sync::RwLock::new(()));
         let handler = {
             let (answer, asked, last) = (answer.clone(), asked.clone(), last.clone());
+            let voice = voice.clone();
             async move |request: axum::extract::Request| {
                 asked.fetch_add(1, Ordering::SeqCst);
                 let (parts, body) = request.into_parts();
@@ -222,17 +225,23 @@ impl Server {
                     authorization.unwrap_or("-"),
                     String::from_utf8_lossy(&body)
                 );
+                drop(voice.read().await);
                 let (status, media_type, body) = answer.lock().unwrap().clone();
                 (status, [(header::CONTENT_TYPE, media_type)], body).into_response()
             }
         };
         let router = Router::new().fallback(handler);
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, answer, asked, last, task }
+        Self { url, answer, asked, last, voice, task }
     }
 
     pub fn answer(&self, status: u16, media_type: &'static str, body: impl Into<String>) {
         *self.answer.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), media_type, body.into());
+    }
+
+    /// Until this is dropped, questions are heard but not answered.
+    pub async fn silence(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        self.voice.clone().write_owned().await
     }
 
     pub fn json(&self, value: &Value) {
