@@ -87,7 +87,7 @@ fn ndjson(fixture: &Fixture, gate: &Service, rows: u64) -> Result<Run> {
     LocalSet::new().block_on(&runtime, async {
         let mut sender = load::connect(gate.address).await?;
         let request = post("/v1/query").header(AUTHORIZATION, token).header(ACCEPT, "application/x-ndjson");
-        let (begin, before) = (Instant::now(), cast.usage()?);
+        let (begin, before) = (Instant::now(), cast.clocks()?);
         let response = sender
             .send_request(finish(request, &json!({"query": QUERY})))
             .await
@@ -102,7 +102,7 @@ fn ndjson(fixture: &Fixture, gate: &Service, rows: u64) -> Result<Run> {
                 bytes += data.len() as u64;
             }
         }
-        let (elapsed, used) = (begin.elapsed(), cast.usage()?.since(before));
+        let (elapsed, used) = (begin.elapsed(), cast.clocks()?.since(&before));
         if status != StatusCode::OK || lines != rows {
             return Err(wrong(format!("{status}, {lines} lines instead of {rows}")));
         }
@@ -142,12 +142,12 @@ impl Sampler {
         let (stop, stopped) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let mut most = [0; 3];
-            let first = cast.usage();
+            let first = cast.clocks();
             while stopped.recv_timeout(Self::EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                if let (Ok(first), Ok(now)) = (&first, cast.usage()) {
-                    let used = now.since(*first);
+                if let (Ok(first), Ok(now)) = (&first, cast.clocks()) {
+                    let used = now.since(first);
                     // psql is counted from its beginning.
-                    most = [most[0].max(used.server), 0, most[2].max(now.client)];
+                    most = [most[0].max(used.server), 0, most[2].max(now.client())];
                 }
             }
             most

@@ -57,10 +57,10 @@ pub fn run(target: &Target, server: u32, middle: u32, clients: usize, span: Span
         // The sender is dropped if a client fails before all are connected.
         let window = is_ready.recv().ok().map(|()| {
             std::thread::sleep(span.warm_up);
-            let (begin, before) = (Instant::now(), cast.usage());
+            let (begin, before) = (Instant::now(), cast.clocks());
             phase.store(MEASURED, Ordering::Relaxed);
             std::thread::sleep(span.measured);
-            let (elapsed, after) = (begin.elapsed(), cast.usage());
+            let (elapsed, after) = (begin.elapsed(), cast.clocks());
             let rss = memory(middle);
             phase.store(OVER, Ordering::Relaxed);
             (elapsed, before, after, rss)
@@ -68,7 +68,7 @@ pub fn run(target: &Target, server: u32, middle: u32, clients: usize, span: Span
         let latencies = load.join().map_err(|_| Error::wrong(target.name, "the load generator broke"))??;
         let (elapsed, before, after, rss) =
             window.ok_or_else(|| Error::wrong(target.name, "no client could connect"))?;
-        Sample::new(&latencies, elapsed, after?.since(before?), rss?.now)
+        Sample::new(&latencies, elapsed, after?.since(&before?), rss?.now)
     })
 }
 

@@ -72,9 +72,9 @@ pub fn run(cluster: &Cluster, server: u32, script: Script, clients: usize, span:
         let _ = child.wait();
         return Err(Error::wrong(format!("pgbench {}", script.name), said.trim()));
     }
-    let (from, begin, before) = (SystemTime::now(), Instant::now(), cast.usage()?);
+    let (from, begin, before) = (SystemTime::now(), Instant::now(), cast.clocks()?);
     std::thread::sleep(span.measured);
-    let (elapsed, after) = (begin.elapsed(), cast.usage()?);
+    let (elapsed, after) = (begin.elapsed(), cast.clocks()?);
     // Until what belongs to the window has left its buffer.
     std::thread::sleep(FLUSH);
     let ended = child.try_wait().context("wait for pgbench")?.is_some();
@@ -87,7 +87,7 @@ pub fn run(cluster: &Cluster, server: u32, script: Script, clients: usize, span:
     if ended || said.contains("error") {
         return Err(Error::wrong(format!("pgbench {}", script.name), said.trim()));
     }
-    Sample::new(&read_logs(folder.path(), from, elapsed)?, elapsed, after.since(before), 0)
+    Sample::new(&read_logs(folder.path(), from, elapsed)?, elapsed, after.since(&before), 0)
 }
 
 fn read_logs(folder: &Path, from: SystemTime, elapsed: Duration) -> Result<Histogram<u64>> {

@@ -3,6 +3,7 @@
 //! **Invariants**: time is the scheduler's own, in nanoseconds, over all threads; processes that end between two readings are
 //! not counted, so both readings are taken while everything runs.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use crate::error::{Context, Error, Result};
@@ -19,6 +20,15 @@ pub struct Cast {
 }
 
 /// Nanoseconds on a processor so far.
+#[derive(Debug, Clone)]
+pub struct Clocks {
+    /// Each process of the server: they come and go.
+    server: BTreeMap<u32, u64>,
+    middle: u64,
+    client: u64,
+}
+
+/// Nanoseconds on a processor between two readings.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     pub server: u64,
@@ -28,24 +38,31 @@ pub struct Usage {
 
 impl Cast {
     /// Reads the clocks of all of them.
-    pub fn usage(&self) -> Result<Usage> {
-        let mut server = time_of(self.server)?;
-        for child in children(self.server)? {
-            // It may have ended since.
-            server += time_of(child).unwrap_or(0);
-        }
-        Ok(Usage { server, middle: self.middle.map_or(Ok(0), time_of)?, client: time_of(self.client)? })
+    pub fn clocks(&self) -> Result<Clocks> {
+        let mut server = BTreeMap::from([(self.server, time_of(self.server)?)]);
+        // One that has ended since is left out.
+        server.extend(
+            children(self.server)?.into_iter().filter_map(|child| Some((child, time_of(child).ok()?))),
+        );
+        Ok(Clocks { server, middle: self.middle.map_or(Ok(0), time_of)?, client: time_of(self.client)? })
     }
 }
 
-impl Usage {
-    /// What was used since an earlier reading.
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            server: self.server.saturating_sub(earlier.server),
+impl Clocks {
+    /// What was used since an earlier reading, by those that are still there.
+    pub fn since(&self, earlier: &Self) -> Usage {
+        let used =
+            |(pid, now): (&u32, &u64)| now.saturating_sub(earlier.server.get(pid).copied().unwrap_or(0));
+        Usage {
+            server: self.server.iter().map(used).sum(),
             middle: self.middle.saturating_sub(earlier.middle),
             client: self.client.saturating_sub(earlier.client),
         }
+    }
+
+    /// What the client has used since it began.
+    pub fn client(&self) -> u64 {
+        self.client
     }
 }
 
@@ -96,15 +113,23 @@ mod tests {
     fn work_is_seen_and_memory_is_not_nothing() {
         let own = std::process::id();
         let cast = Cast { server: own, middle: Some(own), client: own };
-        let before = cast.usage().unwrap();
+        let before = cast.clocks().unwrap();
         let until = std::time::Instant::now() + std::time::Duration::from_millis(30);
         let mut turns = 0_u64;
         while std::time::Instant::now() < until {
             turns += 1;
         }
-        let used = cast.usage().unwrap().since(before);
+        let used = cast.clocks().unwrap().since(&before);
         assert!(used.client > 0 && used.server > 0 && used.middle > 0, "{used:?} after {turns} turns");
         let memory = memory(own).unwrap();
         assert!(memory.now > 500 && memory.peak >= memory.now, "{memory:?}");
+    }
+
+    #[test]
+    fn a_server_process_that_ends_takes_nothing_away_and_a_new_one_counts() {
+        let clocks =
+            |server: &[(u32, u64)]| Clocks { server: server.iter().copied().collect(), middle: 5, client: 7 };
+        let used = clocks(&[(1, 12), (3, 4)]).since(&clocks(&[(1, 10), (2, 900)]));
+        assert_eq!((used.server, used.middle, used.client), (6, 0, 0));
     }
 }
