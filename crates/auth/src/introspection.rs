@@ -134,13 +134,16 @@ impl Server {
                 tracing::warn!(url = %self.url, "the introspection endpoint cannot be asked: {why}");
                 return Err(Error::Unavailable(format!("the introspection endpoint cannot be asked: {why}")));
             }
-            // It has too much to do: that says nothing of the token, nor of what it answers to others.
-            Err(why @ Failure::Status(408 | 429)) => {
-                return Err(Error::Unavailable(format!("the introspection endpoint cannot be asked: {why}")));
-            }
-            Err(why) => {
+            Err(why @ Failure::Status(400..=499))
+                if why != Failure::Status(408) && why != Failure::Status(429) =>
+            {
                 tracing::debug!(url = %self.url, "the introspection endpoint refuses a token: {why}");
                 return Ok(None);
+            }
+            // Says nothing of the token, nor of what is answered to others.
+            Err(why) => {
+                tracing::debug!(url = %self.url, "the introspection endpoint gives no answer: {why}");
+                return Err(Error::Unavailable(format!("the introspection endpoint gives no answer: {why}")));
             }
         };
         self.read(&answer)
