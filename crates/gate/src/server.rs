@@ -1,11 +1,12 @@
 //! Connections of clients: accepting, TLS, HTTP/1 and HTTP/2, and stopping in order.
 //!
-//! **Invariants**: the number of connections is bounded. A head that does not come, and a handshake that does not end, are
-//! not waited for, nor is a client that does not take its answer. Stopping takes no new connections, lets running requests end, and does not wait for ever.
+//! **Invariants**: the number of connections is bounded. A head that does not come (the first one whatever the protocol), and
+//! a handshake that does not end, are not waited for, nor is a client that does not take its answer. Stopping takes no new connections, lets running requests end, and does not wait for ever.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Request;
@@ -142,7 +143,11 @@ impl Connection {
         watcher: hyper_util::server::graceful::Watcher,
     ) {
         let (peer, patience) = (self.peer, self.gateway.config.limits.slow_reader);
+        let head_within = self.gateway.config.listen.header_timeout;
+        let begun = Arc::new(AtomicBool::new(false));
+        let has_begun = Arc::clone(&begun);
         let service = service_fn(move |request: Request<Incoming>| {
+            begun.store(true, Ordering::Relaxed);
             let (gateway, door) = (Arc::clone(&self.gateway), self.door);
             async move {
                 Ok::<_, Infallible>(match door {
@@ -155,7 +160,14 @@ impl Connection {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(patience));
         let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
-        if let Err(error) = watcher.watch(connection).await {
+        let mut connection = std::pin::pin!(watcher.watch(connection));
+        // Nobody else counts the time until it is known which HTTP this is.
+        let result = match tokio::time::timeout(head_within, &mut connection).await {
+            Ok(result) => result,
+            Err(_) if has_begun.load(Ordering::Relaxed) => connection.await,
+            Err(_) => return tracing::debug!(%peer, "no request came"),
+        };
+        if let Err(error) = result {
             // Nothing that anyone here could mend.
             tracing::debug!(%peer, error, "connection ended");
         }

@@ -112,6 +112,15 @@ impl Site {
     }
 
     pub async fn on(cluster: Arc<Cluster>, settings: &str) -> Self {
+        Self::start(cluster, "", settings).await
+    }
+
+    /// With more of `[listen]`.
+    pub async fn listening(listen: &str) -> Self {
+        Self::start(shared(), listen, "").await
+    }
+
+    async fn start(cluster: Arc<Cluster>, listen: &str, settings: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
 
         // An error says that another test did it already.
@@ -125,7 +134,7 @@ impl Site {
         let public = folder.path().join("key.jwk");
         let key = dev::generate_key(&folder.path().join("key.pem"), &public).unwrap();
         let config = format!(
-            "[listen]\naddress = \"127.0.0.1:0\"\n\
+            "[listen]\naddress = \"127.0.0.1:0\"\n{listen}\
              [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nkey_file = \"{}\"\n\
              leeway = \"0s\"\nroles = [\"app_user\", \"app_admin\", \"outsider\", \"no_such_role\"]\n\
              [auth.api_keys]\nenabled = true\nroles = [\"app_user\"]\ncache_ttl = \"0s\"\n\

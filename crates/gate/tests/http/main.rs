@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod common;
+mod connections;
 mod limits;
 mod neon;
 mod service;

@@ -1,0 +1,27 @@
+//! Connections whose clients do not do their part.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::common::Site;
+
+#[tokio::test]
+async fn a_connection_without_a_request_does_not_stay() {
+    let site = Site::listening("header_timeout = \"300ms\"\n").await;
+    // Nothing; what HTTP/2 begins with, in part and whole; the beginning of HTTP/1.
+    for sent in ["", "PRI * HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /healthz HTTP/1.1\r\n"] {
+        let mut stream = TcpStream::connect(site.gate.local_addr()).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok(), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_a_request_may_stay_longer() {
+    let site = Site::listening("header_timeout = \"300ms\"\n").await;
+    site.sql("ann", "select pg_sleep(1)", &[]).await.ok();
+}
