@@ -29,6 +29,7 @@ pub enum Error {
 }
 
 impl Error {
+    #[allow(clippy::needless_pass_by_value, reason = "errors are passed as map_err has them")]
     pub fn wrong(who: impl Into<String>, what: impl ToString) -> Self {
         Self::Wrong { who: who.into(), what: what.to_string() }
     }

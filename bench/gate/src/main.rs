@@ -40,6 +40,7 @@ use crate::report::{Machine, Method, Report, Versions};
 use crate::sample::Span;
 
 #[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[command(
     name = "bench-gate",
     about = "Measures the gate beside pgbench, PostGraphile and a minimal gate in Node"
@@ -93,7 +94,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let rounds = arguments.rounds.unwrap_or(if quick { 1 } else { 5 });
     let span =
         Span { warm_up: Duration::from_secs(1), measured: Duration::from_secs(if quick { 2 } else { 4 }) };
-    let events = if arguments.no_stream { 0 } else { if quick { 500_000 } else { 5_000_000 } };
+    let events = match (arguments.no_stream, quick) {
+        (true, _) => 0,
+        (false, true) => 500_000,
+        (false, false) => 5_000_000,
+    };
     let contestants = chosen(&arguments.only)?;
     let (date, machine) = (Report::now(), Machine::here());
 
@@ -167,11 +172,11 @@ fn idle(fixture: &Fixture, program: &Path, connections: usize) -> Result<memory:
 /// Those that were asked for and can be had on this machine.
 fn chosen(only: &[Contestant]) -> Result<Vec<Contestant>> {
     let mut contestants = if only.is_empty() { Contestant::ALL.to_vec() } else { only.to_vec() };
-    if contestants.iter().any(|contestant| contestant.needs_node()) {
-        if let Err(error) = service::install_node_packages() {
-            eprintln!("without the programs in Node: {error}");
-            contestants.retain(|contestant| !contestant.needs_node());
-        }
+    if contestants.iter().any(|contestant| contestant.needs_node())
+        && let Err(error) = service::install_node_packages()
+    {
+        eprintln!("without the programs in Node: {error}");
+        contestants.retain(|contestant| !contestant.needs_node());
     }
     if contestants.is_empty() {
         Err(Error::wrong("the machine", "has none of them"))

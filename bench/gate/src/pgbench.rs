@@ -80,7 +80,7 @@ pub fn run(cluster: &Cluster, server: u32, script: Script, clients: usize, span:
     let ended = child.try_wait().context("wait for pgbench")?.is_some();
     let _ = child.kill();
     child.wait().context("wait for pgbench")?;
-    for line in lines.map_while(|line| line.ok()).filter(|line| !line.starts_with("progress:")) {
+    for line in lines.map_while(Result::ok).filter(|line| !line.starts_with("progress:")) {
         said.push_str(&line);
         said.push('\n');
     }
