@@ -51,6 +51,30 @@ pub(crate) struct Admitted {
 }
 
 impl Gateway {
+    /// Refuses credentials that are good for no role, before anything else of the request is looked at.
+    pub(crate) async fn check_credentials(
+        &self,
+        account: &Account,
+        peer: SocketAddr,
+        headers: &HeaderMap,
+        presented: &Presented<'_>,
+    ) -> Result<(), Failure> {
+        match self.authenticator.authenticate(presented, &self.client(account, peer, headers)).await {
+            // Which role is asked for is not known yet.
+            Ok(_) | Err(postern_auth::Error::RoleNotAllowed(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn client(&self, account: &Account, peer: SocketAddr, headers: &HeaderMap) -> Client {
+        Client {
+            addr: self.surroundings.client_addr(peer, headers),
+            user_agent: user_agent(headers),
+            request_id: account.id().to_owned(),
+            time: account.arrived(),
+        }
+    }
+
     /// Finds out who asks, and counts it.
     pub(crate) async fn admit(
         &self,
@@ -59,12 +83,7 @@ impl Gateway {
         headers: &HeaderMap,
         presented: Presented<'_>,
     ) -> Result<Admitted, Failure> {
-        let client = Client {
-            addr: self.surroundings.client_addr(peer, headers),
-            user_agent: user_agent(headers),
-            request_id: account.id().to_owned(),
-            time: account.arrived(),
-        };
+        let client = self.client(account, peer, headers);
         let identity = self.authenticator.authenticate(&presented, &client).await?;
         account.is(&identity);
         let key = match identity.method {

@@ -7,26 +7,78 @@
 //! | number, boolean, object | its JSON text, exactly as sent (no number loses a digit) |
 //! | array | an array literal: strings quoted, arrays nested, objects as quoted JSON, null as NULL |
 //!
-//! **Invariants**: no parameter holds a NUL; recursion is bounded before it begins.
+//! **Invariants**: no parameter holds a NUL. Each is read once, however it is nested, and without recursion; lists are counted
+//! while they are read.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use postern_core::Code;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The protocol counts parameters in 16 bits.
 pub(crate) const MAX_PARAMS: usize = 65_535;
 
-/// Nesting of one parameter. JSON of that depth is found in no table; PostgreSQL's arrays end at 6.
+/// Nesting of one parameter. JSON of that depth is found in no table.
 const MAX_DEPTH: usize = 100;
 
-/// Converts the parameters of one statement.
-pub(crate) fn convert(params: &[&RawValue]) -> Result<Vec<Option<Bytes>>, Code> {
-    if params.len() > MAX_PARAMS {
-        return Err(Code::TooManyParameters);
+/// Dimensions of an array in PostgreSQL.
+const MAX_DIMENSIONS: usize = 6;
+
+/// A JSON list of which no more than `MAX` items are kept.
+pub(crate) struct AtMost<'a, const MAX: usize> {
+    items: Vec<&'a RawValue>,
+    exceeded: bool,
+}
+
+/// The parameters of one statement.
+pub(crate) type Params<'a> = AtMost<'a, MAX_PARAMS>;
+
+impl<'a, const MAX: usize> AtMost<'a, MAX> {
+    /// The items, unless there are too many.
+    pub(crate) fn items(&self) -> Option<&[&'a RawValue]> {
+        (!self.exceeded).then_some(&*self.items)
     }
-    params.iter().map(|param| convert_one(param.get())).collect()
+}
+
+impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for AtMost<'a, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<const MAX: usize>;
+
+        impl<'de, const MAX: usize> Visitor<'de> for Items<MAX> {
+            type Value = AtMost<'de, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while items.len() < MAX {
+                    match seq.next_element()? {
+                        Some(item) => items.push(item),
+                        None => return Ok(AtMost { items, exceeded: false }),
+                    }
+                }
+                let mut exceeded = false;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    exceeded = true;
+                }
+                Ok(AtMost { items, exceeded })
+            }
+        }
+
+        deserializer.deserialize_seq(Items::<MAX>)
+    }
+}
+
+/// Converts the parameters of one statement, if it has any.
+pub(crate) fn convert(params: Option<&Params<'_>>) -> Result<Vec<Option<Bytes>>, Code> {
+    let Some(params) = params else { return Ok(Vec::new()) };
+    let items = params.items().ok_or(Code::TooManyParameters)?;
+    items.iter().map(|param| convert_one(param.get())).collect()
 }
 
 /// The text of a JSON string that is to be SQL.
@@ -39,14 +91,9 @@ fn convert_one(json: &str) -> Result<Option<Bytes>, Code> {
     let text = match json.as_bytes().first() {
         Some(b'n') => return Ok(None),
         Some(b'"') => string(json)?,
-        Some(b'[') => {
-            check_depth(json)?;
-            let mut literal = String::with_capacity(json.len());
-            push_array(&mut literal, json)?;
-            return Ok(Some(literal.into()));
-        }
+        Some(b'[') => return array(json).map(|literal| Some(literal.into())),
         Some(b'{') => {
-            check_depth(json)?;
+            split_nested(json)?;
             Cow::Borrowed(json)
         }
         _ => Cow::Borrowed(json),
@@ -65,24 +112,44 @@ fn string(json: &str) -> Result<Cow<'_, str>, Code> {
     if text.contains('\0') { Err(Code::Nul) } else { Ok(Cow::Owned(text)) }
 }
 
-fn push_array(literal: &mut String, json: &str) -> Result<(), Code> {
-    let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| Code::MalformedBody)?;
-    literal.push('{');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            literal.push(',');
-        }
-        let item = item.get();
-        match item.as_bytes().first() {
-            Some(b'n') => literal.push_str("NULL"),
-            Some(b'[') => push_array(literal, item)?,
-            Some(b'"') => push_quoted(literal, &string(item)?),
-            Some(b'{') => push_quoted(literal, item),
+/// The array literal of a JSON array.
+fn array(json: &str) -> Result<String, Code> {
+    let mut literal = String::with_capacity(json.len());
+    let mut depth = 0_usize;
+    let mut rest = json;
+    while let Some(byte) = rest.bytes().next() {
+        let item;
+        (item, rest) = match byte {
+            b'"' => split(rest, string_length(rest.as_bytes()))?,
+            b'{' => split_nested(rest)?,
+            b'[' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r' => split(rest, 1)?,
+            // A number or a word: to the comma, bracket or space after it.
+            _ => split(rest, rest.find([',', ']', ' ', '\t', '\n', '\r']).unwrap_or(rest.len()))?,
+        };
+        match byte {
+            b'[' => {
+                depth += 1;
+                if depth > MAX_DIMENSIONS {
+                    return Err(Code::TooDeep);
+                }
+                literal.push('{');
+            }
+            b']' => {
+                depth = depth.saturating_sub(1);
+                literal.push('}');
+            }
+            b'"' => push_quoted(&mut literal, &string(item)?),
+            b'{' => push_quoted(&mut literal, item),
+            b'n' => literal.push_str("NULL"),
+            b' ' | b'\t' | b'\n' | b'\r' => {}
             _ => literal.push_str(item),
         }
     }
-    literal.push('}');
-    Ok(())
+    Ok(literal)
+}
+
+fn split(json: &str, length: usize) -> Result<(&str, &str), Code> {
+    json.split_at_checked(length).ok_or(Code::MalformedBody)
 }
 
 fn push_quoted(literal: &mut String, text: &str) {
@@ -100,30 +167,46 @@ fn push_quoted(literal: &mut String, text: &str) {
     literal.push('"');
 }
 
-/// Refuses JSON that is nested too deeply, without recursion. The text is valid JSON already.
-fn check_depth(json: &str) -> Result<(), Code> {
-    let mut depth = 0_usize;
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
+/// Splits off the object or array at the start, unless it is nested too deeply. The text is valid JSON already.
+fn split_nested(json: &str) -> Result<(&str, &str), Code> {
+    let bytes = json.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
         match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => {
-                while let Some(inside) = bytes.next() {
-                    match inside {
-                        b'\\' => drop(bytes.next()),
-                        b'"' => break,
-                        _ => {}
-                    }
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Code::TooDeep);
                 }
+            }
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return split(json, at + 1);
+                }
+            }
+            b'"' => {
+                at += string_length(&bytes[at..]);
+                continue;
             }
             _ => {}
         }
-        if depth > MAX_DEPTH {
-            return Err(Code::TooDeep);
+        at += 1;
+    }
+    Err(Code::MalformedBody)
+}
+
+/// The length of the JSON string at the start, quotes included.
+fn string_length(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
         }
     }
-    Ok(())
+    bytes.len()
 }
 
 #[cfg(test)]
@@ -133,8 +216,8 @@ mod tests {
     use super::*;
 
     fn params(json: &str) -> Result<Vec<Option<String>>, Code> {
-        let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
-        let bytes = convert(&raw)?;
+        let raw: Params<'_> = serde_json::from_str(json).unwrap();
+        let bytes = convert(Some(&raw))?;
         Ok(bytes
             .into_iter()
             .map(|param| param.map(|bytes| String::from_utf8(bytes.into()).unwrap()))
@@ -167,6 +250,8 @@ mod tests {
         assert_eq!(one(r#"[1, "b\"\\", null, true]"#), text(r#"{1,"b\"\\",NULL,true}"#));
         assert_eq!(one(r#"[["1","2"],["3",null]]"#), text(r#"{{"1","2"},{"3",NULL}}"#));
         assert_eq!(one(r#"[{"a":"b"}]"#), text(r#"{"{\"a\":\"b\"}"}"#));
+        assert_eq!(one("[ [1.50 ,\ttrue\n],\r[ null,-1e3 ] ]"), text("{{1.50,true},{NULL,-1e3}}"));
+        assert_eq!(one(r#"[{"a]}":["\\\"",{}]}, "\\"]"#), text(r#"{"{\"a]}\":[\"\\\\\\\"\",{}]}","\\"}"#));
         assert_eq!(one(r#"["NULL", "", "{}", "a,b"]"#), text(r#"{"NULL","","{}","a,b"}"#));
     }
 
@@ -181,8 +266,12 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(one(&nested(MAX_DEPTH)).is_ok());
-        assert_eq!(one(&nested(MAX_DEPTH + 1)), Err(Code::TooDeep));
+        let object = |depth| format!("{{\"a\":{}}}", nested(depth - 1));
+        assert!(one(&nested(MAX_DIMENSIONS)).is_ok());
+        assert_eq!(one(&nested(MAX_DIMENSIONS + 1)), Err(Code::TooDeep));
+        assert!(one(&object(MAX_DEPTH)).is_ok());
+        assert_eq!(one(&object(MAX_DEPTH + 1)), Err(Code::TooDeep));
+        assert_eq!(one(&format!("[{}]", object(MAX_DEPTH + 1))), Err(Code::TooDeep));
         assert_eq!(one(&nested(100_000)), Err(Code::TooDeep));
         assert!(one(&format!("[\"{}\"]", "[\\\"".repeat(1000))).is_ok(), "brackets in strings do not count");
     }
@@ -192,6 +281,9 @@ mod tests {
         let many = |count| format!("[{}]", vec!["1"; count].join(","));
         assert_eq!(params(&many(MAX_PARAMS)).map(|params| params.len()), Ok(MAX_PARAMS));
         assert_eq!(params(&many(MAX_PARAMS + 1)), Err(Code::TooManyParameters));
+        let twice = many(MAX_PARAMS * 2);
+        let kept: Params<'_> = serde_json::from_str(&twice).unwrap();
+        assert_eq!(kept.items.len(), MAX_PARAMS, "what is too much is not kept");
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! `POST /v1/query`: one statement, JSON in, and JSON, NDJSON or CSV out.
 //!
-//! **Invariants**: a status of 200 without a body that was broken off means committed. The body has to be announced as
+//! **Invariants**: a status of 200 without a body that was broken off means committed. Of a request with bad credentials no
+//! body is read. The body has to be announced as
 //! JSON, which no website can do without asking first.
 
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use crate::encode::RowForm;
 use crate::failure::Failure;
 use crate::gateway::{Admitted, Gateway};
 use crate::openapi::{ErrorResponse, QueryResponse};
-use crate::params;
+use crate::params::{self, Params};
 use crate::response;
 use crate::sql::object;
 use crate::stream::{Encoder, Format, Pump};
@@ -39,7 +40,7 @@ pub(crate) struct QueryRequest<'a> {
     /// Values for `$1`, `$2`, …: any JSON.
     #[serde(borrow)]
     #[schema(value_type = Option<Vec<serde_json::Value>>)]
-    params: Option<Vec<&'a RawValue>>,
+    params: Option<Params<'a>>,
     /// Whether the transaction may not write.
     read_only: Option<bool>,
     /// The isolation level of the transaction.
@@ -176,6 +177,7 @@ where
     let format = negotiate(headers)?;
     // The role is in the body: here it is only seen that there are credentials at all.
     let presented = client::presented(headers, None)?;
+    gateway.check_credentials(account, peer, headers, &presented).await?;
     let limits = &gateway.config.limits;
     let body = body::read(body, headers, limits.body_bytes, limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Code::NotUtf8)?;
@@ -188,13 +190,10 @@ where
         }
         _ => format,
     };
-    let statement = Statement {
-        sql: params::text(query)?.into(),
-        params: params::convert(params.as_deref().unwrap_or_default())?,
-    };
-    let transaction = TransactionOptions { isolation: isolation.map(Into::into), read_only, deferrable };
     let presented = postern_auth::Presented { requested_role: role.as_deref(), ..presented };
     let admitted = gateway.admit(account, peer, headers, presented).await?;
+    let statement = Statement { sql: params::text(query)?.into(), params: params::convert(params.as_ref())? };
+    let transaction = TransactionOptions { isolation: isolation.map(Into::into), read_only, deferrable };
     drop(body);
 
     let (encoder, running) = first(gateway, account, &admitted, statement, transaction, format).await?;

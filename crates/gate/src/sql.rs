@@ -27,7 +27,7 @@ use crate::encode::text::{push_integer, push_string};
 use crate::encode::{Conversion, RowForm, RowPlan, tag};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::params;
+use crate::params::{self, AtMost, Params};
 use crate::response;
 
 const RAW_TEXT: HeaderName = HeaderName::from_static("neon-raw-text-output");
@@ -39,17 +39,19 @@ const DEFERRABLE: HeaderName = HeaderName::from_static("neon-batch-deferrable");
 /// Each statement costs more memory than its few bytes of JSON.
 const MAX_STATEMENTS: usize = 10_000;
 
+type Queries<'a> = AtMost<'a, MAX_STATEMENTS>;
+
 /// The body of a request.
 #[derive(Deserialize)]
 struct Payload<'a> {
     #[serde(borrow)]
     query: Option<&'a RawValue>,
     #[serde(borrow)]
-    params: Option<Vec<&'a RawValue>>,
+    params: Option<Params<'a>>,
     #[serde(rename = "arrayMode")]
     array_mode: Option<bool>,
     #[serde(borrow)]
-    queries: Option<Vec<&'a RawValue>>,
+    queries: Option<Queries<'a>>,
 }
 
 /// One statement of a batch.
@@ -58,7 +60,7 @@ struct Item<'a> {
     #[serde(borrow)]
     query: &'a RawValue,
     #[serde(borrow)]
-    params: Option<Vec<&'a RawValue>>,
+    params: Option<Params<'a>>,
     #[serde(rename = "arrayMode")]
     array_mode: Option<bool>,
 }
@@ -217,24 +219,22 @@ fn read_work(body: &[u8], default_form: RowForm) -> Result<Work, Failure> {
     let queries = match (query, queries) {
         (Some(query), None) => vec![Item { query, params, array_mode }],
         (None, Some(queries)) => {
-            queries.into_iter().map(|query| object(query.get())).collect::<Result<_, _>>()?
+            let Some(queries) = queries.items() else {
+                return Err(malformed(format_args!("more than {MAX_STATEMENTS} statements")));
+            };
+            queries.iter().map(|query| object(query.get())).collect::<Result<_, _>>()?
         }
         (None, None) => return Err(malformed("missing field `query`")),
         (Some(_), Some(_)) => return Err(malformed("`query` and `queries` exclude each other")),
     };
-    if queries.len() > MAX_STATEMENTS {
-        return Err(malformed(format_args!("more than {MAX_STATEMENTS} statements")));
-    }
     let mut work = Work {
         statements: Vec::with_capacity(queries.len()),
         forms: Vec::with_capacity(queries.len()),
         batch,
     };
     for Item { query, params, array_mode } in queries {
-        work.statements.push(Statement {
-            sql: params::text(query)?.into(),
-            params: params::convert(params.as_deref().unwrap_or_default())?,
-        });
+        work.statements
+            .push(Statement { sql: params::text(query)?.into(), params: params::convert(params.as_ref())? });
         work.forms.push(array_mode.map_or(default_form, form));
     }
     Ok(work)

@@ -25,3 +25,17 @@ async fn a_connection_with_a_request_may_stay_longer() {
     let site = Site::listening("header_timeout = \"300ms\"\n").await;
     site.sql("ann", "select pg_sleep(1)", &[]).await.ok();
 }
+
+#[tokio::test]
+async fn nobody_unknown_is_listened_to() {
+    let site = Site::new().await;
+    // The whole body never comes: who is refused is refused without it.
+    let request = "POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                   Authorization: Bearer e30.e30.forged\r\nContent-Length: 5000000\r\n\r\n{\"query\":";
+    let mut stream = TcpStream::connect(site.gate.local_addr()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    let answered = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut status)).await;
+    answered.expect("an answer before the body").unwrap();
+    assert_eq!(&status, b"HTTP/1.1 401");
+}
