@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::limits::{Admission, Limiter};
 use crate::metrics::Metrics;
+use crate::service::Readiness;
 use crate::telemetry::Telemetry;
 
 /// Requests at the edge of their credential's life get at least this long, to fail in an orderly way.
@@ -30,6 +31,7 @@ pub(crate) struct Gateway {
     pub pool: Pool,
     pub authenticator: Authenticator,
     pub limiter: Limiter,
+    pub readiness: Readiness,
     pub metrics: Metrics,
     /// If traces are made.
     pub telemetry: Option<Arc<Telemetry>>,
@@ -112,6 +114,7 @@ impl Gateway {
         let running = self
             .pool
             .run(Request {
+                key: admitted.admission.key(),
                 role: admitted.identity.role.clone(),
                 facts: Some(Arc::clone(&admitted.identity.facts)),
                 statements,

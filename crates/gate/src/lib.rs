@@ -126,6 +126,7 @@ impl Gate {
         let metrics_token = config.metrics.token_file.as_deref().map(read_token).transpose()?;
         let gateway = Arc::new(Gateway {
             limiter: Limiter::new(&config.limits),
+            readiness: service::Readiness::default(),
             metrics: Metrics::new(),
             telemetry: config.telemetry.as_ref().map(Telemetry::start).transpose()?.map(Arc::new),
             surroundings: Surroundings::new(&config.listen, address.ip()),

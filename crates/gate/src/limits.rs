@@ -136,6 +136,11 @@ impl Admission {
     pub(crate) fn limits(&self) -> &LimitSet {
         &self.counted.limits
     }
+
+    /// Whom it counts for.
+    pub(crate) fn key(&self) -> u64 {
+        self.key.0
+    }
 }
 
 impl Drop for Admission {

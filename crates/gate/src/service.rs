@@ -13,12 +13,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use postern_core::{Code, Protocol};
+use postern_pool::Pool;
 use subtle::ConstantTimeEq as _;
 
 use crate::account::Account;
@@ -31,6 +32,47 @@ use crate::{openapi, query, response, sql};
 
 /// How long the database may take to be called ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
+/// How long that is believed: anyone may ask, and the database is asked once for all of them.
+const READY_FOR: Duration = Duration::from_secs(1);
+
+/// What the database said last, and when.
+#[derive(Default)]
+pub(crate) struct Readiness(tokio::sync::Mutex<Option<(Instant, Result<(), Unready>)>>);
+
+#[derive(Debug, Clone)]
+enum Unready {
+    Failed(postern_pool::Error),
+    Silent,
+}
+
+impl From<Unready> for Failure {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Failed(error) => error.into(),
+            Unready::Silent => Code::DatabaseUnavailable.into(),
+        }
+    }
+}
+
+impl Readiness {
+    async fn of(&self, pool: &Pool) -> Result<(), Unready> {
+        // Held while the database is asked: who comes meanwhile gets the same answer.
+        let mut last = self.0.lock().await;
+        if let Some((when, result)) = &*last
+            && when.elapsed() < READY_FOR
+        {
+            return result.clone();
+        }
+        let result = match tokio::time::timeout(READY_WITHIN, pool.ping()).await {
+            // Busy with requests is not unable to answer them.
+            Ok(Ok(()) | Err(postern_pool::Error::Busy)) => Ok(()),
+            Ok(Err(error)) => Err(Unready::Failed(error)),
+            Err(_) => Err(Unready::Silent),
+        };
+        *last = Some((Instant::now(), result.clone()));
+        result
+    }
+}
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -145,12 +187,7 @@ pub(crate) async fn ready(gateway: &Arc<Gateway>) -> Response<Body> {
     let result = if gateway.is_stopping() {
         Err(Code::ShuttingDown.into())
     } else {
-        match tokio::time::timeout(READY_WITHIN, gateway.pool.ping()).await {
-            // Busy with requests is not unable to answer them.
-            Ok(Ok(()) | Err(postern_pool::Error::Busy)) => Ok(()),
-            Ok(Err(error)) => Err(Failure::from(error)),
-            Err(_) => Err(Code::DatabaseUnavailable.into()),
-        }
+        gateway.readiness.of(&gateway.pool).await.map_err(Failure::from)
     };
     match result {
         Ok(()) => response::with(StatusCode::OK, response::JSON, "{\"status\":\"ready\"}"),

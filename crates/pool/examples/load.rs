@@ -86,6 +86,7 @@ async fn measure(pool: Pool, clients: usize, time: Duration) -> (usize, Duration
                 while start.elapsed() < time {
                     let id = (client * 7919 + count * 31) % 100_000 + 1;
                     let request = Request {
+                        key: client as u64,
                         role: RoleName::try_from("reader").unwrap(),
                         facts: Some(Arc::from(r#"{"claims":{"tenant":"acme","sub":"ann"}}"#)),
                         statements: vec![Statement {

@@ -33,7 +33,7 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Certificates (PEM) of the authorities to trust. Default: those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Connections, at most.
+    /// Connections for requests, at most; one more is for SQL of our own.
     pub connections: usize,
     /// Requests that may wait for a connection; one more is refused at once.
     pub queue: usize,

@@ -104,9 +104,12 @@ impl Error {
     /// What is known of the transaction.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Config(_) | Self::Request(_) | Self::Busy | Self::Closed | Self::Unavailable { .. } | Self::Entering(_) => {
-                Outcome::NotStarted
-            }
+            Self::Config(_)
+            | Self::Request(_)
+            | Self::Busy
+            | Self::Closed
+            | Self::Unavailable { .. }
+            | Self::Entering(_) => Outcome::NotStarted,
             Self::Server(_) | Self::Deadline | Self::Lost { unsent: true } => Outcome::RolledBack,
             Self::Lost { unsent: false }
             | Self::Encoding

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! A request is one write: `enter`, the client's statements, Sync ([`pipeline`]). Its answer is read when the caller asks
-//! ([`running`], [`flight`]), over a connection ([`connection`], [`startup`], [`stream`], [`wire`]) that the pool lends ([`pool`])
+//! ([`running`], [`flight`]), over a connection ([`connection`], [`startup`], [`stream`], [`wire`]) that the pool lends ([`pool`], [`queue`])
 //! and whose backend is on a leash ([`leash`]). Statements that come again stay parsed ([`plans`]).
 //!
 //! **Invariants.** Each module names its own; the tests prove them. The ones that the wall rests on:
@@ -38,6 +38,7 @@ mod outbox;
 mod pipeline;
 mod plans;
 mod pool;
+mod queue;
 mod request;
 mod running;
 mod server_error;

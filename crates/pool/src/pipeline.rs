@@ -208,6 +208,7 @@ mod tests {
 
     fn sample(statements: Vec<Statement>) -> Request {
         Request {
+            key: 0,
             role: RoleName::try_from("alice").unwrap(),
             facts: Some(Arc::from(r#"{"sub":"a"}"#)),
             statements,

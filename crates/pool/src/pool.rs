@@ -1,12 +1,13 @@
 //! Few connections for many requests.
 //!
-//! Requests wait in one queue, first come, first served; the connection used last is used next, so that kept statements are
-//! found and the others grow old in peace. While the server is down, requests fail at once and one of them now and then tries
+//! Requests wait in one queue, in which whom they count for take turns ([`crate::queue`]); SQL of our own has a lane beside it,
+//! one statement at a time. The connection used last is used next, so that kept statements are found and the others grow old in
+//! peace. While the server is down, requests fail at once and one of them now and then tries
 //! to connect; nothing has to be restarted when it is back. While it only has no room for more connections, requests share
 //! those that there are.
 //!
 //! **Invariants.**
-//! - There are never more backends at work than `connections`, besides those that stop others.
+//! - There are never more backends at work than `connections`, one for SQL of our own, and those that stop others.
 //! - No lock is held over an await.
 //! - An error of SQL costs no connection.
 
@@ -18,13 +19,14 @@ use std::time::{Duration, Instant};
 use postgres_protocol::message::frontend;
 use rand::RngExt;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::config::Target;
 use crate::connection::Connection;
 use crate::leash::{Leash, Measure, Watchdog};
+use crate::queue::{Permit, Queue, Refused};
 use crate::startup::{self, Bounds};
 use crate::stats::{Counters, Stats};
 use crate::stream::Route;
@@ -33,6 +35,8 @@ use crate::{Config, Error, Request, Row, Running, TransactionOptions, pipeline};
 /// How long SQL of our own may take.
 const OWN_DEADLINE: Duration = Duration::from_secs(10);
 const OWN_GRACE: Duration = Duration::from_secs(1);
+/// How much of it may wait.
+const OWN_QUEUE: usize = 256;
 /// Between attempts to connect to a server that is down: this, doubled each time, up to the other.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
@@ -63,8 +67,11 @@ pub(crate) struct Inner {
     config: Config,
     target: Target,
     route: Route,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    queue: Arc<Queue>,
+    /// The place of our own SQL, and how much of it waits.
+    lane: Semaphore,
+    lane_waiting: AtomicUsize,
+    /// Nothing runs any more, and nothing will.
     closed: AtomicBool,
     #[allow(clippy::vec_box, reason = "connections move between here and requests")]
     idle: Mutex<Vec<Box<Connection>>>,
@@ -98,14 +105,15 @@ impl Pool {
         let runtime = Handle::try_current()
             .map_err(|_| Error::Config("a pool has to be made within a tokio runtime".to_owned()))?;
         let inner = Arc::new(Inner {
-            permits: Arc::new(Semaphore::new(config.connections)),
+            queue: Arc::new(Queue::new(config.connections, config.queue)),
+            lane: Semaphore::new(1),
+            lane_waiting: AtomicUsize::new(0),
             idle: Mutex::new(Vec::with_capacity(config.connections)),
             config,
             target,
             route,
             empty_handed: AtomicUsize::new(0),
             heirs: Mutex::default(),
-            waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             outage: Mutex::default(),
             server_version: Mutex::default(),
@@ -123,49 +131,58 @@ impl Pool {
     /// Waits for a connection and sends the request. The answer is read from what this returns.
     pub async fn run(&self, request: Request) -> Result<Running, Error> {
         pipeline::check(&request, self.inner.config.max_request_bytes)?;
-        let permit = self.inner.queue(request.deadline).await?;
+        let permit = self.inner.queue(request.key, request.deadline).await?;
         self.inner.counters.requests.add();
         Running::start(Arc::clone(&self.inner), permit, request).await
     }
 
-    /// Runs a fixed statement of our own, outside any identity, with explicit parameter types and text values.
+    /// Runs a fixed statement of our own, outside any identity, with explicit parameter types and text values. It does not wait
+    /// behind requests, only behind others of its kind.
     ///
     /// It runs where strangers' SQL has run, so it has to name everything with its schema and cast nothing by a bare name. It
-    /// has to be safe to run twice: a connection that turns out to be dead is replaced once.
+    /// has to be safe to run twice: a connection that turns out to be dead is replaced once. Once begun, it runs to its end,
+    /// even if nobody waits for that.
     pub async fn own(
         &self,
         sql: &'static str,
         types: &[u32],
         params: &[Option<&[u8]>],
     ) -> Result<Vec<Row>, Error> {
-        let deadline = Instant::now() + OWN_DEADLINE;
-        let _permit = self.inner.queue(deadline).await?;
-        let mut connection = self.inner.checkout(deadline).await?;
-        match self.inner.own(&mut connection, deadline, sql, types, params).await {
-            Err(error) if error.is_end_of_connection() && !connection.leash.is_pulled() => {
-                self.inner.discard(connection, Reason::Broken);
-                connection = self.inner.connect().await?;
-                let result = self.inner.own(&mut connection, deadline, sql, types, params).await;
-                self.inner.put_back(connection);
-                result
-            }
-            result => {
-                self.inner.put_back(connection);
-                result
-            }
-        }
+        let _place = Place::take(&self.inner.lane_waiting, OWN_QUEUE).ok_or_else(|| self.inner.busy())?;
+        self.in_lane(sql, types, params).await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers. However much of our own SQL waits, one more question is let in.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.own("select 1", &[], &[]).await.map(drop)
+        self.in_lane("select 1", &[], &[]).await.map(drop)
+    }
+
+    async fn in_lane(
+        &self,
+        sql: &'static str,
+        types: &[u32],
+        params: &[Option<&[u8]>],
+    ) -> Result<Vec<Row>, Error> {
+        let types = types.to_vec();
+        let params: Vec<_> = params.iter().map(|param| param.map(<[u8]>::to_vec)).collect();
+        // The place is waited for here, so that who goes away does not wait any more.
+        let deadline = Instant::now() + OWN_DEADLINE;
+        self.inner.lane(deadline).await?.forget();
+        let lane = Lane(Arc::clone(&self.inner));
+        let task = async move {
+            let params: Vec<_> = params.iter().map(Option::as_deref).collect();
+            lane.0.own_twice(deadline, sql, &types, &params).await
+        };
+        match self.inner.runtime.spawn(task).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Closed),
+        }
     }
 
     /// What the pool is doing and has done.
     pub fn stats(&self) -> Stats {
         let idle = lock(&self.inner.idle).len();
-        let busy = self.inner.config.connections - self.inner.permits.available_permits();
-        let waiting = self.inner.waiting.load(Ordering::Relaxed);
+        let (busy, waiting) = (self.inner.queue.in_use(), self.inner.queue.waiting());
         self.inner.counters.stats(self.inner.config.connections, idle, busy, waiting)
     }
 
@@ -176,11 +193,12 @@ impl Pool {
 
     /// Takes no more requests, waits for those in flight and in the queue, and closes all connections.
     pub async fn close(&self) {
+        self.inner.queue.close().await;
+        // Behind whoever waits already.
+        let last = self.inner.lane.acquire().await;
+        self.inner.lane.close();
+        drop(last);
         self.inner.closed.store(true, Ordering::SeqCst);
-        let all = u32::try_from(self.inner.config.connections).unwrap_or(u32::MAX);
-        // The queue is fair: this waits behind everyone who came before.
-        let _all = self.inner.permits.acquire_many(all).await;
-        self.inner.permits.close();
         for connection in std::mem::take(&mut *lock(&self.inner.idle)) {
             connection.close();
         }
@@ -189,25 +207,45 @@ impl Pool {
 
 impl Inner {
     /// Waits for the right to use a connection.
-    async fn queue(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(Error::Closed);
-        }
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _place = Place::take(&self.waiting, self.config.queue).ok_or_else(|| self.busy())?;
+    async fn queue(&self, key: u64, deadline: Instant) -> Result<Permit, Error> {
         let until = deadline.min(Instant::now() + self.config.queue_timeout);
-        match tokio::time::timeout_at(until.into(), Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
+        self.queue.enter(key, until).await.map_err(|refused| match refused {
+            Refused::Busy => self.busy(),
+            Refused::Closed => Error::Closed,
+        })
+    }
+
+    /// Waits for the place of our own SQL.
+    async fn lane(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
+        match tokio::time::timeout_at(deadline.into(), self.lane.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(Error::Closed),
-            Err(_) => Err(self.busy()),
+            Err(_) => Err(Error::Deadline),
         }
     }
 
     fn busy(&self) -> Error {
         self.counters.refused.add();
         Error::Busy
+    }
+
+    /// Runs SQL of our own; once more if its connection turns out to be dead. The caller holds the lane.
+    async fn own_twice(
+        &self,
+        deadline: Instant,
+        sql: &'static str,
+        types: &[u32],
+        params: &[Option<&[u8]>],
+    ) -> Result<Vec<Row>, Error> {
+        let mut connection = self.checkout(deadline).await?;
+        let mut result = self.own(&mut connection, deadline, sql, types, params).await;
+        if result.as_ref().is_err_and(Error::is_end_of_connection) && !connection.leash.is_pulled() {
+            self.discard(connection, Reason::Broken);
+            connection = self.connect().await?;
+            result = self.own(&mut connection, deadline, sql, types, params).await;
+        }
+        self.put_back(connection);
+        result
     }
 
     async fn own(
@@ -226,7 +264,7 @@ impl Inner {
         connection.answer().await
     }
 
-    /// An idle connection that is alive, or a new one, or else the next one that is given back. The caller holds a permit.
+    /// An idle connection that is alive, or a new one, or else the next one that is given back. The caller holds a permit or the lane.
     pub async fn checkout(&self, deadline: Instant) -> Result<Box<Connection>, Error> {
         let until = deadline.min(Instant::now() + self.config.queue_timeout);
         self.empty_handed.fetch_add(1, Ordering::Relaxed);
@@ -239,9 +277,10 @@ impl Inner {
                 Ok(connection) => return Ok(connection),
                 Err(error) => error,
             };
-            let with_permit = self.config.connections - self.permits.available_permits();
+            let with_permit = self.queue.in_use() + (1 - self.lane.available_permits().min(1));
             if with_permit <= self.empty_handed.load(Ordering::Relaxed) {
-                return Err(error);
+                // The last of the others may have given its connection back just now.
+                return self.idle().ok_or(error);
             }
             // Others are being served: the server is there, but takes no more connections.
             if Instant::now() >= until {
@@ -286,7 +325,7 @@ impl Inner {
         None
     }
 
-    /// A new connection. The caller holds a permit.
+    /// A new connection. The caller holds a permit or the lane.
     pub async fn connect(&self) -> Result<Box<Connection>, Error> {
         self.may_connect()?;
         // Spread over a tenth, so that connections made together do not end together.
@@ -328,8 +367,9 @@ impl Inner {
 
     /// Takes a connection back, if it may serve another request.
     pub fn put_back(&self, connection: Box<Connection>) {
-        let closing = self.closed.load(Ordering::SeqCst) && self.permits.is_closed();
-        if !closing && connection.is_reusable(self.config.max_requests, Instant::now()) {
+        if !self.closed.load(Ordering::SeqCst)
+            && connection.is_reusable(self.config.max_requests, Instant::now())
+        {
             self.pass_on(connection);
         } else {
             self.counters.closed.add();
@@ -422,7 +462,16 @@ impl Drop for Inner {
     }
 }
 
-/// A place in a count, such as that of the queue.
+/// The place of our own SQL, given back at the end.
+struct Lane(Arc<Inner>);
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.0.lane.add_permits(1);
+    }
+}
+
+/// A place in a count.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {

@@ -9,6 +9,8 @@ use postern_core::RoleName;
 /// One request: an identity, and the statements that run as it in one transaction.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Whom the request counts for: who waits with another key takes turns with it, and one key never holds all connections.
+    pub key: u64,
     /// The role to enter.
     pub role: RoleName,
     /// The facts, as the text of a JSON object; `None` enters without facts.

@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use postgres_protocol::message::frontend;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::Connection;
 use crate::flight::{Flight, Step, Verdict};
 use crate::pool::{Inner, Reason};
+use crate::queue::Permit;
 use crate::{Error, Event, Request};
 
 /// A request in flight. Dropped before [`Event::Committed`], it is cancelled.
@@ -22,7 +22,7 @@ use crate::{Error, Event, Request};
 pub struct Running {
     pool: Arc<Inner>,
     request: Request,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
     active: Option<(Box<Connection>, Flight)>,
     retry: Option<Retry>,
     tried: Vec<Retry>,
@@ -45,11 +45,7 @@ impl std::fmt::Debug for Running {
 
 impl Running {
     /// Sends a request.
-    pub(crate) async fn start(
-        pool: Arc<Inner>,
-        permit: OwnedSemaphorePermit,
-        request: Request,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn start(pool: Arc<Inner>, permit: Permit, request: Request) -> Result<Self, Error> {
         let mut running =
             Self { pool, request, permit: Some(permit), active: None, retry: None, tried: Vec::new() };
         running.send(None).await?;

@@ -191,3 +191,33 @@ async fn an_answer_that_is_not_taken_is_not_kept() {
     assert!(answer.len() < 30_000_000, "{}", answer.len());
     site.still_works().await;
 }
+
+#[tokio::test]
+async fn who_takes_all_that_can_be_had_leaves_room_for_others() {
+    // The settings of the site give two connections: one for the first, one for another.
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "a-token-of-some-length\n").unwrap();
+    let settings = format!("queue_timeout = \"20s\"\n[metrics]\ntoken_file = \"{}\"\n", token.display());
+    let site = Site::with(&settings).await;
+    let all_wait = async || {
+        let metrics = site.request(reqwest::Method::GET, "/metrics").bearer_auth("a-token-of-some-length");
+        metrics.send().await.unwrap().text().await.unwrap().contains("postern_pool_waiting 89\n")
+    };
+    let sleep = || site.neon("ann").body(json!({"query": "select pg_sleep(30)"}).to_string()).send();
+    let sleepers: Vec<_> = (0..90).map(|_| tokio::spawn(sleep())).collect();
+    while !all_wait().await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let start = Instant::now();
+    for _ in 0..5 {
+        site.sql("ben", "select 1", &[]).await.ok();
+        let ready = site.request(reqwest::Method::GET, "/readyz").send().await.unwrap();
+        assert_eq!(ready.status(), 200);
+    }
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    assert!(all_wait().await, "the others wait on");
+    for sleeper in sleepers {
+        sleeper.abort();
+    }
+}

@@ -23,6 +23,7 @@ fn error(severity: &str, code: &str) -> (char, &'static [u8]) {
 fn request(count: usize) -> Request {
     let statement = Statement { sql: Arc::from("select 1"), params: vec![] };
     Request {
+        key: 0,
         role: RoleName::try_from("alice").unwrap(),
         facts: None,
         statements: vec![statement; count],

@@ -169,6 +169,7 @@ impl Server {
 /// `select 'x'` as alice.
 pub fn request() -> Request {
     Request {
+        key: 0,
         role: RoleName::try_from("alice").unwrap(),
         facts: None,
         statements: vec![Statement { sql: Arc::from("select 'x'"), params: vec![] }],

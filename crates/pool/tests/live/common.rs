@@ -105,6 +105,7 @@ impl Database {
     pub fn request(&self, statements: &[&str]) -> Request {
         let statements = statements.iter().map(|sql| statement(&self.fill(sql), &[])).collect();
         Request {
+            key: 0,
             role: RoleName::try_from(self.alice.as_str()).unwrap(),
             facts: None,
             statements,
@@ -165,7 +166,7 @@ pub async fn finish(mut running: Running) -> Result<Answer, Error> {
 #[track_caller]
 pub fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     match result {
-        Err(Error::Server(error)) => error.code,
+        Err(Error::Server(error) | Error::Entering(error)) => error.code,
         other => panic!("an error of the server expected, not {other:?}"),
     }
 }

@@ -28,6 +28,7 @@ fn question(database: &Database, number: usize) -> Request {
     let role = if number.is_multiple_of(2) { &database.alice } else { &database.bob };
     let person = number % PEOPLE;
     Request {
+        key: person as u64,
         role: role.as_str().try_into().unwrap(),
         facts: Some(format!(r#"{{"claims":{{"sub":"p{person}"}}}}"#).into()),
         statements: vec![statement(SQL, &[Some(&number.to_string())])],

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use postern_pool::{Config, Error, Event, Pool, Request};
 
 use crate::common::{Database, finish, run};
@@ -113,6 +115,43 @@ async fn the_queue_has_an_end_and_a_time() {
     assert_eq!((pool.stats().waiting, pool.stats().refused), (0, 2));
     drop(holder);
     assert_eq!(database.alice(&pool, &["select 3"]).await.unwrap().row(), "3");
+}
+
+#[tokio::test]
+async fn who_takes_all_that_can_be_had_leaves_room_for_others() {
+    let database = Database::new();
+    let pool = Pool::new(Config { connections: 4, ..database.config() }).unwrap();
+    let sleeper = || async { pool.run(database.request(&["select pg_sleep(30)"])).await };
+    let mut sleepers: FuturesUnordered<_> = (0..90).map(|_| sleeper()).collect();
+    let mut held = Vec::new();
+    while held.len() < 3 {
+        held.push(sleepers.next().await.unwrap().unwrap());
+    }
+    assert!(sleepers.next().now_or_never().is_none());
+    assert_eq!((pool.stats().busy, pool.stats().waiting), (3, 87));
+
+    let start = Instant::now();
+    let other = |sql: &str| Request { key: 1, ..database.request(&[sql]) };
+    assert_eq!(run(&pool, other("select 1")).await.unwrap().row(), "1");
+    // Also while all places are taken, our own SQL has its own.
+    let _last = pool.run(other("select pg_sleep(30)")).await.unwrap();
+    assert_eq!(pool.stats().busy, 4);
+    assert_eq!(pool.ping().await, Ok(()));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(pool.stats().waiting, 87);
+}
+
+#[tokio::test]
+async fn what_we_ask_ourselves_goes_on_when_nobody_waits_for_it() {
+    let database = Database::new();
+    let pool = database.pool();
+    database
+        .sql("create sequence work.s; grant all on work.s to public; grant usage on schema work to public");
+    let slow = "select pg_catalog.nextval('work.s'::pg_catalog.regclass), pg_catalog.pg_sleep(0.3)";
+    let gave_up = tokio::time::timeout(Duration::from_millis(100), pool.own(slow, &[], &[])).await;
+    assert!(gave_up.is_err());
+    assert_eq!(pool.ping().await, Ok(()));
+    assert_eq!((pool.stats().connects, pool.stats().closed), (1, 0), "its connection was kept");
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn a_server_that_stops_fails_requests_at_once_and_is_found_again() {
     let cluster = Arc::new(server());
     let database = Database::on(Arc::clone(&cluster));
     let pool = database.pool_of(3);
-    let warm = (0..3).map(|_| database.alice(&pool, &["select pg_sleep(0.1)"]));
+    let warm = (0..3).map(|key| run(&pool, Request { key, ..database.request(&["select pg_sleep(0.1)"]) }));
     for answer in futures_util::future::join_all(warm).await {
         answer.unwrap();
     }
