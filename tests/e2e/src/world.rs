@@ -238,6 +238,14 @@ impl World {
         }
     }
 
+    /// Waits until a backend has ended. Asks the system: a server that is short of locks answers no query.
+    pub async fn until_gone(&self, pid: impl std::fmt::Display) {
+        let process = std::path::PathBuf::from(format!("/proc/{pid}"));
+        while process.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// A new role, admitted here, which the gate serves.
     pub async fn new_role(&self) -> String {
         let n = self.roles.fetch_add(1, Ordering::Relaxed);

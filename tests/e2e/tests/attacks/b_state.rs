@@ -418,9 +418,7 @@ async fn b17_a_reset_that_fails() {
     assert_eq!(world.loot().await, "", "a statement ran although entering had failed");
     // Another connection finds nothing of it, once the first one has ended.
     let first = std::mem::replace(&mut wire, world.wire().await).pid;
-    while !world.look(&format!("select 1 from pg_stat_activity where pid = {first}")).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    world.until_gone(first).await;
     assert_eq!(
         wire.request("bob", None, &[("select count(*) from pg_temp.z1", &[])]).await.refused("42P01").code,
         "42P01"

@@ -31,15 +31,8 @@ async fn e01_a_statement_that_catches_cancels() {
     // Deadline and grace are one second; the rest is for a busy machine. Uncaught, it would be a minute.
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_ne!(world.backend().await, before, "a terminated backend serves nobody");
-    until_gone(&world, &before).await;
+    world.until_gone(&before).await;
     world.canary().await;
-}
-
-/// Waits until a backend has ended.
-async fn until_gone(world: &World, pid: &str) {
-    while !world.look(&format!("select 1 from pg_stat_activity where pid = {pid}")).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

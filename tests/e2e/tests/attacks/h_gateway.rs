@@ -671,9 +671,7 @@ async fn b17_the_gate_gives_such_a_connection_up() {
         next.result.as_ref().is_ok_and(|answers| answers[0].text() != before)
             || next.result.is_err_and(|error| error.code == "53200")
     );
-    while !world.look(&format!("select 1 from pg_stat_activity where pid = {before}")).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    world.until_gone(&before).await;
     assert_ne!(world.backend().await, before);
     world.canary().await;
 }
