@@ -113,7 +113,8 @@ impl ApiKeys {
         if !self.roles.contains(&role) {
             return Err(Error::RoleNotAllowed(format!("role of API key {id} is not in auth.api_keys.roles")));
         }
-        let origin = Origin { method: "api_key", issuer: None, subject: subject.map(Arc::from) };
+        let origin =
+            Origin { method: "api_key", issuer: None, subject: subject.map(Arc::from), key_id: Some(id) };
         Ok(Credential::fixed(origin, role, claims.text(), expires_at))
     }
 }

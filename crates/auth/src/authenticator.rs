@@ -38,7 +38,7 @@ impl Authenticator {
         config.validate()?;
         let api_keys = config.api_keys.as_ref().filter(|config| config.enabled);
         let anonymous = config.anonymous.as_ref().map(|anonymous| {
-            let origin = Origin { method: "anonymous", issuer: None, subject: None };
+            let origin = Origin { method: "anonymous", issuer: None, subject: None, key_id: None };
             Credential::fixed(origin, anonymous.role.clone(), "{}", None)
         });
         let servers = config.introspection.iter().enumerate().map(|(n, server)| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_core::RoleName;
+use uuid::Uuid;
 
 use crate::error::quoted;
 use crate::mapping::PerRequest;
@@ -19,6 +20,8 @@ pub(crate) struct Origin {
     pub method: &'static str,
     pub issuer: Option<Arc<str>>,
     pub subject: Option<Arc<str>>,
+    /// The API key, if it was one.
+    pub key_id: Option<Uuid>,
 }
 
 /// Which roles a credential allows.
@@ -82,13 +85,14 @@ impl Credential {
             Roles::Known(roles) => choose(roles, requested)?.clone(),
             Roles::PerRequest(roles) => choose(&roles.evaluate(requested)?, requested)?.clone(),
         };
-        let Origin { method, issuer, subject } = self.origin.clone();
+        let Origin { method, issuer, subject, key_id } = self.origin.clone();
         Ok(Authenticated {
             role,
             facts: self.facts(client).into(),
             method,
             issuer,
             subject,
+            key_id,
             expires_at: self.expires_at,
         })
     }
@@ -175,7 +179,12 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin { method: "jwt", issuer: Some("https://i/".into()), subject: Some("alice".into()) }
+        Origin {
+            method: "jwt",
+            issuer: Some("https://i/".into()),
+            subject: Some("alice".into()),
+            key_id: None,
+        }
     }
 
     #[test]

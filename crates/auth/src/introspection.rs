@@ -173,7 +173,8 @@ impl Server {
         };
         let end = expected.check(&claims, self.clock.now()).map_err(refused)?;
         let subject = subject(&claims, &self.subject).map_err(refused)?.map(Arc::from);
-        let origin = Origin { method: "introspection", issuer: Some(Arc::clone(&self.name)), subject };
+        let origin =
+            Origin { method: "introspection", issuer: Some(Arc::clone(&self.name)), subject, key_id: None };
         let (roles, facts) = self.mapping.apply(&origin, &claims)?;
         Ok(Some(Credential::new(origin, roles, &facts, end)))
     }

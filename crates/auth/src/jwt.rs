@@ -298,7 +298,7 @@ impl Issuer {
         };
         let end = expected.check(&claims, clock.now()).map_err(Error::Rejected)?;
         let subject = subject(&claims, &self.subject).map_err(Error::Rejected)?.map(Arc::from);
-        let origin = Origin { method: "jwt", issuer: Some(Arc::clone(&self.name)), subject };
+        let origin = Origin { method: "jwt", issuer: Some(Arc::clone(&self.name)), subject, key_id: None };
         let (roles, facts) = self.mapping.apply(&origin, &claims)?;
         Ok(Credential::new(origin, roles, &facts, end))
     }

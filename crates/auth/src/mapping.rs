@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin { method: "jwt", issuer: Some("i".into()), subject: None }
+        Origin { method: "jwt", issuer: Some("i".into()), subject: None, key_id: None }
     }
 
     fn json_value() -> impl Strategy<Value = serde_json::Value> {

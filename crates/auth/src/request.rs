@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_core::RoleName;
+use uuid::Uuid;
 
 /// What a request presents to prove who it is.
 #[derive(Clone, Copy, Default)]
@@ -52,8 +53,10 @@ pub struct Authenticated {
     pub method: &'static str,
     /// Who vouches for the subject: the issuer's URL, or a name from the configuration.
     pub issuer: Option<Arc<str>>,
-    /// Whom the credential is about; limits count per issuer and subject.
+    /// Whom the credential is about. Limits count per issuer and subject, but API keys each by itself.
     pub subject: Option<Arc<str>>,
+    /// The API key, if it was one.
+    pub key_id: Option<Uuid>,
     /// When the credential ends; a request does not run past it.
     pub expires_at: Option<SystemTime>,
 }

@@ -286,6 +286,7 @@ async fn an_api_key_is_found_by_its_hash_and_kept_for_a_while() {
         let entered = present(&gate, presented).await.unwrap();
         assert_eq!((entered.role.as_str(), entered.method), ("svc", "api_key"));
         assert_eq!(entered.subject.as_deref(), Some("batch"));
+        assert_eq!(entered.key_id, Some(uuid::Uuid::nil()));
         assert!(entered.facts.starts_with(r#"{"claims":{"tenant":"acme","n":9007199254740993},"#));
     }
     assert_eq!(store.asked.load(Ordering::SeqCst), 1);

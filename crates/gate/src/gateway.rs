@@ -88,10 +88,7 @@ impl Gateway {
         let client = self.client(account, peer, headers);
         let identity = self.authenticator.authenticate(&presented, &client).await?;
         account.is(&identity);
-        let key = match identity.method {
-            "anonymous" => self.limiter.anonymous_key(client.addr),
-            method => self.limiter.key(method, identity.issuer.as_deref(), identity.subject.as_deref()),
-        };
+        let key = self.limiter.key(&identity, client.addr);
         let admission = self.limiter.admit(&identity.role, key)?;
         let mut left = admission.limits().wall_clock;
         if let Some(end) = identity.expires_at {

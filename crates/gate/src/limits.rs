@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use postern_auth::Authenticated;
 use postern_core::{Code, RoleName};
 
 use crate::config::{LimitSet, Limits, RoleLimits};
@@ -65,13 +66,23 @@ impl Limiter {
         }
     }
 
-    /// The key of an identity that someone vouches for.
-    pub(crate) fn key(&self, method: &str, issuer: Option<&str>, subject: Option<&str>) -> Key {
+    /// Whom a request counts for: an issuer and its subject, an API key, or the address of who is nobody.
+    pub(crate) fn key(&self, identity: &Authenticated, addr: Option<IpAddr>) -> Key {
+        match (identity.method, identity.key_id) {
+            ("anonymous", _) => self.anonymous_key(addr),
+            (_, Some(key_id)) => self.hash(key_id),
+            (method, None) => {
+                self.subject_key(method, identity.issuer.as_deref(), identity.subject.as_deref())
+            }
+        }
+    }
+
+    fn subject_key(&self, method: &str, issuer: Option<&str>, subject: Option<&str>) -> Key {
         self.hash((method, issuer, subject))
     }
 
     /// The key of an anonymous client: its address, or for IPv6 the network that is one customer's.
-    pub(crate) fn anonymous_key(&self, addr: Option<IpAddr>) -> Key {
+    fn anonymous_key(&self, addr: Option<IpAddr>) -> Key {
         self.hash(match addr {
             Some(IpAddr::V4(addr)) => (4, u64::from(addr.to_bits())),
             Some(IpAddr::V6(addr)) => (6, (addr.to_bits() >> 64) as u64),
@@ -160,6 +171,8 @@ impl Drop for Admission {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn limiter(limits: &Limits) -> (Limiter, RoleName) {
@@ -173,8 +186,8 @@ mod tests {
     #[test]
     fn each_identity_has_its_own_rate() {
         let (limiter, role) = limiter(&Limits { rate: 1, burst: 3, ..Limits::default() });
-        let alice = limiter.key("jwt", Some("issuer"), Some("alice"));
-        let bob = limiter.key("jwt", Some("issuer"), Some("bob"));
+        let alice = limiter.subject_key("jwt", Some("issuer"), Some("alice"));
+        let bob = limiter.subject_key("jwt", Some("issuer"), Some("bob"));
         for _ in 0..3 {
             assert_eq!(code(limiter.admit(&role, alice)), Ok(()));
         }
@@ -185,9 +198,30 @@ mod tests {
     }
 
     #[test]
+    fn api_keys_of_one_subject_count_each_by_itself() {
+        let (limiter, role) = limiter(&Limits::default());
+        let key = |key_id: Option<u128>, subject: &str| {
+            let identity = Authenticated {
+                role: role.clone(),
+                facts: "{}".into(),
+                method: if key_id.is_some() { "api_key" } else { "jwt" },
+                issuer: None,
+                subject: Some(subject.into()),
+                key_id: key_id.map(Uuid::from_u128),
+                expires_at: None,
+            };
+            limiter.key(&identity, None)
+        };
+        assert_ne!(key(Some(1), "batch"), key(Some(2), "batch"));
+        assert_eq!(key(Some(1), "batch"), key(Some(1), "batch"));
+        assert_ne!(key(Some(1), "batch"), key(None, "batch"));
+        assert_ne!(key(None, "ann"), key(None, "batch"));
+    }
+
+    #[test]
     fn what_runs_counts_until_it_is_dropped() {
         let (limiter, role) = limiter(&Limits { concurrency: 2, ..Limits::default() });
-        let alice = limiter.key("api_key", None, Some("alice"));
+        let alice = limiter.subject_key("api_key", None, Some("alice"));
         let first = limiter.admit(&role, alice).unwrap_or_else(|_| panic!("admitted"));
         let second = limiter.admit(&role, alice).unwrap_or_else(|_| panic!("admitted"));
         assert_eq!(code(limiter.admit(&role, alice)), Err(Code::Concurrency));
@@ -203,7 +237,7 @@ mod tests {
         let role = RoleName::try_from("reporting").unwrap();
         let limits = Limits { roles: [(role.clone(), special)].into(), ..Limits::default() };
         let (limiter, other) = limiter(&limits);
-        let key = limiter.key("jwt", None, None);
+        let key = limiter.subject_key("jwt", None, None);
         let _first = limiter.admit(&role, key).unwrap_or_else(|_| panic!("admitted"));
         assert_eq!(code(limiter.admit(&role, key)), Err(Code::Concurrency));
         assert_eq!(code(limiter.admit(&other, key)), Ok(()));
@@ -231,7 +265,7 @@ mod tests {
     fn identities_of_long_ago_are_forgotten() {
         let (limiter, role) = limiter(&Limits { rate: 1_000_000, burst: 1, ..Limits::default() });
         for subject in 0..=SWEEP_EVERY {
-            drop(limiter.admit(&role, limiter.key("jwt", None, Some(&subject.to_string()))));
+            drop(limiter.admit(&role, limiter.subject_key("jwt", None, Some(&subject.to_string()))));
         }
         let known = limiter.others.rate.as_ref().unwrap().len();
         assert!(known < SWEEP_EVERY / 2, "{known} of {SWEEP_EVERY} are remembered");
