@@ -1,9 +1,11 @@
 //! Bodies: those that come in, read whole and bounded, and those that go out.
 //!
 //! **Invariants**: no more than the limit of a request body is ever in memory. A streamed response ends cleanly only when
-//! its producer has said so: a producer that vanishes breaks it.
+//! its producer has said so, or all that was announced is there: a producer that vanishes breaks it, and what it has made goes
+//! with it.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -54,14 +56,32 @@ pub(crate) enum Body {
 }
 
 /// A body that a [`Producer`] makes.
-pub(crate) struct Streamed {
-    pieces: mpsc::Receiver<Piece>,
-    ended: bool,
-}
+pub(crate) struct Streamed(Arc<Mutex<Pieces>>);
 
 /// The other end of a [`Streamed`] body.
 pub(crate) struct Producer {
-    pieces: mpsc::Sender<Piece>,
+    sender: mpsc::Sender<Piece>,
+    /// To take back what nobody asks for any more.
+    pieces: Arc<Mutex<Pieces>>,
+}
+
+/// What waits for the client.
+struct Pieces {
+    waiting: mpsc::Receiver<Piece>,
+    /// Bytes to come, if that was announced.
+    left: Option<u64>,
+    ended: bool,
+}
+
+impl Pieces {
+    fn clear(&mut self) {
+        self.waiting.close();
+        while self.waiting.try_recv().is_ok() {}
+    }
+}
+
+fn lock(pieces: &Mutex<Pieces>) -> MutexGuard<'_, Pieces> {
+    pieces.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A response that cannot be finished.
@@ -79,30 +99,56 @@ const PIECES: usize = 2;
 
 /// A body, and who makes it.
 pub(crate) fn stream() -> (Producer, Body) {
-    let (sender, receiver) = mpsc::channel(PIECES);
-    (Producer { pieces: sender }, Body::Stream(Streamed { pieces: receiver, ended: false }))
+    pair(None)
+}
+
+/// A body of so many bytes (more than none), and who makes it.
+pub(crate) fn sized(length: u64) -> (Producer, Body) {
+    pair(Some(length))
+}
+
+fn pair(left: Option<u64>) -> (Producer, Body) {
+    let (sender, waiting) = mpsc::channel(PIECES);
+    let pieces = Arc::new(Mutex::new(Pieces { waiting, left, ended: false }));
+    (Producer { sender, pieces: Arc::clone(&pieces) }, Body::Stream(Streamed(pieces)))
 }
 
 impl Producer {
     /// Hands over a piece; waits while the client does not read. An error if the client is gone.
     pub(crate) async fn send(&self, data: Vec<u8>) -> Result<(), Broken> {
-        self.pieces.send(Piece::Data(data.into())).await.map_err(|_| Broken)
+        self.sender.send(Piece::Data(data.into())).await.map_err(|_| Broken)
     }
 
     /// Waits until all pieces are on their way, or the client is gone.
     pub(crate) async fn taken(&self) {
         // All places are free when nothing waits in any of them.
-        drop(self.pieces.reserve_many(PIECES).await);
+        drop(self.sender.reserve_many(PIECES).await);
     }
 
-    /// Ends the body cleanly.
-    pub(crate) async fn end(self) -> Result<(), Broken> {
-        self.pieces.send(Piece::End).await.map_err(|_| Broken)
+    /// Ends the body cleanly; waits until all of it is on its way. A body whose length was announced ends by itself.
+    pub(crate) async fn end(&self) -> Result<(), Broken> {
+        if lock(&self.pieces).left.is_none() {
+            self.sender.send(Piece::End).await.map_err(|_| Broken)?;
+        }
+        self.taken().await;
+        if lock(&self.pieces).ended { Ok(()) } else { Err(Broken) }
     }
 
     /// Resolves when the client is gone.
     pub(crate) async fn gone(&self) {
-        self.pieces.closed().await;
+        self.sender.closed().await;
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        lock(&self.pieces).clear();
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        lock(&self.0).clear();
     }
 }
 
@@ -125,29 +171,43 @@ impl http_body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.get_mut() {
             Self::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
-            Self::Stream(stream) if stream.ended => Poll::Ready(None),
-            Self::Stream(stream) => stream.pieces.poll_recv(cx).map(|piece| {
-                stream.ended = !matches!(piece, Some(Piece::Data(_)));
-                match piece {
-                    Some(Piece::Data(data)) => Some(Ok(Frame::data(data))),
-                    Some(Piece::End) => None,
-                    None => Some(Err(Broken)),
+            Self::Stream(stream) => {
+                let mut pieces = lock(&stream.0);
+                if pieces.ended {
+                    return Poll::Ready(None);
                 }
-            }),
+                pieces.waiting.poll_recv(cx).map(|piece| match piece {
+                    Some(Piece::Data(data)) => {
+                        if let Some(left) = &mut pieces.left {
+                            *left = left.saturating_sub(data.len() as u64);
+                            pieces.ended = *left == 0;
+                        }
+                        Some(Ok(Frame::data(data)))
+                    }
+                    Some(Piece::End) => {
+                        pieces.ended = true;
+                        None
+                    }
+                    None => {
+                        pieces.ended = true;
+                        Some(Err(Broken))
+                    }
+                })
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(full) => full.is_end_stream(),
-            Self::Stream(stream) => stream.ended,
+            Self::Stream(stream) => lock(&stream.0).ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(full) => full.size_hint(),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(stream) => lock(&stream.0).left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -186,12 +246,39 @@ mod tests {
     async fn a_stream_ends_cleanly_only_if_its_producer_says_so() {
         let (producer, body) = stream();
         producer.send(b"ab".to_vec()).await.unwrap();
-        producer.end().await.unwrap();
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+        let (ended, body) = tokio::join!(producer.end(), body.collect());
+        ended.unwrap();
+        assert_eq!(body.unwrap().to_bytes(), "ab");
 
         let (producer, body) = stream();
         producer.send(b"ab".to_vec()).await.unwrap();
         drop(producer);
         assert!(body.collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_of_known_length_ends_with_its_last_byte() {
+        let (producer, body) = sized(2);
+        producer.send(b"ab".to_vec()).await.unwrap();
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(2));
+        let (ended, body) = tokio::join!(producer.end(), body.collect());
+        ended.unwrap();
+        assert_eq!(body.unwrap().to_bytes(), "ab");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asks_for_goes_with_its_producer() {
+        let (producer, body) = sized(9);
+        producer.send(b"ab".to_vec()).await.unwrap();
+        let Body::Stream(streamed) = &body else { panic!("a stream") };
+        assert_eq!(lock(&streamed.0).waiting.len(), 1);
+        drop(producer);
+        assert_eq!(lock(&streamed.0).waiting.len(), 0);
+        assert!(body.collect().await.is_err());
+
+        let (producer, body) = stream();
+        drop(body);
+        producer.gone().await;
+        assert!(producer.send(b"ab".to_vec()).await.is_err() && producer.end().await.is_err());
     }
 }

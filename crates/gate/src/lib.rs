@@ -23,6 +23,7 @@ mod body;
 mod client;
 pub mod config;
 mod connection_string;
+mod deliver;
 mod encode;
 mod examine;
 mod failure;

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use crate::account::Account;
 use crate::body::{self, Body};
 use crate::client::{self, single};
+use crate::deliver::deliver;
 use crate::encode::RowForm;
 use crate::failure::Failure;
 use crate::gateway::{Admitted, Gateway};
@@ -128,13 +129,14 @@ where
     let (parts, body) = request.into_parts();
     let mut account = Account::open(gateway, "/v1/query", &parts.headers);
     match begin(gateway, &mut account, peer, &parts, body).await {
-        Ok(Begun { format, mut encoder, more: None }) => {
-            let mut response = response::with(StatusCode::OK, format.content_type(), encoder.take());
+        Ok(Begun { format, mut encoder, admitted, running: None }) => {
+            let mut response = response::with(StatusCode::OK, format.content_type(), "");
             response::name(&mut response, &account);
-            account.close(Ok(()));
+            let patience = gateway.config.limits.slow_reader;
+            *response.body_mut() = deliver(encoder.take(), account, admitted, patience);
             response
         }
-        Ok(Begun { format, encoder, more: Some((running, admitted)) }) => {
+        Ok(Begun { format, encoder, admitted, running: Some(running) }) => {
             let (producer, body) = body::stream();
             let mut response = response::with(StatusCode::OK, format.content_type(), body);
             response::name(&mut response, &account);
@@ -157,7 +159,8 @@ struct Begun {
     format: Format,
     encoder: Encoder,
     /// What is still running, if this is not all of it.
-    more: Option<(Running, Admitted)>,
+    running: Option<Running>,
+    admitted: Admitted,
 }
 
 async fn begin<B>(
@@ -197,7 +200,7 @@ where
     drop(body);
 
     let (encoder, running) = first(gateway, account, &admitted, statement, transaction, format).await?;
-    Ok(Begun { format, encoder, more: running.map(|running| (running, admitted)) })
+    Ok(Begun { format, encoder, running, admitted })
 }
 
 /// Makes the beginning of the answer. What is still running, if there is more.

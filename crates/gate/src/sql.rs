@@ -22,11 +22,12 @@ use crate::body::{self, Body};
 use crate::client::{self, CONNECTION_STRING, single};
 use crate::config::LimitSet;
 use crate::connection_string::ConnectionString;
+use crate::deliver::deliver;
 use crate::encode::json::push_fields;
 use crate::encode::text::{push_integer, push_string};
 use crate::encode::{Conversion, RowForm, RowPlan, tag};
 use crate::failure::Failure;
-use crate::gateway::Gateway;
+use crate::gateway::{Admitted, Gateway};
 use crate::params::{self, AtMost, Params};
 use crate::response;
 
@@ -119,22 +120,30 @@ where
     }
     let (parts, body) = request.into_parts();
     let mut account = Account::open(gateway, "/sql", &parts.headers);
-    let (mut response, failure) = match answer(gateway, &mut account, peer, &parts, body).await {
-        Ok((json, echo)) => {
-            let mut response = response::with(StatusCode::OK, response::JSON, json);
+    match answer(gateway, &mut account, peer, &parts, body).await {
+        Ok(Answer { json, echo, admitted }) => {
+            let mut response = response::with(StatusCode::OK, response::JSON, "");
             response.headers_mut().extend(echo);
-            (response, None)
+            response::name(&mut response, &account);
+            *response.body_mut() = deliver(json, account, admitted, gateway.config.limits.slow_reader);
+            response
         }
         Err(failure) => {
-            (response::failure(&failure, Protocol::Neon, gateway.config.errors.hide_internals), Some(failure))
+            let mut response =
+                response::failure(&failure, Protocol::Neon, gateway.config.errors.hide_internals);
+            response::name(&mut response, &account);
+            account.close(Err(&failure));
+            response
         }
-    };
-    response::name(&mut response, &account);
-    account.close(failure.as_ref().map_or(Ok(()), Err));
-    response
+    }
 }
 
-type Answer = (Vec<u8>, Vec<(HeaderName, HeaderValue)>);
+/// The answer, and the request that it counts for.
+struct Answer {
+    json: Vec<u8>,
+    echo: Vec<(HeaderName, HeaderValue)>,
+    admitted: Admitted,
+}
 
 async fn answer<B>(
     gateway: &Arc<Gateway>,
@@ -166,7 +175,7 @@ where
         let running = gateway.run(account, &admitted, statements, manner.transaction).await?;
         collect(running, account, admitted.admission.limits(), manner.conversion, &forms, batch).await
     };
-    Ok((json.await?, manner.echo))
+    Ok(Answer { json: json.await?, echo: manner.echo, admitted })
 }
 
 impl Manner {

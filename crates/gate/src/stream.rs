@@ -213,7 +213,7 @@ pub(crate) struct Pump {
 }
 
 /// Why a stream ended before its end.
-enum Stop {
+pub(crate) enum Stop {
     Failed(Failure),
     /// The client went away.
     Gone,
@@ -237,21 +237,36 @@ impl From<postern_pool::Error> for Stop {
     }
 }
 
+/// Waits for the client, but not for ever.
+pub(crate) async fn within(
+    patience: Duration,
+    deadline: Instant,
+    step: impl Future<Output = Result<(), Broken>>,
+) -> Result<(), Stop> {
+    let patience = Instant::now() + patience;
+    let (until, code) =
+        if patience < deadline { (patience, Code::SlowReader) } else { (deadline, Code::WallClock) };
+    match tokio::time::timeout_at(until.into(), step).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Stop::Failed(code.into())),
+    }
+}
+
 impl Pump {
     /// Sends everything.
     pub(crate) async fn run(mut self) {
         let result = self.stream().await;
-        let Self { running, mut encoder, producer, mut account, hide_internals, .. } = self;
+        let Self { running, mut encoder, producer, mut account, admitted, patience, hide_internals } = self;
         account.rows = encoder.rows;
         // Cancelled, if it is not over.
         drop(running);
         match result {
-            Ok(()) => {
-                // If not: the account says that the client went away.
-                if producer.end().await.is_ok() {
-                    account.close(Ok(()));
-                }
-            }
+            Ok(()) => match within(patience, admitted.deadline, producer.end()).await {
+                Ok(()) => account.close(Ok(())),
+                // The account says that the client went away.
+                Err(Stop::Gone) => {}
+                Err(Stop::Failed(failure)) => account.close(Err(&failure)),
+            },
             Err(Stop::Gone) => {}
             Err(Stop::Failed(failure)) => {
                 encoder.fail(&failure, hide_internals);
@@ -309,16 +324,7 @@ impl Pump {
         if chunk.is_empty() {
             return Ok(());
         }
-        let patience = Instant::now() + self.patience;
-        let (until, code) = if patience < self.admitted.deadline {
-            (patience, Code::SlowReader)
-        } else {
-            (self.admitted.deadline, Code::WallClock)
-        };
-        match tokio::time::timeout_at(until.into(), self.producer.send(chunk)).await {
-            Ok(sent) => Ok(sent?),
-            Err(_) => Err(Stop::Failed(code.into())),
-        }
+        within(self.patience, self.admitted.deadline, self.producer.send(chunk)).await
     }
 }
 

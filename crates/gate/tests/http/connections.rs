@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -38,4 +39,23 @@ async fn nobody_unknown_is_listened_to() {
     let answered = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut status)).await;
     answered.expect("an answer before the body").unwrap();
     assert_eq!(&status, b"HTTP/1.1 401");
+}
+
+#[tokio::test]
+async fn an_answer_without_room_for_it_counts_until_its_time_is_over() {
+    let site = Site::with("[limits]\nconcurrency = 1\nslow_reader = \"2s\"\n").await;
+    let narrow = reqwest::Client::builder().http2_prior_knowledge().http2_initial_stream_window_size(0);
+    let body = json!({"query": "select repeat('x', 3000000)"}).to_string();
+    let request = narrow.build().unwrap().post(site.url("/sql")).body(body).bearer_auth(site.token("ann"));
+    let request = request.header("Neon-Connection-String", site.connection_string("app_user"));
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(site.sql("ann", "select 1", &[]).await.refusal(), "429 53400 PST301");
+    let let_go = async {
+        while site.sql("ann", "select 1", &[]).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), let_go).await.unwrap();
+    drop(answer);
 }
