@@ -130,13 +130,11 @@ impl<V: Bytes + Clone> Answers<V> {
                 return Err(None);
             }
             let Until { value, until } = load().await.map_err(Some)?;
-            match value {
-                Some(value) => Ok(Until { value, until }),
-                None => {
-                    self.unknown.insert(key, now, Until { value: (), until });
-                    Err(None)
-                }
-            }
+            let Some(value) = value else {
+                self.unknown.insert(key, now, Until { value: (), until });
+                return Err(None);
+            };
+            Ok(Until { value, until })
         });
         match found.await {
             Ok(value) => Ok(Some(value)),

@@ -309,12 +309,11 @@ impl Inner {
     async fn inherit(&self) -> Option<Box<Connection>> {
         let (sender, mut receiver) = oneshot::channel();
         lock(&self.heirs).push_back(sender);
-        let given = match timeout(FIRST_PAUSE, &mut receiver).await {
-            Ok(given) => given.ok(),
-            Err(_) => {
-                receiver.close();
-                receiver.try_recv().ok()
-            }
+        let given = if let Ok(given) = timeout(FIRST_PAUSE, &mut receiver).await {
+            given.ok()
+        } else {
+            receiver.close();
+            receiver.try_recv().ok()
         };
         let mut connection = given?;
         if connection.is_fresh(Instant::now()) {
