@@ -182,12 +182,11 @@ impl From<postern_pool::Error> for Failure {
 
         let reason = error.to_string();
         match error {
-            Error::Server(error) => Self::Sql(error),
             // A role that does not exist, or is not admitted, is a failed authentication, and looks like every other one.
             Error::Entering(error) if matches!(error.code.as_str(), "42501" | "42704") => {
                 Self::because(Code::AuthenticationFailed, reason)
             }
-            Error::Entering(error) => Self::Sql(error),
+            Error::Server(error) | Error::Entering(error) => Self::Sql(error),
             Error::Busy => Code::QueueFull.into(),
             Error::Closed => Code::ShuttingDown.into(),
             Error::Deadline => Code::WallClock.into(),
