@@ -284,7 +284,9 @@ async fn collect(
                     let message = format!("response has too many rows (max is {})", limits.response_rows);
                     return Err(Failure::with_message(Code::ResponseRows, message));
                 }
-                answer.row(row.cells());
+                if !answer.row(row.cells(), limits.response_bytes) {
+                    return Err(too_large(limits.response_bytes));
+                }
             }
             Event::Complete(tag) => answer.complete(&tag),
             Event::Empty => answer.complete(""),
@@ -293,14 +295,17 @@ async fn collect(
             Event::Committed => break,
         }
         if answer.out.len() > limits.response_bytes {
-            let message = format!("response is too large (max is {} bytes)", limits.response_bytes);
-            return Err(Failure::with_message(Code::ResponseBytes, message));
+            return Err(too_large(limits.response_bytes));
         }
     }
     if batch {
         answer.out.extend_from_slice(b"]}");
     }
     Ok(answer.out)
+}
+
+fn too_large(limit: usize) -> Failure {
+    Failure::with_message(Code::ResponseBytes, format!("response is too large (max is {limit} bytes)"))
 }
 
 struct Writer<'f> {
@@ -344,14 +349,13 @@ impl<'f> Writer<'f> {
         self.plan = Some(RowPlan::new(columns, self.form, self.conversion));
     }
 
-    fn row<'a>(&mut self, cells: impl Iterator<Item = Option<&'a str>>) {
+    /// Adds a row, if there is room for it.
+    fn row<'a>(&mut self, cells: impl Iterator<Item = Option<&'a str>> + Clone, limit: usize) -> bool {
         if self.rows > 0 {
             self.out.push(b',');
         }
         self.rows += 1;
-        if let Some(plan) = &self.plan {
-            plan.push(&mut self.out, cells);
-        }
+        self.plan.as_ref().is_none_or(|plan| plan.push_within(&mut self.out, cells, limit))
     }
 
     /// Ends the result; one that has not begun has no columns.
@@ -486,8 +490,8 @@ mod tests {
     fn results_have_all_members_whatever_the_statement() {
         let mut writer = Writer::new(Conversion::Typed, &[RowForm::Array, RowForm::Object, RowForm::Array]);
         writer.columns(&[crate::encode::json::tests::column("x", 23)]);
-        writer.row([Some("1")].into_iter());
-        writer.row([None].into_iter());
+        assert!(writer.row([Some("1")].into_iter(), usize::MAX));
+        assert!(writer.row([None].into_iter(), usize::MAX));
         writer.complete("SELECT 2");
         writer.columns(&[]);
         writer.complete("CREATE TABLE");

@@ -131,28 +131,42 @@ impl Encoder {
         }
     }
 
-    fn row<'a>(&mut self, cells: impl Iterator<Item = Option<&'a str>>) -> Result<(), Failure> {
+    fn row<'a>(&mut self, cells: impl Iterator<Item = Option<&'a str>> + Clone) -> Result<(), Failure> {
         if self.rows >= self.max_rows {
             let message = format!("response has too many rows (max is {})", self.max_rows);
             return Err(Failure::with_message(Code::ResponseRows, message));
         }
         self.rows += 1;
-        match (self.format, &self.plan) {
-            (Format::Csv, _) => csv::push_row(&mut self.out, cells),
+        let left = usize::try_from(self.max_bytes.saturating_sub(self.sent)).unwrap_or(usize::MAX);
+        let start = self.out.len();
+        let fits = match (self.format, &self.plan) {
+            (Format::Csv, _) => {
+                // It grows by no more than its quotes.
+                let bytes: usize = cells.clone().flatten().map(str::len).sum();
+                let fits = start + bytes <= left;
+                if fits {
+                    csv::push_row(&mut self.out, cells);
+                }
+                fits
+            }
             (Format::NdJson, Some(plan)) => {
-                plan.push(&mut self.out, cells);
+                let fits = plan.push_within(&mut self.out, cells, left);
                 self.out.push(b'\n');
+                fits
             }
             (Format::Json(_), Some(plan)) => {
                 if self.rows > 1 {
                     self.out.push(b',');
                 }
-                plan.push(&mut self.out, cells);
+                plan.push_within(&mut self.out, cells, left)
             }
             // The pool gives columns before rows.
             (_, None) => return Err(Failure::because(Code::Internal, "a row came before its columns")),
-        }
-        if self.sent + self.out.len() as u64 > self.max_bytes {
+        };
+        if !fits || self.out.len() > left {
+            // The record of the error comes after whole rows.
+            self.out.truncate(start);
+            self.rows -= 1;
             let message = format!("response is too large (max is {} bytes)", self.max_bytes);
             return Err(Failure::with_message(Code::ResponseBytes, message));
         }

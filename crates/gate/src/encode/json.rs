@@ -31,6 +31,14 @@ struct CellPlan {
     kind: Kind,
 }
 
+/// What can be left out of a value: the bounds of an array.
+const BOUNDS: usize = 256;
+
+/// How many characters of a text become six bytes wherever they are in JSON.
+fn controls(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte < 0x20 && !matches!(byte, 0x08 | b'\t' | b'\n' | 0x0C | b'\r')).count()
+}
+
 impl RowPlan {
     /// The plan for rows of these columns.
     pub(crate) fn new(columns: &[Column], form: RowForm, conversion: Conversion) -> Self {
@@ -50,6 +58,32 @@ impl RowPlan {
             cells.push(CellPlan { before: (start, texts.len()), kind: conversion.kind(column.type_oid) });
         }
         Self { cells, texts, open, close }
+    }
+
+    /// Appends one row, as long as there are no more than `limit` bytes then. If not, nothing is appended, and the answer is
+    /// `false`; what was made until then is not much larger than the limit, whatever has to be escaped.
+    pub(crate) fn push_within<'a>(
+        &self,
+        out: &mut Vec<u8>,
+        cells: impl Iterator<Item = Option<&'a str>> + Clone,
+        limit: usize,
+    ) -> bool {
+        // The most that a byte can become is six. Mostly that is room enough, and nothing is to be looked at.
+        let bytes: usize = cells.clone().flatten().map(str::len).sum();
+        if out.len() + self.texts.len() + cells.clone().count() * 6 + bytes.saturating_mul(6) + 2 < limit {
+            self.push(out, cells);
+            return true;
+        }
+        let start = out.len();
+        let escapes = cells.clone().flatten().map(controls).sum::<usize>() * 5;
+        if start + (bytes + escapes).saturating_sub(BOUNDS * self.cells.len()) <= limit {
+            self.push(out, cells);
+            if out.len() <= limit {
+                return true;
+            }
+        }
+        out.truncate(start);
+        false
     }
 
     /// Appends one row.
@@ -152,6 +186,21 @@ pub(crate) mod tests {
         {}
         []
         "#);
+    }
+
+    #[test]
+    fn a_row_that_would_become_too_large_is_not_made() {
+        let plan = RowPlan::new(&[column("a", 25)], RowForm::Array, Conversion::Typed);
+        let text = "\u{1}".repeat(100_000);
+        let mut out = Vec::new();
+        assert!(!plan.push_within(&mut out, [Some(&*text)].into_iter(), 200_000));
+        assert!(out.is_empty() && out.capacity() < 200_000, "{}", out.capacity());
+        assert!(!plan.push_within(&mut out, [Some(&*text)].into_iter(), 600_003));
+        assert!(plan.push_within(&mut out, [Some(&*text)].into_iter(), 600_004));
+        assert_eq!(out.len(), 600_004);
+        assert!(!plan.push_within(&mut out, [Some("a")].into_iter(), 600_008));
+        assert_eq!(out.len(), 600_004, "nothing is left of it");
+        assert!(plan.push_within(&mut out, [Some("a")].into_iter(), 600_009));
     }
 
     #[test]
