@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use postern_core::{Code, Protocol};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,8 +25,10 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
+use crate::client::Surroundings;
 use crate::config::{Listen, Tls};
 use crate::gateway::Gateway;
+use crate::response;
 use crate::service::{respond, respond_to_operator};
 
 /// How long a TLS handshake may take.
@@ -61,6 +64,7 @@ impl Server {
         let permits = Arc::new(Semaphore::new(listen.connections.get()));
         let graceful = GracefulShutdown::new();
         let builder = Arc::new(builder(listen));
+        let own_host = Arc::new(OwnHost::of(&self.listener));
         let (patience, shutdown_timeout) = (ACCEPT_PAUSE, listen.shutdown_timeout);
         loop {
             let accepted = tokio::select! {
@@ -78,7 +82,12 @@ impl Server {
             };
             // A delayed small packet is a delayed answer; an address that is gone already fails soon enough.
             let _ = stream.set_nodelay(true);
-            let connection = Connection { gateway: Arc::clone(&self.gateway), peer, door: self.door };
+            let connection = Connection {
+                gateway: Arc::clone(&self.gateway),
+                peer,
+                door: self.door,
+                own_host: Arc::clone(&own_host),
+            };
             let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
             match self.tls.clone() {
                 None => drop(tokio::spawn(async move {
@@ -133,6 +142,22 @@ struct Connection {
     gateway: Arc<Gateway>,
     peer: SocketAddr,
     door: Door,
+    own_host: Arc<OwnHost>,
+}
+
+/// What the address for operators may be called: by where it is bound, as `listen.hosts` are names of the other one.
+struct OwnHost(Option<Surroundings>);
+
+impl OwnHost {
+    fn of(listener: &TcpListener) -> Self {
+        let bound = listener.local_addr().ok();
+        Self(bound.map(|bound| Surroundings::new(&Listen::default(), bound.ip())))
+    }
+
+    fn check(&self, request: &Request<Incoming>) -> Result<(), Code> {
+        let surroundings = self.0.as_ref().ok_or(Code::Host)?;
+        surroundings.check_host(request.uri(), request.headers())
+    }
 }
 
 impl Connection {
@@ -148,11 +173,15 @@ impl Connection {
         let has_begun = Arc::clone(&begun);
         let service = service_fn(move |request: Request<Incoming>| {
             begun.store(true, Ordering::Relaxed);
-            let (gateway, door) = (Arc::clone(&self.gateway), self.door);
+            let (gateway, door, own_host) =
+                (Arc::clone(&self.gateway), self.door, Arc::clone(&self.own_host));
             async move {
                 Ok::<_, Infallible>(match door {
                     Door::Clients => respond(&gateway, peer, request).await,
-                    Door::Operators => respond_to_operator(&gateway, request.uri().path()).await,
+                    Door::Operators => match own_host.check(&request) {
+                        Ok(()) => respond_to_operator(&gateway, request.uri().path()).await,
+                        Err(code) => response::failure(&code.into(), Protocol::V1, true),
+                    },
                 })
             }
         });

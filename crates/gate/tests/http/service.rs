@@ -51,6 +51,9 @@ async fn roles_in_metrics_are_for_those_with_the_token() {
     let operator = Answer::of(reqwest::get(format!("http://{address}/metrics")).await.unwrap()).await;
     assert!(operator.text.contains(by_role) && operator.text.contains("postern_pool_connections_limit 2\n"));
     assert_eq!(Answer::of(reqwest::get(format!("http://{address}/sql")).await.unwrap()).await.status, 404);
+    let other =
+        reqwest::Client::new().get(format!("http://{address}/metrics")).header("Host", "rebound.example");
+    assert_eq!(Answer::of(other.send().await.unwrap()).await.status, 421);
 }
 
 #[tokio::test]
