@@ -268,6 +268,9 @@ impl Config {
         self.database.validate().map_err(|error| Error::Config(format!("[database]: {error}")))?;
         self.auth.validate().map_err(|error| Error::Config(format!("[auth]: {error}")))?;
         self.limits.validate().map_err(Error::Config)?;
+        if let Some(unknown) = postern_doctor::codes::first_unknown(&self.doctor.allow) {
+            return Err(Error::Config(format!("doctor.allow: \"{unknown}\" is not a code of a finding")));
+        }
         for origin in &self.cors.origins {
             if origin != "*" && http::HeaderValue::from_str(origin).is_err() {
                 return Err(Error::Config(format!("cors.origins: \"{origin}\" is not an origin")));
@@ -411,6 +414,10 @@ mod tests {
         assert!(error("[limits]\nrates = 5\n").contains("rates"));
         assert!(error("[listen]\ntrusted_proxies = [\"10.0.0.0/33\"]\n").contains("trusted_proxies"));
         assert!(error("[limits.roles.\"\"]\nrate = 1\n").contains("empty"));
+        assert_eq!(
+            error("[doctor]\nallow = [\"gate-member\", \"gate-members\"]\n"),
+            "doctor.allow: \"gate-members\" is not a code of a finding"
+        );
         assert_eq!(error("[limits]\nburst = 0\n"), "limits.burst must be at least 1");
         assert_eq!(
             error("[limits.roles.a]\nwall_clock = \"0s\"\n"),
