@@ -82,7 +82,8 @@ pub fn changed(relation: pg_sys::Oid) {
 
 /// The role of exactly this name, if it, and everything that it is a member of, has no power over the wall.
 pub fn harmless(name: &str) -> Result<Role, Error> {
-    // Longer names are not found: the cache compares 64 bytes, and nothing is cut.
+    // A longer text has been cut already where it was made a `name`: whoever passes names on from outside refuses them first,
+    // as the gate does. From Rust a longer one is simply not found.
     let unknown = || Error::UnknownRole(name.to_owned());
     if name.len() > 63 {
         return Err(unknown());
