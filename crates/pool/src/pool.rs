@@ -277,10 +277,15 @@ impl Inner {
                 Ok(connection) => return Ok(connection),
                 Err(error) => error,
             };
-            let with_permit = self.queue.in_use() + (1 - self.lane.available_permits().min(1));
-            if with_permit <= self.empty_handed.load(Ordering::Relaxed) {
-                // The last of the others may have given its connection back just now.
-                return self.idle().ok_or(error);
+            if self.nobody_is_served() {
+                // It is full, not down: a connection may be on its way from one to the other just now.
+                if error.server().is_none_or(|server| server.code != "53300") {
+                    return self.idle().ok_or(error);
+                }
+                let given = self.inherit().await.or_else(|| self.idle());
+                if given.is_some() || self.nobody_is_served() {
+                    return given.ok_or(error);
+                }
             }
             // Others are being served: the server is there, but takes no more connections.
             if Instant::now() >= until {
@@ -290,6 +295,12 @@ impl Inner {
                 return Ok(connection);
             }
         }
+    }
+
+    /// Whether all who hold a permit or the lane are without a connection.
+    fn nobody_is_served(&self) -> bool {
+        let with_permit = self.queue.in_use() + (1 - self.lane.available_permits().min(1));
+        with_permit <= self.empty_handed.load(Ordering::Relaxed)
     }
 
     /// An idle connection that is alive.
