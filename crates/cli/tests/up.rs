@@ -1,5 +1,8 @@
 //! `postern up`, as a user has it: start, paste, stop, kill, start again.
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise; clippy allows it in test functions only")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first surprise; clippy allows it in test functions only"
+)]
 
 mod common;
 
