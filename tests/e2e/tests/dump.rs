@@ -1,5 +1,7 @@
 //! What is admitted, and the API keys, go with a dump; the extension's own objects come from its script.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::io::Write;
 use std::process::Stdio;
 
