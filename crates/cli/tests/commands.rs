@@ -104,7 +104,7 @@ fn a_configuration_that_cannot_be_used_is_named_with_the_reason() {
     let database = "[database]\nurl = \"postgresql://postern_gate@localhost/app\"\n";
     for (text, reason) in [
         ("[listen]\naddres = \"127.0.0.1:1\"\n", "addres"),
-        ("[doctor]\nallow = [\"gate-members\"]\n", "there is no finding \"gate-members\""),
+        ("[doctor]\nallow = [\"gate-members\"]\n", "\"gate-members\" is not a code of a finding"),
     ] {
         std::fs::write(&file, format!("{database}{text}")).unwrap();
         for (command, status) in [("serve", 1), ("doctor", 2)] {
