@@ -33,3 +33,25 @@ unsafe extern "C" {
     /// `src/backend/commands/sequence.c`: forgets what `lastval()` and cached sequence values hold. Never raises.
     pub fn ResetSequenceCaches();
 }
+
+// Signals: the server's own handlers, and how one is set. 18 renamed the latter for processes of the server.
+unsafe extern "C-unwind" {
+    pub fn SignalHandlerForConfigReload(signal: core::ffi::c_int);
+    pub fn die(signal: core::ffi::c_int);
+    pub fn StatementCancelHandler(signal: core::ffi::c_int);
+    #[cfg_attr(feature = "pg18", link_name = "pqsignal_be")]
+    pub fn pqsignal(
+        signal: core::ffi::c_int,
+        handler: Option<unsafe extern "C-unwind" fn(core::ffi::c_int)>,
+    ) -> *mut core::ffi::c_void;
+}
+
+/// `STATEMENT_TIMEOUT` of `src/include/utils/timeout.h`: the fourth since 9.3.
+pub const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
+
+unsafe extern "C-unwind" {
+    /// `src/backend/utils/misc/timeout.c`.
+    pub fn enable_timeout_after(id: core::ffi::c_int, milliseconds: core::ffi::c_int);
+    /// `src/backend/utils/misc/timeout.c`.
+    pub fn disable_timeout(id: core::ffi::c_int, keep_indicator: bool);
+}

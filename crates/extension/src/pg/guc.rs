@@ -29,7 +29,7 @@ impl Level {
     }
 }
 
-/// Sets a setting of ours for the innermost level, with the rights of a superuser. Its check hook may refuse: that raises.
+/// Sets a setting for the innermost level, with the rights of a superuser. Its check hook may refuse: that raises.
 pub fn set(name: &CStr, value: &CStr) {
     // SAFETY: both strings end with NUL and live during the call; the server copies the value.
     unsafe {

@@ -1,0 +1,566 @@
+//! What comes next: the semantics of durable functions as a pure state machine.
+//!
+//! **How it works.** A function runs as *strands*, lines of execution. Strand 0 is the function; each branch of a fork (JOIN,
+//! RACE, FIRST, TIMEOUT, MAP) is a strand of its own. A strand is at one node; what it has to remember beside that is its
+//! [`Frame`]. [`enter`] goes down from a node to the leaf that is to be executed; [`finished`] takes what became of a leaf and
+//! goes up, and down again, to the next one. [`resolve`] says whether a fork is decided by what its branches have come to.
+//!
+//! **Invariants**
+//! * Nothing here reads a clock, a table or a random number: whoever calls gives the time and keeps the results.
+//! * A frame has one [`Level`] for each node around its position, within the strand, that has a state of its own; outermost first.
+//! * The work of one call does not depend on what ran before it: no history is read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{Graph, Kind};
+use crate::value;
+
+/// A node, by its number in the [`Graph`].
+pub type NodeId = u32;
+
+/// Microseconds; the zero does not matter here.
+pub type Time = i64;
+
+/// Where a result is kept: the n-th record of a strand of the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record(pub i32, pub i32);
+
+/// A result: a reference to where it is kept, or itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// It is kept there.
+    Kept(Record),
+    /// JSON text.
+    Json(String),
+}
+
+/// Why a node failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Failure {
+    /// Five characters.
+    pub sqlstate: String,
+    /// What happened; enclosing nodes put their own words before it.
+    pub message: String,
+    /// DETAIL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// HINT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// CONTEXT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The status of an HTTP answer, if that is what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+impl Failure {
+    /// A failure of the function itself, not of a statement.
+    pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
+        Self { sqlstate: sqlstate.into(), message: message.into(), ..Self::default() }
+    }
+
+    fn within(self, words: &str) -> Self {
+        Self { message: format!("{words}{}", self.message), ..self }
+    }
+}
+
+/// What became of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It has a result.
+    #[serde(rename = "d")]
+    Done(Value),
+    /// It failed.
+    #[serde(rename = "f")]
+    Failed(Failure),
+    /// A break is on its way up to the nearest loop.
+    #[serde(rename = "b")]
+    Break(Value),
+}
+
+/// The state of a node around the position of a strand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// A loop.
+    #[serde(rename = "l")]
+    Loop {
+        /// The node.
+        node: NodeId,
+        /// The iteration, from 1.
+        turn: u32,
+        /// When it began.
+        began: Time,
+        /// Whether something in it waited: then it needs no pace.
+        #[serde(default)]
+        waited: bool,
+        /// What its body gave last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<Value>,
+    },
+    /// A step that is tried again.
+    #[serde(rename = "r")]
+    Retry {
+        /// The node.
+        node: NodeId,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// How many undo steps there were before.
+        mark: usize,
+    },
+    /// A step whose failure is caught.
+    #[serde(rename = "c")]
+    Catch {
+        /// The node.
+        node: NodeId,
+        /// The handler is running.
+        #[serde(default)]
+        handling: bool,
+        /// How many undo steps there were before.
+        mark: usize,
+    },
+}
+
+impl Level {
+    fn node(&self) -> NodeId {
+        match self {
+            Self::Loop { node, .. } | Self::Retry { node, .. } | Self::Catch { node, .. } => *node,
+        }
+    }
+}
+
+/// A step that can be undone, with the names as they were when it was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    node: NodeId,
+    names: BTreeMap<String, Value>,
+}
+
+/// Undoing, in reverse order, what was done before a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwinding {
+    /// The failure that began it.
+    failure: Failure,
+    /// The node that failed, from which it goes on up when all is undone.
+    at: NodeId,
+    /// Down to how many undo steps.
+    mark: usize,
+    /// The names to go on with.
+    names: BTreeMap<String, Value>,
+}
+
+/// What a strand remembers beside its position.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Frame {
+    /// How many records the strand has written.
+    pub n: i32,
+    /// Named results.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Value>,
+    /// Nodes around the position that have a state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Level>,
+    /// What can be undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undos: Vec<Undo>,
+    /// Undoing is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwinding: Option<Box<Unwinding>>,
+    /// What the strand came to, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Box<Outcome>>,
+}
+
+impl Frame {
+    /// The iterations of the loops around the position, outermost first; `None` outside loops.
+    pub fn turn(&self) -> Option<String> {
+        let turns: Vec<String> = self
+            .levels
+            .iter()
+            .filter_map(|level| match level {
+                Level::Loop { turn, .. } => Some(turn.to_string()),
+                Level::Retry { .. } | Level::Catch { .. } => None,
+            })
+            .collect();
+        (!turns.is_empty()).then(|| turns.join("."))
+    }
+
+    /// The attempt of the innermost step around the position that is tried again, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.levels
+            .iter()
+            .rev()
+            .find_map(|level| match level {
+                Level::Retry { attempt, .. } => Some(*attempt),
+                Level::Loop { .. } | Level::Catch { .. } => None,
+            })
+            .unwrap_or(1)
+    }
+
+    /// Something waited: the loops around it need no pace in this iteration.
+    pub fn waited(&mut self) {
+        for level in &mut self.levels {
+            if let Level::Loop { waited, .. } = level {
+                *waited = true;
+            }
+        }
+    }
+
+    /// The frame of a new branch: it sees the names there are, and has its own from there on.
+    pub fn branch(&self) -> Self {
+        Self { names: self.names.clone(), ..Self::default() }
+    }
+
+    fn pop(&mut self, node: NodeId) -> Option<Level> {
+        if self.levels.last().is_some_and(|level| level.node() == node) { self.levels.pop() } else { None }
+    }
+}
+
+/// Where a strand goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// To a leaf, to be executed.
+    Leaf(NodeId),
+    /// To a node that is to be entered at a time.
+    Later(NodeId, Time),
+    /// To a fork: its branches begin.
+    Fork(NodeId),
+    /// Nowhere: this is what the strand came to.
+    End(Outcome),
+}
+
+/// What a call needs from outside.
+pub trait World {
+    /// The JSON text of a result.
+    fn json(&mut self, value: &Value) -> String;
+    /// A number in 0 … 1, for jitter.
+    fn random(&mut self) -> f64;
+}
+
+/// Settings of loops.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Least time of an iteration that waited for nothing.
+    pub interval: Time,
+    /// Most iterations.
+    pub turns: u32,
+}
+
+/// One strand of one instance, for the length of a call.
+pub struct Machine<'a, W> {
+    /// The function.
+    pub graph: &'a Graph,
+    /// Where the strand began.
+    pub base: NodeId,
+    /// What it remembers.
+    pub frame: &'a mut Frame,
+    /// The outside.
+    pub world: &'a mut W,
+    /// Now.
+    pub now: Time,
+    /// Settings of loops.
+    pub pace: Pace,
+}
+
+impl<W: World> Machine<'_, W> {
+    /// Goes down from a node to what is to be done first.
+    pub fn enter(&mut self, mut node: NodeId) -> Next {
+        loop {
+            node = match &self.graph.nodes[node as usize].kind {
+                Kind::Then { left, .. } => *left,
+                Kind::If { condition, .. } => *condition,
+                Kind::IfRows { name, then, otherwise } => match self.has_rows(name) {
+                    Ok(true) => *then,
+                    Ok(false) => *otherwise,
+                    Err(failure) => return self.finished(node, Outcome::Failed(failure)),
+                },
+                Kind::Loop { body, .. } => {
+                    let began = self.now;
+                    self.frame.levels.push(Level::Loop { node, turn: 1, began, waited: false, body: None });
+                    *body
+                }
+                Kind::Retry { body, .. } => {
+                    let mark = self.frame.undos.len();
+                    self.frame.levels.push(Level::Retry { node, attempt: 1, mark });
+                    *body
+                }
+                Kind::Catch { body, .. } => {
+                    let mark = self.frame.undos.len();
+                    self.frame.levels.push(Level::Catch { node, handling: false, mark });
+                    *body
+                }
+                Kind::Compensate { step, .. } => *step,
+                Kind::Break { value } => {
+                    let value = value::break_value(value.as_deref());
+                    return self.finished(node, Outcome::Break(Value::Json(value)));
+                }
+                kind if kind.is_fork() => return Next::Fork(node),
+                _ => return Next::Leaf(node),
+            }
+        }
+    }
+
+    /// Goes on from a node that came to an outcome: up to the first node that has something left to do, and down from there.
+    pub fn finished(&mut self, mut node: NodeId, mut outcome: Outcome) -> Next {
+        loop {
+            let here = &self.graph.nodes[node as usize];
+            if let (Outcome::Done(value), Some(name)) = (&outcome, &here.result_name)
+                && here.kind.binds()
+            {
+                self.frame.names.insert(name.clone(), value.clone());
+            }
+            if node == self.base {
+                match outcome {
+                    Outcome::Failed(failure) if !self.frame.undos.is_empty() => return self.unwind(node, 0, failure),
+                    outcome => return Next::End(outcome),
+                }
+            }
+            let Some(parent) = here.parent else { return Next::End(outcome) };
+            outcome = match (&self.graph.nodes[parent as usize].kind, outcome) {
+                (Kind::Then { left, right }, Outcome::Done(_)) if node == *left => return self.enter(*right),
+                (Kind::If { condition, then, otherwise }, Outcome::Done(value)) if node == *condition => {
+                    let truth = value::truth(&self.world.json(&value));
+                    return self.enter(if truth { *then } else { *otherwise });
+                }
+                (Kind::Loop { body, condition }, outcome) => match self.turn(parent, node, *body, *condition, outcome) {
+                    Ok(next) => return next,
+                    Err(outcome) => outcome,
+                },
+                (Kind::Retry { body, policy, .. }, Outcome::Failed(failure)) => {
+                    let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
+                        return Next::End(Outcome::Failed(lost_level()));
+                    };
+                    match policy.backoff(attempt, &failure.sqlstate, failure.status, self.world.random()) {
+                        None => Outcome::Failed(failure),
+                        Some(_) if self.frame.undos.len() > mark => {
+                            self.frame.levels.push(Level::Retry { node: parent, attempt, mark });
+                            return self.unwind(node, mark, failure);
+                        }
+                        Some(micros) => {
+                            self.frame.levels.push(Level::Retry { node: parent, attempt: attempt + 1, mark });
+                            self.frame.waited();
+                            return Next::Later(*body, self.now + micros);
+                        }
+                    }
+                }
+                (Kind::Catch { body, handler }, Outcome::Failed(failure)) if node == *body => {
+                    let Some(Level::Catch { mark, .. }) = self.frame.pop(parent) else {
+                        return Next::End(Outcome::Failed(lost_level()));
+                    };
+                    self.frame.levels.push(Level::Catch { node: parent, handling: true, mark });
+                    if self.frame.undos.len() > mark {
+                        self.frame.pop(parent);
+                        self.frame.levels.push(Level::Catch { node: parent, handling: false, mark });
+                        return self.unwind(node, mark, failure);
+                    }
+                    let error = serde_json::to_string(&failure).unwrap_or_default();
+                    self.frame.names.insert("error".into(), Value::Json(error));
+                    return self.enter(*handler);
+                }
+                (Kind::Retry { .. } | Kind::Catch { .. }, outcome) => {
+                    self.frame.pop(parent);
+                    outcome
+                }
+                (Kind::Compensate { step, .. }, outcome) if node == *step => {
+                    if let Outcome::Done(_) = outcome {
+                        // The name of the whole is bound above; that of the step is bound already.
+                        let names = self.frame.names.clone();
+                        self.frame.undos.push(Undo { node: parent, names });
+                    }
+                    outcome
+                }
+                (Kind::Compensate { .. }, outcome) => return self.undone(outcome),
+                (_, outcome) => outcome,
+            };
+            node = parent;
+        }
+    }
+
+    /// An iteration's body or condition came to something: the next thing of the loop, or what the loop came to.
+    fn turn(
+        &mut self,
+        parent: NodeId,
+        node: NodeId,
+        body: NodeId,
+        condition: Option<NodeId>,
+        outcome: Outcome,
+    ) -> Result<Next, Outcome> {
+        let Some(Level::Loop { turn, began, waited, body: last, .. }) = self.frame.pop(parent) else {
+            return Err(Outcome::Failed(lost_level()));
+        };
+        let value = match outcome {
+            Outcome::Break(value) => return Err(Outcome::Done(value)),
+            Outcome::Failed(failure) if parent == 0 => return Err(Outcome::Failed(failure)),
+            Outcome::Failed(failure) => return Err(Outcome::Failed(failure.within("Loop sub-orchestration failed: "))),
+            Outcome::Done(value) => value,
+        };
+        let result = match condition {
+            Some(condition) if node == body => {
+                self.frame.levels.push(Level::Loop { node: parent, turn, began, waited, body: Some(value) });
+                return Ok(self.enter(condition));
+            }
+            Some(_) if !value::truth(&self.world.json(&value)) => {
+                return Err(Outcome::Done(last.unwrap_or(value)));
+            }
+            _ => body,
+        };
+        if turn >= self.pace.turns {
+            return Err(Outcome::Failed(Failure::new(
+                "54000",
+                format!(
+                    "Loop exceeded maximum iteration count of {}. Use df.break() to exit the loop or restructure the workflow.",
+                    self.pace.turns
+                ),
+            )));
+        }
+        if parent == 0 {
+            self.frame.names.clear();
+        }
+        let due = if waited { self.now } else { self.now.max(began.saturating_add(self.pace.interval)) };
+        self.frame.levels.push(Level::Loop { node: parent, turn: turn + 1, began: due, waited: false, body: None });
+        Ok(Next::Later(result, due))
+    }
+
+    /// Begins to undo, down to `mark`, what was done before `failure`, which is passed on at `at` when it is undone.
+    fn unwind(&mut self, at: NodeId, mark: usize, failure: Failure) -> Next {
+        let names = self.frame.names.clone();
+        self.frame.unwinding = Some(Box::new(Unwinding { failure, at, mark, names }));
+        self.undo()
+    }
+
+    fn undo(&mut self) -> Next {
+        let Some(unwinding) = self.frame.unwinding.take() else { return Next::End(Outcome::Failed(lost_level())) };
+        if self.frame.undos.len() > unwinding.mark
+            && let Some(Undo { node, names }) = self.frame.undos.pop()
+            && let Kind::Compensate { undo, .. } = self.graph.nodes[node as usize].kind
+        {
+            self.frame.names = names;
+            self.frame.unwinding = Some(unwinding);
+            return self.enter(undo);
+        }
+        self.frame.names = unwinding.names;
+        self.finished(unwinding.at, Outcome::Failed(unwinding.failure))
+    }
+
+    /// An undo step came to something. One that failed does not keep the others from being undone; its words are kept.
+    fn undone(&mut self, outcome: Outcome) -> Next {
+        if let (Outcome::Failed(failure), Some(unwinding)) = (outcome, &mut self.frame.unwinding) {
+            unwinding.failure.message.push_str("; undoing failed: ");
+            unwinding.failure.message.push_str(&failure.message);
+        }
+        self.undo()
+    }
+
+    fn has_rows(&mut self, name: &str) -> Result<bool, Failure> {
+        let Some(value) = self.frame.names.get(name).cloned() else {
+            return Err(Failure::new("42704", format!("df.if_rows: result '{name}' not found")));
+        };
+        value::row_count(&self.world.json(&value)).map(|count| count > 0).ok_or_else(|| {
+            Failure::new("22023", format!("df.if_rows: result '{name}' is not a SQL result (missing row_count)"))
+        })
+    }
+}
+
+fn lost_level() -> Failure {
+    Failure::new("XX000", "the state of a node was lost")
+}
+
+/// A branch of a fork, and what it came to.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Which one, from 0.
+    pub number: usize,
+    /// Its frame at the end; its `outcome` is `None` while it runs.
+    pub frame: Frame,
+}
+
+/// What a fork came to, given all of its branches in order; `latest` is the one that has just ended. `None`: not decided yet.
+/// Names and undo steps of the branches that count are taken over into `frame`.
+pub fn resolve<W: World>(
+    graph: &Graph,
+    node: NodeId,
+    frame: &mut Frame,
+    mut branches: Vec<Branch>,
+    latest: usize,
+    world: &mut W,
+) -> Option<Outcome> {
+    let kind = &graph.nodes[node as usize].kind;
+    branches.sort_by_key(|branch| branch.number);
+    let one = |branches: Vec<Branch>, number: usize, frame: &mut Frame| {
+        let branch = branches.into_iter().find(|branch| branch.number == number)?;
+        let outcome = *branch.frame.outcome?;
+        frame.names = branch.frame.names;
+        frame.undos.extend(branch.frame.undos);
+        Some(outcome)
+    };
+    match kind {
+        Kind::Race { branches: ids } => {
+            let outcome = one(branches, latest, frame)?;
+            let side = match (latest, ids.len()) {
+                (0, 2) => "RACE left branch failed: ".to_owned(),
+                (1, 2) => "RACE right branch failed: ".to_owned(),
+                _ => format!("RACE branch {} failed: ", latest + 1),
+            };
+            Some(failed_within(outcome, &side))
+        }
+        Kind::First { .. } => {
+            let succeeded = branches.iter().position(|branch| branch.number == latest).is_some_and(|n| {
+                !matches!(branches[n].frame.outcome.as_deref(), None | Some(Outcome::Failed(_)))
+            });
+            if succeeded {
+                return one(branches, latest, frame);
+            }
+            if branches.iter().any(|branch| branch.frame.outcome.is_none()) {
+                return None;
+            }
+            let outcome = one(branches, latest, frame)?;
+            Some(failed_within(outcome, "every branch failed; the last: "))
+        }
+        Kind::Timeout { .. } => one(branches, latest, frame),
+        Kind::Join { .. } | Kind::Map { .. } => {
+            if branches.iter().any(|branch| branch.frame.outcome.is_none()) {
+                return None;
+            }
+            let words = |number: usize| match kind {
+                Kind::Map { .. } => format!("MAP item {} failed: ", number + 1),
+                _ => format!("JOIN branch {} failed: ", number + 1),
+            };
+            // A branch began with the names of the fork: what it bound itself is what it brings back.
+            let before = frame.names.clone();
+            let mut results = Vec::with_capacity(branches.len());
+            let mut decided = None;
+            for branch in branches {
+                frame.undos.extend(branch.frame.undos);
+                match branch.frame.outcome.map(|outcome| *outcome) {
+                    Some(Outcome::Done(value)) => {
+                        if !matches!(kind, Kind::Map { .. }) {
+                            let bound = branch.frame.names.into_iter();
+                            frame.names.extend(bound.filter(|(name, value)| before.get(name) != Some(value)));
+                        }
+                        results.push(value);
+                    }
+                    Some(outcome) if decided.is_none() => {
+                        decided = Some(failed_within(outcome, &words(branch.number)));
+                    }
+                    _ => {}
+                }
+            }
+            Some(decided.unwrap_or_else(|| {
+                let texts: Vec<String> = results.iter().map(|value| world.json(value)).collect();
+                Outcome::Done(Value::Json(format!("[{}]", texts.join(","))))
+            }))
+        }
+        _ => Some(Outcome::Failed(lost_level())),
+    }
+}
+
+fn failed_within(outcome: Outcome, words: &str) -> Outcome {
+    match outcome {
+        Outcome::Failed(failure) => Outcome::Failed(failure.within(words)),
+        other => other,
+    }
+}
