@@ -20,6 +20,7 @@ pub mod spi;
 pub mod subxact;
 pub mod table;
 pub mod user;
+pub mod worker;
 pub mod xact;
 
 use pgrx::pg_sys;
