@@ -18,6 +18,9 @@ pub enum Error {
     /// `enter` was called through a SECURITY DEFINER function, or is one.
     #[error("cannot enter an identity from a security-definer function")]
     InDefiner,
+    /// A right of our background workers was asked for elsewhere, or twice.
+    #[error("permission denied to enter identities as a background worker")]
+    NotOurWorker,
     /// The connection was sealed and the key does not match.
     #[error("permission denied to enter an identity")]
     WrongSeal,
@@ -42,6 +45,9 @@ pub enum Error {
     /// No role of that name.
     #[error("role \"{0}\" does not exist")]
     UnknownRole(String),
+    /// No role with that OID.
+    #[error("role with OID {0} does not exist")]
+    DroppedRole(u32),
     /// A NULL where a value is needed.
     #[error("{0} must not be null")]
     Null(&'static str),
@@ -113,6 +119,7 @@ impl Error {
         match self {
             Self::WrongCaller
             | Self::InDefiner
+            | Self::NotOurWorker
             | Self::WrongSeal
             | Self::NotAdmitted { .. }
             | Self::TooPowerful { .. }
@@ -124,7 +131,7 @@ impl Error {
             | Self::WrongState { .. }
             | Self::NotInstalled
             | Self::AlreadySealed => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Self::UnknownRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
+            Self::UnknownRole(_) | Self::DroppedRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::FactsNotObject | Self::FactPath(_) | Self::EmptySeal => C::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,

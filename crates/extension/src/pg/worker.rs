@@ -1,6 +1,6 @@
 //! Background workers of ours (`src/backend/postmaster/bgworker.c`): starting them, their signals, waiting, transactions.
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
 
@@ -9,6 +9,20 @@ use super::compat;
 
 /// What wakes a worker, or ends it.
 const WAIT: u32 = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH;
+
+/// The name that our library is registered under.
+const LIBRARY: &CStr = c"postern";
+
+/// Whether the postmaster started this process to run a function of our library. SQL registers no workers: a parallel
+/// worker runs a function of the server's.
+pub fn is_ours() -> bool {
+    // SAFETY: null in any other process; in a worker it points to what the worker was registered with, whose name of the
+    // library ends with NUL, and lives as long as the process.
+    unsafe {
+        let entry = pg_sys::MyBgworkerEntry;
+        !entry.is_null() && CStr::from_ptr((*entry).bgw_library_name.as_ptr()) == LIBRARY
+    }
+}
 
 /// A worker to start: which entry point, with which argument.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +47,7 @@ fn describe(job: Job) -> pg_sys::BackgroundWorker {
     };
     copy(&mut worker.bgw_name, job.name);
     copy(&mut worker.bgw_type, job.name);
-    copy(&mut worker.bgw_library_name, "postern");
+    copy(&mut worker.bgw_library_name, LIBRARY.to_str().unwrap_or_default());
     copy(&mut worker.bgw_function_name, job.function);
     worker
 }
@@ -150,26 +164,72 @@ pub fn database() -> pg_sys::Oid {
 /// Runs `f` in a transaction, READ COMMITTED whatever the defaults are, and commits; an ERROR, also one of the commit, rolls it
 /// back and is returned.
 pub fn transaction<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
-    // SAFETY: outside a transaction, in a worker. After an ERROR the transaction is aborted as in the server's own main loops.
+    transaction_if(|| (f(), true))
+}
+
+/// As [`transaction`]; `f` also says whether to commit.
+pub fn transaction_if<R>(f: impl FnOnce() -> (R, bool)) -> Result<R, Caught> {
+    // SAFETY: outside a transaction, in a worker. After an ERROR the transaction is aborted as in the server's own main loops;
+    // so is one that is not wanted.
     unsafe {
         let result = caught::catch(|| {
-            pg_sys::SetCurrentStatementStartTimestamp();
-            pg_sys::StartTransactionCommand();
-            pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
-            pg_sys::XactReadOnly = false;
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-            let result = f();
-            // Whoever rolled back a subtransaction took its snapshots with it; ours is of the outermost level.
-            if pg_sys::ActiveSnapshotSet() {
-                pg_sys::PopActiveSnapshot();
+            begin();
+            let (result, good) = f();
+            if good {
+                commit();
+            } else {
+                pg_sys::AbortCurrentTransaction();
             }
-            pg_sys::CommitTransactionCommand();
             result
         });
         if result.is_err() {
             pg_sys::AbortCurrentTransaction();
         }
         result
+    }
+}
+
+/// # Safety
+/// Outside a transaction, in a worker.
+unsafe fn begin() {
+    // SAFETY: the caller's word.
+    unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::StartTransactionCommand();
+        pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED.cast_signed();
+        pg_sys::XactReadOnly = false;
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+    }
+}
+
+/// # Safety
+/// In a transaction that [`begin`] began.
+unsafe fn commit() {
+    // SAFETY: the caller's word.
+    unsafe {
+        // Whoever rolled back a subtransaction took its snapshots with it; ours is of the outermost level.
+        if pg_sys::ActiveSnapshotSet() {
+            pg_sys::PopActiveSnapshot();
+        }
+        pg_sys::CommitTransactionCommand();
+    }
+}
+
+/// Has `f` called when this process ends, however it does short of a crash. It must not raise.
+pub fn at_exit(f: fn()) {
+    AT_EXIT.set(Some(f));
+    // SAFETY: registered once, by the entry point of a worker.
+    unsafe { pg_sys::before_shmem_exit(Some(exiting), pg_sys::Datum::from(0)) };
+}
+
+thread_local! {
+    static AT_EXIT: std::cell::Cell<Option<fn()>> = const { std::cell::Cell::new(None) };
+}
+
+#[pgrx::pg_guard]
+extern "C-unwind" fn exiting(_code: c_int, _arg: pg_sys::Datum) {
+    if let Some(f) = AT_EXIT.get() {
+        f();
     }
 }
 
