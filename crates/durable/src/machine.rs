@@ -112,6 +112,16 @@ pub enum Level {
         /// How many undo steps there were before.
         mark: usize,
     },
+    /// A body for every row.
+    #[serde(rename = "m")]
+    Map {
+        /// The node.
+        node: NodeId,
+        /// The rows.
+        rows: Value,
+        /// For how many of them a branch has begun.
+        started: usize,
+    },
     /// A step whose failure is caught.
     #[serde(rename = "c")]
     Catch {
@@ -128,7 +138,7 @@ pub enum Level {
 impl Level {
     fn node(&self) -> NodeId {
         match self {
-            Self::Loop { node, .. } | Self::Retry { node, .. } | Self::Catch { node, .. } => *node,
+            Self::Loop { node, .. } | Self::Retry { node, .. } | Self::Catch { node, .. } | Self::Map { node, .. } => *node,
         }
     }
 }
@@ -170,6 +180,9 @@ pub struct Frame {
     /// Undoing is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwinding: Option<Box<Unwinding>>,
+    /// How many of its branches have not ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pending: usize,
     /// What the strand came to, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
@@ -183,7 +196,7 @@ impl Frame {
             .iter()
             .filter_map(|level| match level {
                 Level::Loop { turn, .. } => Some(turn.to_string()),
-                Level::Retry { .. } | Level::Catch { .. } => None,
+                Level::Retry { .. } | Level::Catch { .. } | Level::Map { .. } => None,
             })
             .collect();
         (!turns.is_empty()).then(|| turns.join("."))
@@ -196,7 +209,7 @@ impl Frame {
             .rev()
             .find_map(|level| match level {
                 Level::Retry { attempt, .. } => Some(*attempt),
-                Level::Loop { .. } | Level::Catch { .. } => None,
+                Level::Loop { .. } | Level::Catch { .. } | Level::Map { .. } => None,
             })
             .unwrap_or(1)
     }
@@ -220,6 +233,11 @@ impl Frame {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 /// Where a strand goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -239,6 +257,8 @@ pub trait World {
     fn json(&mut self, value: &Value) -> String;
     /// A number in 0 … 1, for jitter.
     fn random(&mut self) -> f64;
+    /// A node with a state of its own came to something: a loop, a step that is tried again, one that is caught.
+    fn gave(&mut self, frame: &mut Frame, node: NodeId, outcome: &Outcome);
 }
 
 /// Settings of loops.
@@ -266,11 +286,21 @@ pub struct Machine<'a, W> {
     pub pace: Pace,
 }
 
-impl<W: World> Machine<'_, W> {
+impl<'a, W: World> Machine<'a, W> {
+    /// What a node does. Numbers of nodes come from the graph and from positions that were in it: none is out of range.
+    fn kind(&self, node: NodeId) -> &'a Kind {
+        &self.graph.nodes()[node as usize].kind
+    }
+
+    fn gave(&mut self, node: NodeId, outcome: Outcome) -> Outcome {
+        self.world.gave(self.frame, node, &outcome);
+        outcome
+    }
+
     /// Goes down from a node to what is to be done first.
     pub fn enter(&mut self, mut node: NodeId) -> Next {
         loop {
-            node = match &self.graph.nodes[node as usize].kind {
+            node = match self.kind(node) {
                 Kind::Then { left, .. } => *left,
                 Kind::If { condition, .. } => *condition,
                 Kind::IfRows { name, then, otherwise } => match self.has_rows(name) {
@@ -283,22 +313,23 @@ impl<W: World> Machine<'_, W> {
                     self.frame.levels.push(Level::Loop { node, turn: 1, began, waited: false, body: None });
                     *body
                 }
-                Kind::Retry { body, .. } => {
+                Kind::Retry { step, .. } => {
                     let mark = self.frame.undos.len();
                     self.frame.levels.push(Level::Retry { node, attempt: 1, mark });
-                    *body
+                    *step
                 }
-                Kind::Catch { body, .. } => {
+                Kind::Catch { step, .. } => {
                     let mark = self.frame.undos.len();
                     self.frame.levels.push(Level::Catch { node, handling: false, mark });
-                    *body
+                    *step
                 }
                 Kind::Compensate { step, .. } => *step,
+                Kind::Map { source, .. } => *source,
                 Kind::Break { value } => {
                     let value = value::break_value(value.as_deref());
                     return self.finished(node, Outcome::Break(Value::Json(value)));
                 }
-                kind if kind.is_fork() => return Next::Fork(node),
+                kind if is_fork(kind) => return Next::Fork(node),
                 _ => return Next::Leaf(node),
             }
         }
@@ -307,9 +338,9 @@ impl<W: World> Machine<'_, W> {
     /// Goes on from a node that came to an outcome: up to the first node that has something left to do, and down from there.
     pub fn finished(&mut self, mut node: NodeId, mut outcome: Outcome) -> Next {
         loop {
-            let here = &self.graph.nodes[node as usize];
+            let Some(here) = self.graph.node(node) else { return Next::End(outcome) };
             if let (Outcome::Done(value), Some(name)) = (&outcome, &here.result_name)
-                && here.kind.binds()
+                && binds(&here.kind)
             {
                 self.frame.names.insert(name.clone(), value.clone());
             }
@@ -320,7 +351,7 @@ impl<W: World> Machine<'_, W> {
                 }
             }
             let Some(parent) = here.parent else { return Next::End(outcome) };
-            outcome = match (&self.graph.nodes[parent as usize].kind, outcome) {
+            outcome = match (self.kind(parent), outcome) {
                 (Kind::Then { left, right }, Outcome::Done(_)) if node == *left => return self.enter(*right),
                 (Kind::If { condition, then, otherwise }, Outcome::Done(value)) if node == *condition => {
                     let truth = value::truth(&self.world.json(&value));
@@ -328,26 +359,34 @@ impl<W: World> Machine<'_, W> {
                 }
                 (Kind::Loop { body, condition }, outcome) => match self.turn(parent, node, *body, *condition, outcome) {
                     Ok(next) => return next,
-                    Err(outcome) => outcome,
+                    Err(outcome) => self.gave(parent, outcome),
                 },
-                (Kind::Retry { body, policy, .. }, Outcome::Failed(failure)) => {
+                (Kind::Map { source, .. }, Outcome::Done(rows)) if node == *source => {
+                    self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
+                    return Next::Fork(parent);
+                }
+                (Kind::Retry { step, policy }, Outcome::Failed(failure)) => {
                     let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
                         return Next::End(Outcome::Failed(lost_level()));
                     };
-                    match policy.backoff(attempt, &failure.sqlstate, failure.status, self.world.random()) {
-                        None => Outcome::Failed(failure),
+                    let pause = match policy.covers(Some(&failure.sqlstate), failure.status) {
+                        true => policy.pause(attempt, self.world.random()),
+                        false => None,
+                    };
+                    match pause {
+                        None => self.gave(parent, Outcome::Failed(failure)),
                         Some(_) if self.frame.undos.len() > mark => {
                             self.frame.levels.push(Level::Retry { node: parent, attempt, mark });
                             return self.unwind(node, mark, failure);
                         }
-                        Some(micros) => {
+                        Some(millis) => {
                             self.frame.levels.push(Level::Retry { node: parent, attempt: attempt + 1, mark });
                             self.frame.waited();
-                            return Next::Later(*body, self.now + micros);
+                            return Next::Later(*step, self.now.saturating_add(micros(millis)));
                         }
                     }
                 }
-                (Kind::Catch { body, handler }, Outcome::Failed(failure)) if node == *body => {
+                (Kind::Catch { step, handler }, Outcome::Failed(failure)) if node == *step => {
                     let Some(Level::Catch { mark, .. }) = self.frame.pop(parent) else {
                         return Next::End(Outcome::Failed(lost_level()));
                     };
@@ -363,7 +402,7 @@ impl<W: World> Machine<'_, W> {
                 }
                 (Kind::Retry { .. } | Kind::Catch { .. }, outcome) => {
                     self.frame.pop(parent);
-                    outcome
+                    self.gave(parent, outcome)
                 }
                 (Kind::Compensate { step, .. }, outcome) if node == *step => {
                     if let Outcome::Done(_) = outcome {
@@ -436,8 +475,9 @@ impl<W: World> Machine<'_, W> {
         let Some(unwinding) = self.frame.unwinding.take() else { return Next::End(Outcome::Failed(lost_level())) };
         if self.frame.undos.len() > unwinding.mark
             && let Some(Undo { node, names }) = self.frame.undos.pop()
-            && let Kind::Compensate { undo, .. } = self.graph.nodes[node as usize].kind
+            && let Kind::Compensate { undo, .. } = self.kind(node)
         {
+            let undo = *undo;
             self.frame.names = names;
             self.frame.unwinding = Some(unwinding);
             return self.enter(undo);
@@ -465,6 +505,51 @@ impl<W: World> Machine<'_, W> {
     }
 }
 
+/// Whether the name of such a node is bound to its result: where pg_durable ignores it, so does this.
+fn binds(kind: &Kind) -> bool {
+    !matches!(kind, Kind::Sleep { .. } | Kind::WaitSchedule { .. } | Kind::Break { .. })
+}
+
+/// Whether its branches are strands of their own, from the start: a map's begin when its rows are there.
+fn is_fork(kind: &Kind) -> bool {
+    matches!(kind, Kind::Join { .. } | Kind::Race { .. } | Kind::First { .. } | Kind::Timeout { .. })
+}
+
+fn micros(millis: u64) -> Time {
+    Time::try_from(millis).unwrap_or(Time::MAX).saturating_mul(1_000)
+}
+
+/// What a strand that has come to a fork starts next: branches with their numbers, the nodes at which they begin, and their
+/// frames. A map's are started a few at a time: call it again when one has ended. None for a map without (more) rows.
+pub fn branches<W: World>(graph: &Graph, node: NodeId, frame: &mut Frame, world: &mut W) -> Vec<(usize, NodeId, Frame)> {
+    let Some(here) = graph.node(node) else { return Vec::new() };
+    let begun = match &here.kind {
+        Kind::Join { branches } | Kind::Race { branches } | Kind::First { branches } => {
+            branches.iter().enumerate().map(|(number, base)| (number, *base, frame.branch())).collect()
+        }
+        Kind::Timeout { step, .. } => vec![(0, *step, frame.branch())],
+        Kind::Map { item, body, concurrency, .. } => {
+            let room = (*concurrency as usize).saturating_sub(frame.pending);
+            let branch = frame.branch();
+            let Some(Level::Map { rows, started, .. }) = frame.levels.last_mut() else { return Vec::new() };
+            let rows = value::rows(&world.json(rows));
+            let begun: Vec<_> = rows.into_iter().enumerate().skip(*started).take(room).collect();
+            *started += begun.len();
+            begun
+                .into_iter()
+                .map(|(number, row)| {
+                    let mut frame = branch.clone();
+                    frame.names.insert(item.clone(), Value::Json(format!("{{\"rows\":[{row}],\"row_count\":1}}")));
+                    (number, *body, frame)
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    frame.pending += begun.len();
+    begun
+}
+
 fn lost_level() -> Failure {
     Failure::new("XX000", "the state of a node was lost")
 }
@@ -488,7 +573,7 @@ pub fn resolve<W: World>(
     latest: usize,
     world: &mut W,
 ) -> Option<Outcome> {
-    let kind = &graph.nodes[node as usize].kind;
+    let kind = &graph.node(node)?.kind;
     branches.sort_by_key(|branch| branch.number);
     let one = |branches: Vec<Branch>, number: usize, frame: &mut Frame| {
         let branch = branches.into_iter().find(|branch| branch.number == number)?;
@@ -522,6 +607,9 @@ pub fn resolve<W: World>(
         }
         Kind::Timeout { .. } => one(branches, latest, frame),
         Kind::Join { .. } | Kind::Map { .. } => {
+            if matches!(kind, Kind::Map { .. }) {
+                frame.pop(node);
+            }
             if branches.iter().any(|branch| branch.frame.outcome.is_none()) {
                 return None;
             }

@@ -48,6 +48,11 @@ pub fn executors(database: Oid) -> usize {
     of(database).count()
 }
 
+/// The place of this process among the executors of its database, from 0.
+pub fn rank(slot: &Slot) -> usize {
+    of(worker::database()).position(|other| std::ptr::eq(other, slot)).unwrap_or(0)
+}
+
 /// Wakes an executor of the database that waits, if one does. Never raises.
 pub fn wake(database: Oid) {
     for slot in of(database) {
@@ -55,13 +60,6 @@ pub fn wake(database: Oid) {
             worker::wake(slot.latch.load(Acquire));
             return;
         }
-    }
-}
-
-/// Wakes all of them.
-pub fn wake_all(database: Oid) {
-    for slot in of(database) {
-        worker::wake(slot.latch.load(Acquire));
     }
 }
 
@@ -115,7 +113,13 @@ pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) {
     for slot in of(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
         let pid = slot.pid.load(Relaxed);
         if pid != worker::pid() && strand.is_none_or(|strand| slot.strand.load(Relaxed) == strand) {
+            slot.asked.store(1, Release);
             worker::cancel(pid);
         }
     }
+}
+
+/// Whether a request to cancel that this process got came from [`cancel`], and not from an operator. Asked once for each.
+pub fn was_ours(slot: &Slot) -> bool {
+    slot.asked.swap(0, AcqRel) == 1
 }

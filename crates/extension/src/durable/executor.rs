@@ -9,19 +9,22 @@
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::rc::Rc;
 
-use postern_durable::graph::Graph;
+use postern_durable::Graph;
 use postern_durable::machine::Failure;
 
 use super::store::{self, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
-use super::{board, messages};
+use super::{board, messages, rights};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Job};
-use crate::pg::{Oid, catalog, guc as settings, log};
+use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
+use crate::identity::worker::{Superusers, Worker};
+use crate::pg::jsonb::Jsonb;
 use crate::{guc, identity};
 
 /// Turns of one strand before others have theirs.
@@ -60,6 +63,10 @@ enum Done {
 
 struct Executor {
     slot: &'static Slot,
+    /// Its right to enter identities.
+    right: Worker,
+    /// The configuration was read again while it waited.
+    configured: bool,
     /// Where the round of owners is.
     after: (Oid, i16),
     graphs: HashMap<String, Rc<Graph>>,
@@ -78,12 +85,13 @@ pub fn run(database: Oid) {
         Ok(true) => {}
         _ => return,
     }
+    let Ok(right) = Worker::new() else { return };
     prepare_session();
-    siblings(database);
-    identity::worker::allow();
     let mut executor = Executor {
         slot,
-        after: (Oid::INVALID, i16::MIN),
+        right,
+        after: (NO_OID, i16::MIN),
+        configured: false,
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
@@ -101,12 +109,10 @@ fn prepare_session() {
     });
 }
 
-/// Starts as many as there should be.
-fn siblings(database: Oid) {
-    let wanted = guc::executors();
-    // Each that starts looks for itself; more than are wanted end again below.
-    for _ in board::executors(database)..wanted {
-        if !start(database) {
+/// Starts as many as there should be. Those that are too many end by themselves.
+fn siblings() {
+    for _ in board::executors(worker::database())..guc::executors() {
+        if !start(worker::database()) {
             log::warning(
                 "could not start as many executors of durable functions as postern.executors says",
                 "No background worker is free.",
@@ -119,11 +125,18 @@ fn siblings(database: Oid) {
 
 impl Executor {
     fn serve(&mut self) {
+        let mut first = true;
         loop {
-            worker::attend();
-            if board::executors(worker::database()) > guc::executors().max(1) {
+            let changed = worker::attend();
+            let rank = board::rank(self.slot);
+            if rank >= guc::executors() {
                 return;
             }
+            // One of them sees to the others: when it begins, and when the setting may have changed.
+            if rank == 0 && (changed || first || self.configured) {
+                siblings();
+            }
+            (first, self.configured) = (false, false);
             self.deliver();
             match self.turn(None) {
                 Done::Gone => return,
@@ -142,7 +155,11 @@ impl Executor {
         for _ in 0..STREAK {
             match turn {
                 Turn::Goes => {}
-                Turn::Rests => return,
+                Turn::Rests => {
+                    // It may rest until a time that nobody's timer knows of.
+                    board::wake(worker::database());
+                    return;
+                }
                 Turn::Awaits(name) => {
                     // Sent after our look into the box, and before it could be seen that somebody waits.
                     let _ = worker::transaction(|| as_owner(|| messages::deliver_kept(&id, &name)));
@@ -228,21 +245,22 @@ impl Executor {
                             self.after = (owner, i16::MAX);
                             return Claim::Strand(Box::new(strand), Box::new(instance));
                         }
+                        next = next.min(store::next_due(owner, priority, now));
                     } else {
                         next = next.min(due);
                     }
-                    if wrapped && at >= start {
+                    if wrapped && (at.0.to_u32(), at.1) >= (start.0.to_u32(), start.1) {
                         break;
                     }
                 }
                 None if wrapped => break,
                 None => {
                     wrapped = true;
-                    at = (Oid::INVALID, i16::MIN);
+                    at = (NO_OID, i16::MIN);
                 }
             }
         }
-        self.after = (Oid::INVALID, i16::MIN);
+        self.after = (NO_OID, i16::MIN);
         Claim::Nothing(next)
     }
 
@@ -259,11 +277,20 @@ impl Executor {
                 return Turn::Rests;
             }
         };
-        if let Err(failure) = enter(&strand, instance) {
+        if let Err(failure) = self.enter(&strand, instance) {
             fail(&id, &failure);
             return Turn::Rests;
         }
         Course::new(&graph, strand, instance, self.slot).run()
+    }
+
+    /// Enters the identity that the instance was started with.
+    fn enter(&self, strand: &Strand, instance: &Instance) -> Result<(), Failure> {
+        rights::check(strand.owner)?;
+        let superusers = if guc::superuser_instances() { Superusers::Allowed } else { Superusers::Refused };
+        // What is not JSON cannot be in a column of the type.
+        let facts = instance.facts.as_deref().and_then(|text| CString::new(text).ok()).map(|text| Jsonb::parse(&text));
+        identity::worker::enter(&self.right, strand.owner, facts, superusers).map_err(rights::failure)
     }
 
     fn graph(&mut self, id: &str) -> Result<Rc<Graph>, Failure> {
@@ -340,9 +367,15 @@ impl Executor {
         use std::sync::atomic::Ordering::SeqCst;
         self.slot.idle.store(1, SeqCst);
         // Whoever committed before we said that we wait has woken nobody: look once more.
-        let due = match worker::transaction(|| as_owner(|| self.claim_time())) {
-            Ok(now_due) => now_due.min(due),
-            Err(_) => due,
+        let due = match self.turn(None) {
+            Done::Nothing(next) if board::sent_so_far() == self.seen => next.min(due),
+            Done::Nothing(_) => 0,
+            Done::Gone => return,
+            Done::Turn(id, strand, turn) => {
+                self.slot.idle.store(0, SeqCst);
+                board::wake(worker::database());
+                return self.streak(id, strand, turn);
+            }
         };
         let wait = if due == NEVER {
             None
@@ -350,25 +383,13 @@ impl Executor {
             // Rounded up: woken too early, it would turn in a circle.
             Some((due - worker::now()).max(0).div_euclid(1_000) + 1)
         };
-        if wait != Some(1) || due > worker::now() {
+        if due > worker::now() {
             worker::report(None);
-            worker::wait(wait.map(|milliseconds| milliseconds.min(3_600_000)));
+            self.configured |= worker::wait(wait.map(|milliseconds| milliseconds.min(3_600_000)));
         }
         self.slot.idle.store(0, SeqCst);
     }
-
-    /// When the first strand of all is due.
-    fn claim_time(&mut self) -> i64 {
-        let mut at = (Oid::INVALID, i16::MIN);
-        let mut next = NEVER;
-        while let Some((owner, priority, due)) = store::queue_after(at.0, at.1) {
-            at = (owner, priority);
-            next = next.min(due);
-        }
-        next
-    }
 }
-
 /// Whether every strand above waits for its branches.
 fn wanted(id: &str, strand: &Strand) -> bool {
     let all = store::strands(id);
@@ -391,11 +412,4 @@ fn fail(id: &str, failure: &Failure) {
             board::cancel(worker::database(), id, Some(number));
         }
     });
-}
-
-/// Enters the identity that the instance was started with.
-fn enter(strand: &Strand, instance: &Instance) -> Result<(), Failure> {
-    super::rights::check(strand.owner)?;
-    identity::worker::enter(strand.owner, instance.facts.as_deref(), guc::SUPERUSER_INSTANCES.get())
-        .map_err(|error| super::rights::failure(&error))
 }

@@ -4,7 +4,8 @@
 //! finds no extension ends again, one that does starts its siblings. It looks when the server starts, and when it is told that
 //! the extension was made somewhere.
 
-use crate::durable::{board, executor};
+use super::{board, executor};
+use crate::guc;
 use crate::pg::worker::{self, Job};
 use crate::pg::{catalog, log};
 
@@ -23,7 +24,7 @@ pub fn run() {
     loop {
         match worker::transaction(catalog::databases) {
             Ok(databases) => {
-                for database in databases.into_iter().filter(|database| board::executors(*database) == 0) {
+                for database in databases.into_iter().filter(|database| board::executors(*database) == 0 && guc::executors() > 0) {
                     if !executor::start(database) {
                         log::warning(
                             "could not start an executor of durable functions",

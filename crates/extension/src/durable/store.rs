@@ -321,7 +321,7 @@ pub fn end(id: &str, status: &str, output: Option<&str>, failure: Option<&Failur
             Arg::Time(now),
         ],
     );
-    query::run(c"DELETE FROM postern.message WHERE instance = $1", &[Arg::Text(id)]);
+    delete_messages(id);
 }
 
 /// Writes what ran.
@@ -412,4 +412,78 @@ pub fn keep_message(id: i64) {
 /// Takes a message away.
 pub fn delete_message(id: i64) {
     query::run(c"DELETE FROM postern.message WHERE id = $1", &[Arg::Int8(id)]);
+}
+
+/// Puts a signal back that could not be delivered.
+pub fn put_back(id: &str, name: &str, payload: &str) {
+    query::run(
+        c"INSERT INTO postern.message (instance, kind, name, payload, sender, owner, sent_at, fresh) \
+          SELECT i.id, 's', $2, $3, i.submitted_by, i.submitted_by, now(), false FROM postern.instance i WHERE i.id = $1",
+        &[Arg::Text(id), Arg::Text(name), Arg::Text(payload)],
+    );
+}
+
+/// Every instance and name for which a strand waits and a signal is there.
+pub fn waiting_with_signal() -> Vec<(String, String)> {
+    let rows = query::run(
+        c"SELECT DISTINCT s.instance, s.signal FROM postern.message m \
+          JOIN postern.strand s ON s.instance = m.instance AND s.signal = m.name AND s.state = 'w' WHERE m.kind = 's'",
+        &[],
+    );
+    rows.iter().map(|row| (row.string(0), row.string(1))).collect()
+}
+
+/// Takes away whatever was sent to an instance.
+pub fn delete_messages(id: &str) {
+    query::run(c"DELETE FROM postern.message WHERE instance = $1", &[Arg::Text(id)]);
+}
+
+/// When the next strand of a queue is due that is not due yet.
+pub fn next_due(owner: Oid, priority: i16, now: i64) -> i64 {
+    let rows = query::run(
+        c"SELECT s.due FROM postern.strand s WHERE s.owner = $1 AND s.priority = $2 AND s.due > $3 ORDER BY s.due LIMIT 1",
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now)],
+    );
+    rows.first().and_then(|row| row.time(0)).unwrap_or(NEVER)
+}
+
+/// Puts a message into a box.
+pub fn send(id: &str, kind: u8, name: Option<&str>, payload: &str, sender: Oid, owner: Oid) {
+    query::run(
+        c"INSERT INTO postern.message (instance, kind, name, payload, sender, owner, sent_at, fresh) \
+          VALUES ($1, $2, $3, $4, $5, $6, now(), true)",
+        &[
+            Arg::Text(id),
+            Arg::Char(kind),
+            Arg::Maybe(name),
+            Arg::Text(payload),
+            Arg::Oid(sender),
+            Arg::Oid(owner),
+        ],
+    );
+}
+
+/// Whom an instance runs as, and its status.
+pub fn owner_and_status(id: &str) -> Option<(Oid, String)> {
+    let rows = query::run(
+        c"SELECT i.submitted_by, i.status FROM postern.instance i WHERE i.id = $1",
+        &[Arg::Text(id)],
+    );
+    rows.first().map(|row| (row.oid(0), row.string(1)))
+}
+
+/// Writes a variable of a role, or takes it away, or all of them.
+pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
+    match (name, value) {
+        (None, _) => query::run(c"DELETE FROM df.vars v WHERE v.owner = $1", &[Arg::Oid(owner)]),
+        (Some(name), None) => query::run(
+            c"DELETE FROM df.vars v WHERE v.owner = $1 AND v.name = $2",
+            &[Arg::Oid(owner), Arg::Text(name)],
+        ),
+        (Some(name), Some(value)) => query::run(
+            c"INSERT INTO df.vars (name, value, owner) VALUES ($2, $3, $1) \
+              ON CONFLICT ON CONSTRAINT vars_pkey DO UPDATE SET value = excluded.value",
+            &[Arg::Oid(owner), Arg::Text(name), Arg::Text(value)],
+        ),
+    };
 }

@@ -10,9 +10,9 @@
 
 use std::collections::HashMap;
 
-use postern_durable::graph::{Graph, Kind};
+use postern_durable::{Graph, Kind};
 use postern_durable::machine::{self, Branch, Failure, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
-use postern_durable::{cron, value};
+use postern_durable::value;
 
 use super::store::{self, Instance, NEVER, State, Step, Strand};
 use super::substitution::Scope;
@@ -55,10 +55,19 @@ pub struct Course<'a> {
     ran: bool,
 }
 
-/// Results, as they were read or made in this turn.
+/// Results, as they were read or made in this turn, and what nodes with a state came to.
 struct Results {
     instance: String,
+    gave: Vec<Gave>,
     kept: HashMap<(i32, i32), (String, Option<String>)>,
+}
+
+/// A node with a state came to something, in this iteration and attempt.
+struct Gave {
+    node: u32,
+    outcome: Outcome,
+    turn: Option<String>,
+    attempt: u32,
 }
 
 impl Results {
@@ -83,11 +92,20 @@ impl World for Results {
     fn random(&mut self) -> f64 {
         crate::pg::session::random()
     }
+
+    fn gave(&mut self, frame: &mut Frame, node: u32, outcome: &Outcome) {
+        let (turn, attempt) = (frame.turn(), frame.attempt());
+        self.gave.push(Gave { node, outcome: outcome.clone(), turn, attempt });
+    }
+}
+
+fn branch(strand: Strand) -> Branch {
+    Branch { number: usize::try_from(strand.branch).unwrap_or(0), frame: strand.frame }
 }
 
 impl<'a> Course<'a> {
     pub fn new(graph: &'a Graph, strand: Strand, instance: &'a Instance, slot: &'a Slot) -> Self {
-        let results = Results { instance: strand.instance.clone(), kept: HashMap::new() };
+        let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
         let root = strand.strand == 0;
         Self { graph, strand, instance, slot, now: worker::now(), results, root, ran: false }
     }
@@ -98,7 +116,10 @@ impl<'a> Course<'a> {
         let next = match self.strand.state {
             State::Ready => self.machine().enter(node),
             State::Waiting => {
-                let outcome = self.timed_out(node);
+                let outcome = match self.strand.frame.outcome.take() {
+                    Some(arrived) => self.keep(node, *arrived),
+                    None => self.timed_out(node),
+                };
                 self.machine().finished(node, outcome)
             }
             // A fork is due only when its time is up.
@@ -118,6 +139,39 @@ impl<'a> Course<'a> {
         self.follow(next)
     }
 
+    /// Numbers of nodes come from the graph itself.
+    fn kind(&self, node: u32) -> &'a Kind {
+        &self.graph.nodes()[node as usize].kind
+    }
+
+    fn in_millis(&self, millis: u64) -> i64 {
+        self.now.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(1_000))
+    }
+
+    /// Records what loops, retries and the like came to on the way.
+    fn record_gave(&mut self) {
+        for Gave { node, outcome, turn, attempt } in std::mem::take(&mut self.results.gave) {
+            let (result, failure) = match &outcome {
+                Outcome::Done(value) => (Some(self.results.json(value)), None),
+                Outcome::Break(_) => continue,
+                Outcome::Failed(failure) => (None, Some(failure)),
+            };
+            let record = Record(self.strand.strand, self.strand.frame.n);
+            self.strand.frame.n += 1;
+            let step = Step {
+                node,
+                attempt,
+                turn,
+                started: self.now,
+                query: None,
+                result: result.as_deref(),
+                columns: None,
+                failure,
+            };
+            as_owner(|| store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step));
+        }
+    }
+
     fn machine(&mut self) -> Machine<'_, Results> {
         Machine {
             graph: self.graph,
@@ -134,6 +188,7 @@ impl<'a> Course<'a> {
 
     fn follow(&mut self, mut next: Next) -> Turn {
         for _ in 0..FREE {
+            self.record_gave();
             next = match next {
                 Next::Leaf(node) => match self.leaf(node) {
                     Ok(next) => next,
@@ -141,7 +196,10 @@ impl<'a> Course<'a> {
                 },
                 Next::Later(node, due) if due <= self.now && !self.ran => self.machine().enter(node),
                 Next::Later(node, due) => return self.rest(node, State::Ready, due),
-                Next::Fork(node) => return self.fork(node),
+                Next::Fork(node) => match self.fork(node) {
+                    Ok(next) => next,
+                    Err(turn) => return turn,
+                },
                 Next::End(outcome) => match self.end(outcome) {
                     Ok(next) => next,
                     Err(turn) => return turn,
@@ -157,8 +215,7 @@ impl<'a> Course<'a> {
 
     /// Does what is to be done at a leaf. `Err`: the turn is over.
     fn leaf(&mut self, node: u32) -> Result<Next, Turn> {
-        let graph = self.graph;
-        let outcome = match &graph.nodes[node as usize].kind {
+        let outcome = match self.kind(node) {
             Kind::Sql { query } => {
                 if self.ran {
                     return Err(self.rest(node, State::Ready, self.strand.due));
@@ -168,12 +225,11 @@ impl<'a> Course<'a> {
             Kind::Sleep { millis } => {
                 if *millis > 0 {
                     self.strand.frame.waited();
-                    let due = self.now.saturating_add(i64::try_from(*millis).unwrap_or(i64::MAX).saturating_mul(1_000));
-                    return Err(self.rest(node, State::Waiting, due));
+                    return Err(self.rest(node, State::Waiting, self.in_millis(*millis)));
                 }
                 self.keep(node, Outcome::Done(Value::Json(value::slept(*millis))))
             }
-            Kind::WaitSchedule { cron } => match cron::next_after_micros(cron, self.now) {
+            Kind::WaitSchedule { cron } => match next_tick(cron, self.now) {
                 Some(due) => {
                     self.strand.frame.waited();
                     return Err(self.rest(node, State::Waiting, due));
@@ -183,7 +239,7 @@ impl<'a> Course<'a> {
                     self.keep(node, Outcome::Failed(failure))
                 }
             },
-            Kind::Signal { name, timeout_seconds } => {
+            Kind::Signal { name, timeout_millis } => {
                 let id = self.strand.instance.clone();
                 self.strand.frame.waited();
                 match as_owner(|| store::take_signal(&id, name)) {
@@ -192,8 +248,7 @@ impl<'a> Course<'a> {
                         self.keep(node, Outcome::Done(Value::Json(result)))
                     }
                     None => {
-                        let due = timeout_seconds
-                            .map_or(NEVER, |seconds| self.now.saturating_add(i64::from(seconds) * 1_000_000));
+                        let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
                         self.strand.signal = Some(name.clone());
                         self.rest(node, State::Waiting, due);
                         return Err(Turn::Awaits(name.clone()));
@@ -201,7 +256,7 @@ impl<'a> Course<'a> {
                 }
             }
             kind => {
-                let failure = Failure::new("0A000", format!("a step of type {} cannot be executed here", kind.name()));
+                let failure = Failure::new("0A000", format!("a step of type {} cannot be executed here", kind.node_type()));
                 self.keep(node, Outcome::Failed(failure))
             }
         };
@@ -293,13 +348,12 @@ impl<'a> Course<'a> {
 
     /// The time of a node that waits is up: what it came to.
     fn timed_out(&mut self, node: u32) -> Outcome {
-        let graph = self.graph;
-        let result = match &graph.nodes[node as usize].kind {
+        let result = match self.kind(node) {
             Kind::Sleep { millis } => value::slept(*millis),
             Kind::WaitSchedule { .. } => value::scheduled(),
             Kind::Signal { name, .. } => value::signal(name, None),
             kind => {
-                let failure = Failure::new("XX000", format!("a node of type {} cannot wait", kind.name()));
+                let failure = Failure::new("XX000", format!("a node of type {} cannot wait", kind.node_type()));
                 return self.keep(node, Outcome::Failed(failure));
             }
         };
@@ -320,19 +374,38 @@ impl<'a> Course<'a> {
     }
 
     /// Begins the branches of a fork.
-    fn fork(&mut self, node: u32) -> Turn {
+    fn fork(&mut self, node: u32) -> Result<Next, Turn> {
         if !self.lock_root() {
-            return Turn::NotNow;
+            return Err(Turn::NotNow);
         }
-        let graph = self.graph;
-        let kind = &graph.nodes[node as usize].kind;
+        if !self.begin_branches(node) {
+            // A map without rows.
+            let outcome = machine::resolve(self.graph, node, &mut self.strand.frame, Vec::new(), 0, &mut self.results)
+                .unwrap_or_else(|| Outcome::Done(Value::Json("[]".into())));
+            let outcome = self.keep(node, outcome);
+            return Ok(self.machine().finished(node, outcome));
+        }
+        let due = match self.kind(node) {
+            Kind::Timeout { millis, .. } => self.in_millis(*millis),
+            _ => NEVER,
+        };
+        self.rest(node, State::Forked, due);
+        Err(Turn::Rests)
+    }
+
+    /// Begins those branches of the strand's fork that are to run now; false if there are none.
+    fn begin_branches(&mut self, node: u32) -> bool {
+        let branches = machine::branches(self.graph, node, &mut self.strand.frame, &mut self.results);
+        if branches.is_empty() {
+            return false;
+        }
         let first = as_owner(|| store::last_strand(&self.strand.instance)) + 1;
-        for ((branch, base), number) in (0..).zip(kind.branches()).zip(first..) {
+        for ((branch, base, frame), number) in branches.into_iter().zip(first..) {
             let strand = Strand {
                 instance: self.strand.instance.clone(),
                 strand: number,
                 parent: Some(self.strand.strand),
-                branch,
+                branch: i32::try_from(branch).unwrap_or(i32::MAX),
                 base,
                 node: base,
                 state: State::Ready,
@@ -340,65 +413,93 @@ impl<'a> Course<'a> {
                 owner: self.strand.owner,
                 priority: self.strand.priority,
                 signal: None,
-                frame: self.strand.frame.branch(),
+                frame,
             };
             as_owner(|| store::add(&strand));
         }
-        let due = match kind {
-            Kind::Timeout { millis, .. } => {
-                self.now.saturating_add(i64::try_from(*millis).unwrap_or(i64::MAX).saturating_mul(1_000))
-            }
-            _ => NEVER,
-        };
-        self.rest(node, State::Forked, due);
-        Turn::Rests
+        true
     }
 
     /// The strand has come to something: the instance has, or its parent is looked at. `Ok`: the parent goes on.
     fn end(&mut self, outcome: Outcome) -> Result<Next, Turn> {
         let Some(parent) = self.strand.parent else {
-            let (status, output, failure) = match outcome {
-                Outcome::Done(value) => ("completed", Some(self.results.json(&value)), None),
-                Outcome::Failed(failure) => ("failed", None, Some(failure)),
-                Outcome::Break(_) => {
-                    let message =
-                        "df.break() was called outside of a loop. df.break() may only be used inside df.loop().";
-                    ("failed", None, Some(Failure::new("22023", message)))
-                }
-            };
-            as_owner(|| {
-                store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
-                store::delete(&self.strand.instance, self.strand.strand);
-            });
+            self.end_instance(outcome);
             return Err(Turn::Rests);
         };
         if !self.lock_root() {
             return Err(Turn::NotNow);
         }
         let id = self.strand.instance.clone();
-        let Some(parent) = as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked) else {
+        let Some(mut parent) = as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked)
+        else {
             return Err(Turn::NotNow);
         };
-        self.strand.frame.outcome = Some(Box::new(outcome));
-        self.rest(self.strand.node, State::Done, NEVER);
-        let branches = as_owner(|| store::branches(&id, parent.strand));
-        let latest = usize::try_from(self.strand.branch).unwrap_or(0);
-        let branches = branches
-            .into_iter()
-            .map(|strand| Branch { number: usize::try_from(strand.branch).unwrap_or(0), frame: strand.frame })
-            .collect();
-        let mut frame: Frame = parent.frame.clone();
-        let decided = machine::resolve(self.graph, parent.node, &mut frame, branches, latest, &mut self.results);
-        let Some(outcome) = decided else { return Err(Turn::Rests) };
-        self.drop_branches(parent.strand);
         let node = parent.node;
+        let succeeded = matches!(outcome, Outcome::Done(_) | Outcome::Break(_));
+        self.strand.frame.outcome = Some(Box::new(outcome));
+        parent.frame.pending = parent.frame.pending.saturating_sub(1);
+        let latest = usize::try_from(self.strand.branch).unwrap_or(0);
+        let all = match self.kind(node) {
+            Kind::Join { .. } | Kind::Map { .. } => true,
+            Kind::First { .. } if !succeeded && parent.frame.pending > 0 => return Err(self.one_less(parent)),
+            _ => false,
+        };
+        let branches = if all {
+            let next = self.more_of_a_map(&mut parent, succeeded);
+            if next || parent.frame.pending > 0 {
+                return Err(self.one_less(parent));
+            }
+            let mine = self.strand.strand;
+            let others = as_owner(|| store::branches(&id, parent.strand));
+            others.into_iter().filter(|strand| strand.strand != mine).map(branch).chain([branch(self.strand.clone())]).collect()
+        } else {
+            vec![branch(self.strand.clone())]
+        };
+        let mut frame: Frame = parent.frame.clone();
+        let decided = machine::resolve(self.graph, node, &mut frame, branches, latest, &mut self.results);
+        let Some(outcome) = decided else { return Err(self.one_less(parent)) };
+        frame.pending = 0;
+        self.drop_branches(parent.strand);
         self.strand = Strand { frame, state: State::Ready, due: self.now, ..parent };
         let outcome = match outcome {
-            Outcome::Done(Value::Json(_)) => self.keep(node, outcome),
+            Outcome::Done(Value::Json(_)) | Outcome::Failed(_) => self.keep(node, outcome),
             other => other,
         };
         self.strand.frame.waited();
         Ok(self.machine().finished(node, outcome))
+    }
+
+    /// A branch of a map that succeeded makes room for the next; true if there was one.
+    fn more_of_a_map(&mut self, parent: &mut Strand, succeeded: bool) -> bool {
+        if !succeeded || !matches!(self.kind(parent.node), Kind::Map { .. }) {
+            return false;
+        }
+        let mine = std::mem::replace(&mut self.strand, parent.clone());
+        let begun = self.begin_branches(parent.node);
+        *parent = std::mem::replace(&mut self.strand, mine);
+        begun
+    }
+
+    /// The fork is not decided: this branch is done, and its parent knows.
+    fn one_less(&mut self, parent: Strand) -> Turn {
+        self.rest(self.strand.node, State::Done, NEVER);
+        as_owner(|| store::save(&parent));
+        Turn::Rests
+    }
+
+    fn end_instance(&mut self, outcome: Outcome) {
+        let (status, output, failure) = match outcome {
+            Outcome::Done(value) => ("completed", Some(self.results.json(&value)), None),
+            Outcome::Failed(failure) => ("failed", None, Some(failure)),
+            Outcome::Break(_) => {
+                let message = "df.break() was called outside of a loop. df.break() may only be used inside df.loop().";
+                ("failed", None, Some(Failure::new("22023", message)))
+            }
+        };
+        as_owner(|| {
+            store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
+            store::delete(&self.strand.instance, self.strand.strand);
+        });
     }
 
     /// Deletes everything below a strand; what runs there is cancelled, and finds that nobody wants it.
@@ -453,3 +554,5 @@ impl<'a> Course<'a> {
         true
     }
 }
+
+fn next_tick(_cron: &str, _now: i64) -> Option<i64> { None }

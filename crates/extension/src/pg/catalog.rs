@@ -35,6 +35,14 @@ pub fn databases() -> Vec<pg_sys::Oid> {
     found
 }
 
+/// The database of exactly this name. In a transaction.
+pub fn database(name: &str) -> Option<pg_sys::Oid> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: the name ends with NUL.
+    let oid = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
 /// Whether the extension is in this database. In a transaction.
 pub fn is_installed() -> bool {
     // SAFETY: the name ends with NUL.

@@ -81,7 +81,7 @@ fn from_report(report: &ErrorReportWithLevel) -> Caught {
 }
 
 /// The five characters of a packed code: six bits each (`MAKE_SQLSTATE`, `elog.h`).
-fn sqlstate(code: i32) -> String {
+pub fn sqlstate(code: i32) -> String {
     (0..5)
         .map(|n| {
             let six = u8::try_from((code >> (6 * n)) & 0x3f).unwrap_or(0);

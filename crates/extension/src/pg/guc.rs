@@ -46,6 +46,19 @@ pub fn set(name: &CStr, value: &CStr) {
     }
 }
 
+/// Sets a setting of this process for its life, with the rights of a superuser.
+pub fn set_for_session(name: &CStr, value: &CStr) {
+    // SAFETY: both strings end with NUL and live during the call; the server copies the value.
+    unsafe {
+        pg_sys::SetConfigOption(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+        );
+    }
+}
+
 /// Tells the server why a check hook refuses: SQLSTATE and DETAIL. The hook then returns false.
 pub fn refuse(code: pgrx::PgSqlErrorCode, detail: &CStr) {
     // SAFETY: the detail is copied into the current memory context, where the server reads it when it raises, right after

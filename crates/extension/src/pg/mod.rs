@@ -12,6 +12,7 @@
 pub mod catalog;
 pub mod caught;
 pub mod compat;
+pub mod definer;
 pub mod guc;
 pub mod inval;
 pub mod json;
@@ -32,7 +33,7 @@ pub mod xact;
 
 use pgrx::pg_sys;
 
-pub use pgrx::pg_sys::Oid;
+pub use pgrx::pg_sys::{InvalidOid as NO_OID, Oid};
 
 /// Whether the postmaster is loading `shared_preload_libraries` right now.
 pub fn preloading() -> bool {

@@ -24,6 +24,8 @@ pub struct Slot {
     pub strand: AtomicI32,
     /// The node, and since when (microseconds since 2000).
     pub node: AtomicI32,
+    /// 1: another of our processes has asked for the statement to be cancelled.
+    pub asked: AtomicU32,
     /// When the statement began.
     pub since: AtomicI64,
 }
@@ -61,7 +63,7 @@ extern "C-unwind" fn request() {
     // SAFETY: written once while preloading; the hook of someone else is called as the server would.
     unsafe {
         if let Some(next) = REQUEST {
-            next();
+            pass_on(next);
         }
         pg_sys::RequestAddinShmemSpace(core::mem::size_of::<Board>());
     }
@@ -73,7 +75,7 @@ extern "C-unwind" fn startup() {
     // is called again after a crash, when the memory is new again.
     unsafe {
         if let Some(next) = STARTUP {
-            next();
+            pass_on(next);
         }
         let mut found = false;
         let place = pg_sys::ShmemInitStruct(NAME.as_ptr(), core::mem::size_of::<Board>(), &raw mut found);
@@ -82,6 +84,14 @@ extern "C-unwind" fn startup() {
         }
         BOARD = place.cast();
     }
+}
+
+/// # Safety
+/// In the hook that `next` was installed for.
+#[allow(ffi_unwind_calls, reason = "the boundary turns an ERROR into a panic; nothing is to be dropped inside it")]
+unsafe fn pass_on(next: unsafe extern "C-unwind" fn()) {
+    // SAFETY: the caller's word.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| next()) };
 }
 
 /// The board; `None` only while preloading.

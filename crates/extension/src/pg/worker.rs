@@ -267,3 +267,18 @@ pub fn disarm() {
     // SAFETY: as in `arm`.
     unsafe { compat::disable_timeout(compat::STATEMENT_TIMEOUT, false) };
 }
+
+/// Waits a moment in any process; what signals have asked for meanwhile is done, which may raise.
+pub fn nap(milliseconds: i64) {
+    // SAFETY: MyLatch is the latch of this process.
+    unsafe {
+        pg_sys::WaitLatch(
+            pg_sys::MyLatch,
+            (WAIT | pg_sys::WL_TIMEOUT).cast_signed(),
+            core::ffi::c_long::from(milliseconds),
+            pg_sys::PG_WAIT_EXTENSION,
+        );
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+        pgrx::check_for_interrupts!();
+    }
+}
