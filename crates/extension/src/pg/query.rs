@@ -63,7 +63,8 @@ impl Arg<'_> {
             Self::MaybeInt4(n) => n.and_then(IntoDatum::into_datum),
             Self::Int8(n) | Self::Time(n) => n.into_datum(),
             Self::Bool(b) => b.into_datum(),
-            Self::Oid(oid) => oid.into_datum(),
+            // `into_datum` takes the invalid one for NULL.
+            Self::Oid(oid) => Some(pg_sys::Datum::from(oid)),
             Self::Char(c) => Some(pg_sys::Datum::from(c)),
             Self::Texts(texts) => texts.to_vec().into_datum(),
             Self::Int4s(numbers) => numbers.to_vec().into_datum(),
