@@ -1,0 +1,16 @@
+//! The language of durable functions.
+//!
+//! A durable function is a tree of nodes. Composers build it as a JSON text ([`compose`]), `df.start` checks it and
+//! flattens it ([`Graph`]), and the engine walks the flat graph. Everything here is a pure function of its arguments:
+//! no PostgreSQL, no runtime, no `unsafe`, no clock.
+#![forbid(unsafe_code)]
+
+pub mod compose;
+mod error;
+mod graph;
+mod json;
+pub mod tree;
+
+pub use error::Error;
+pub use graph::{Graph, GraphNode, Http, Kind, Part, Retry};
+pub use tree::Tree;
