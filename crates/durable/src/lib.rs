@@ -9,8 +9,12 @@ pub mod compose;
 mod error;
 mod graph;
 mod json;
+mod lexer;
+pub mod substitute;
 pub mod tree;
+pub mod value;
 
 pub use error::Error;
-pub use graph::{Graph, GraphNode, Http, Kind, Part, Retry};
+pub use graph::{Graph, GraphNode, Http, Kind, Part, Retry, node_id};
+pub use substitute::{Named, Param, Prepared, Scope, prepare};
 pub use tree::Tree;
