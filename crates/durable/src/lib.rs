@@ -5,16 +5,22 @@
 //! no PostgreSQL, no runtime, no `unsafe`, no clock.
 #![forbid(unsafe_code)]
 
+mod check;
 pub mod compose;
+pub mod cron;
 mod error;
 mod graph;
 mod json;
+mod kind;
 mod lexer;
+mod retry;
 pub mod substitute;
 pub mod tree;
 pub mod value;
 
 pub use error::Error;
-pub use graph::{Graph, GraphNode, Http, Kind, Part, Retry, node_id};
+pub use graph::{Graph, GraphNode, is_name, node_id};
+pub use kind::{Http, Kind, MAX_SLEEP_MILLIS, Part};
+pub use retry::Retry;
 pub use substitute::{Named, Param, Prepared, Scope, prepare};
 pub use tree::Tree;

@@ -9,7 +9,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::graph;
+use crate::kind;
 use crate::tree::quote;
 
 /// A column of a row set: what JSON does not say of it.
@@ -206,7 +206,7 @@ pub fn break_result(value: Option<&str>) -> String {
 
 /// The result of a SLEEP.
 pub fn sleep_result(millis: u64) -> String {
-    format!("{{\"slept\":true,\"seconds\":{}}}", graph::seconds(millis))
+    format!("{{\"slept\":true,\"seconds\":{}}}", kind::seconds(millis))
 }
 
 /// The result of a WAIT_SCHEDULE.
