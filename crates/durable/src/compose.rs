@@ -5,9 +5,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::graph::{self, Kind, MAX_SLEEP_MILLIS, Retry, is_name};
+use crate::check;
+use crate::cron::Schedule;
+use crate::graph::is_name;
+use crate::kind::{Kind, MAX_SLEEP_MILLIS};
 use crate::tree::{self, Tree};
-use crate::{Error, Http};
+use crate::{Error, Http, Retry};
 
 /// Node JSON from children that are node JSON already.
 #[derive(Default)]
@@ -119,6 +122,7 @@ pub fn sleep_millis(millis: u64) -> Result<String, Error> {
 
 /// `df.wait_for_schedule`.
 pub fn wait_for_schedule(cron: &str) -> Result<String, Error> {
+    Schedule::parse(cron)?;
     Ok(leaf(&Kind::WaitSchedule { cron: cron.into() }))
 }
 
@@ -259,7 +263,7 @@ pub fn http_multipart(
     timeout_seconds: i32,
 ) -> Result<String, Error> {
     let request = request(url, method, headers, timeout_seconds, true)?;
-    let parts = graph::parts(parts).map_err(Error::Argument)?;
+    let parts = check::parts(parts).map_err(Error::Argument)?;
     Ok(leaf(&Kind::HttpMultipart { request, parts }))
 }
 
@@ -270,9 +274,9 @@ fn request(
     timeout_seconds: i32,
     multipart: bool,
 ) -> Result<Http, Error> {
-    graph::check_url(url).map_err(Error::Argument)?;
-    let method = graph::check_method(method, multipart).map_err(Error::Argument)?;
-    let headers = graph::headers(headers).map_err(Error::Argument)?;
+    check::check_url(url).map_err(Error::Argument)?;
+    let method = check::check_method(method, multipart).map_err(Error::Argument)?;
+    let headers = check::headers(headers).map_err(Error::Argument)?;
     let timeout_millis = timeout_millis(timeout_seconds)?;
     Ok(Http { url: url.into(), method, body: None, headers, timeout_millis })
 }

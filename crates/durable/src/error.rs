@@ -46,6 +46,15 @@ pub enum Error {
     /// A reference to a result that gives nothing. The text is the whole message.
     #[error("{0}")]
     Reference(String),
+    /// A reference to a column that the result has not. The text is the whole message.
+    #[error("{0}")]
+    MissingField(String),
+    /// A statement with references has a positional parameter of its own.
+    #[error("there is no parameter {0}")]
+    Positional(String),
+    /// A value with the one character that PostgreSQL cannot store.
+    #[error("a value holds the character U+0000")]
+    Nul,
     /// A row set larger than `$name.*` takes. The text is the whole message.
     #[error("{0}")]
     TooManyRows(String),
@@ -58,6 +67,9 @@ impl Error {
             Self::NotJson => "22P02",
             Self::Graph { limit: true, .. } | Self::TooManyRows(_) => "54000",
             Self::Reference(_) => "22004",
+            Self::MissingField(_) => "42703",
+            Self::Positional(_) => "42P02",
+            Self::Nul => "22P05",
             Self::Argument(_)
             | Self::NotHalfIf
             | Self::Misused(_)

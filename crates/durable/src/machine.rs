@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{Graph, Kind};
-use crate::value;
+use crate::value::{self, Failure};
+use crate::{Graph, Kind};
 
 /// A node, by its number in the [`Graph`].
 pub type NodeId = u32;
@@ -35,38 +35,6 @@ pub enum Value {
     Kept(Record),
     /// JSON text.
     Json(String),
-}
-
-/// Why a node failed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Failure {
-    /// Five characters.
-    pub sqlstate: String,
-    /// What happened; enclosing nodes put their own words before it.
-    pub message: String,
-    /// DETAIL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// HINT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-    /// CONTEXT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context: Option<String>,
-    /// The status of an HTTP answer, if that is what failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-}
-
-impl Failure {
-    /// A failure of the function itself, not of a statement.
-    pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
-        Self { sqlstate: sqlstate.into(), message: message.into(), ..Self::default() }
-    }
-
-    fn within(self, words: &str) -> Self {
-        Self { message: format!("{words}{}", self.message), ..self }
-    }
 }
 
 /// What became of a node.
@@ -326,7 +294,7 @@ impl<'a, W: World> Machine<'a, W> {
                 Kind::Compensate { step, .. } => *step,
                 Kind::Map { source, .. } => *source,
                 Kind::Break { value } => {
-                    let value = value::break_value(value.as_deref());
+                    let value = value::break_result(value.as_deref());
                     return self.finished(node, Outcome::Break(Value::Json(value)));
                 }
                 kind if is_fork(kind) => return Next::Fork(node),
@@ -354,7 +322,7 @@ impl<'a, W: World> Machine<'a, W> {
             outcome = match (self.kind(parent), outcome) {
                 (Kind::Then { left, right }, Outcome::Done(_)) if node == *left => return self.enter(*right),
                 (Kind::If { condition, then, otherwise }, Outcome::Done(value)) if node == *condition => {
-                    let truth = value::truth(&self.world.json(&value));
+                    let truth = value::is_true(&self.world.json(&value));
                     return self.enter(if truth { *then } else { *otherwise });
                 }
                 (Kind::Loop { body, condition }, outcome) => match self.turn(parent, node, *body, *condition, outcome) {
@@ -369,7 +337,7 @@ impl<'a, W: World> Machine<'a, W> {
                     let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
                         return Next::End(Outcome::Failed(lost_level()));
                     };
-                    let pause = match policy.covers(Some(&failure.sqlstate), failure.status) {
+                    let pause = match policy.covers(failure.sqlstate.as_deref(), failure.status) {
                         true => policy.pause(attempt, self.world.random()),
                         false => None,
                     };
@@ -396,8 +364,7 @@ impl<'a, W: World> Machine<'a, W> {
                         self.frame.levels.push(Level::Catch { node: parent, handling: false, mark });
                         return self.unwind(node, mark, failure);
                     }
-                    let error = serde_json::to_string(&failure).unwrap_or_default();
-                    self.frame.names.insert("error".into(), Value::Json(error));
+                    self.frame.names.insert(value::FAILURE.into(), Value::Json(failure.to_result()));
                     return self.enter(*handler);
                 }
                 (Kind::Retry { .. } | Kind::Catch { .. }, outcome) => {
@@ -442,7 +409,7 @@ impl<'a, W: World> Machine<'a, W> {
                 self.frame.levels.push(Level::Loop { node: parent, turn, began, waited, body: Some(value) });
                 return Ok(self.enter(condition));
             }
-            Some(_) if !value::truth(&self.world.json(&value)) => {
+            Some(_) if !value::is_true(&self.world.json(&value)) => {
                 return Err(Outcome::Done(last.unwrap_or(value)));
             }
             _ => body,
@@ -532,7 +499,7 @@ pub fn branches<W: World>(graph: &Graph, node: NodeId, frame: &mut Frame, world:
             let room = (*concurrency as usize).saturating_sub(frame.pending);
             let branch = frame.branch();
             let Some(Level::Map { rows, started, .. }) = frame.levels.last_mut() else { return Vec::new() };
-            let rows = value::rows(&world.json(rows));
+            let rows = value::rows(&world.json(rows)).unwrap_or_default();
             let begun: Vec<_> = rows.into_iter().enumerate().skip(*started).take(room).collect();
             *started += begun.len();
             begun
@@ -639,7 +606,7 @@ pub fn resolve<W: World>(
             }
             Some(decided.unwrap_or_else(|| {
                 let texts: Vec<String> = results.iter().map(|value| world.json(value)).collect();
-                Outcome::Done(Value::Json(format!("[{}]", texts.join(","))))
+                Outcome::Done(Value::Json(value::array(&texts)))
             }))
         }
         _ => Some(Outcome::Failed(lost_level())),

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::Error;
-use crate::graph::{Graph, Kind, node_id};
+use crate::{Error, Graph, Kind, node_id};
 
 /// What was written of a node: a row of the engine's.
 #[derive(Debug, Deserialize)]
