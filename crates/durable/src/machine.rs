@@ -106,7 +106,10 @@ pub enum Level {
 impl Level {
     fn node(&self) -> NodeId {
         match self {
-            Self::Loop { node, .. } | Self::Retry { node, .. } | Self::Catch { node, .. } | Self::Map { node, .. } => *node,
+            Self::Loop { node, .. }
+            | Self::Retry { node, .. }
+            | Self::Catch { node, .. }
+            | Self::Map { node, .. } => *node,
         }
     }
 }
@@ -314,7 +317,9 @@ impl<'a, W: World> Machine<'a, W> {
             }
             if node == self.base {
                 match outcome {
-                    Outcome::Failed(failure) if !self.frame.undos.is_empty() => return self.unwind(node, 0, failure),
+                    Outcome::Failed(failure) if !self.frame.undos.is_empty() => {
+                        return self.unwind(node, 0, failure);
+                    }
                     outcome => return Next::End(outcome),
                 }
             }
@@ -325,10 +330,12 @@ impl<'a, W: World> Machine<'a, W> {
                     let truth = value::is_true(&self.world.json(&value));
                     return self.enter(if truth { *then } else { *otherwise });
                 }
-                (Kind::Loop { body, condition }, outcome) => match self.turn(parent, node, *body, *condition, outcome) {
-                    Ok(next) => return next,
-                    Err(outcome) => self.gave(parent, outcome),
-                },
+                (Kind::Loop { body, condition }, outcome) => {
+                    match self.turn(parent, node, *body, *condition, outcome) {
+                        Ok(next) => return next,
+                        Err(outcome) => self.gave(parent, outcome),
+                    }
+                }
                 (Kind::Map { source, .. }, Outcome::Done(rows)) if node == *source => {
                     self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
                     return Next::Fork(parent);
@@ -401,7 +408,9 @@ impl<'a, W: World> Machine<'a, W> {
         let value = match outcome {
             Outcome::Break(value) => return Err(Outcome::Done(value)),
             Outcome::Failed(failure) if parent == 0 => return Err(Outcome::Failed(failure)),
-            Outcome::Failed(failure) => return Err(Outcome::Failed(failure.within("Loop sub-orchestration failed: "))),
+            Outcome::Failed(failure) => {
+                return Err(Outcome::Failed(failure.within("Loop sub-orchestration failed: ")));
+            }
             Outcome::Done(value) => value,
         };
         let result = match condition {
@@ -427,7 +436,13 @@ impl<'a, W: World> Machine<'a, W> {
             self.frame.names.clear();
         }
         let due = if waited { self.now } else { self.now.max(began.saturating_add(self.pace.interval)) };
-        self.frame.levels.push(Level::Loop { node: parent, turn: turn + 1, began: due, waited: false, body: None });
+        self.frame.levels.push(Level::Loop {
+            node: parent,
+            turn: turn + 1,
+            began: due,
+            waited: false,
+            body: None,
+        });
         Ok(Next::Later(result, due))
     }
 
@@ -439,7 +454,9 @@ impl<'a, W: World> Machine<'a, W> {
     }
 
     fn undo(&mut self) -> Next {
-        let Some(unwinding) = self.frame.unwinding.take() else { return Next::End(Outcome::Failed(lost_level())) };
+        let Some(unwinding) = self.frame.unwinding.take() else {
+            return Next::End(Outcome::Failed(lost_level()));
+        };
         if self.frame.undos.len() > unwinding.mark
             && let Some(Undo { node, names }) = self.frame.undos.pop()
             && let Kind::Compensate { undo, .. } = self.kind(node)
@@ -467,7 +484,10 @@ impl<'a, W: World> Machine<'a, W> {
             return Err(Failure::new("42704", format!("df.if_rows: result '{name}' not found")));
         };
         value::row_count(&self.world.json(&value)).map(|count| count > 0).ok_or_else(|| {
-            Failure::new("22023", format!("df.if_rows: result '{name}' is not a SQL result (missing row_count)"))
+            Failure::new(
+                "22023",
+                format!("df.if_rows: result '{name}' is not a SQL result (missing row_count)"),
+            )
         })
     }
 }
@@ -488,7 +508,12 @@ fn micros(millis: u64) -> Time {
 
 /// What a strand that has come to a fork starts next: branches with their numbers, the nodes at which they begin, and their
 /// frames. A map's are started a few at a time: call it again when one has ended. None for a map without (more) rows.
-pub fn branches<W: World>(graph: &Graph, node: NodeId, frame: &mut Frame, world: &mut W) -> Vec<(usize, NodeId, Frame)> {
+pub fn branches<W: World>(
+    graph: &Graph,
+    node: NodeId,
+    frame: &mut Frame,
+    world: &mut W,
+) -> Vec<(usize, NodeId, Frame)> {
     let Some(here) = graph.node(node) else { return Vec::new() };
     let begun = match &here.kind {
         Kind::Join { branches } | Kind::Race { branches } | Kind::First { branches } => {
@@ -506,7 +531,9 @@ pub fn branches<W: World>(graph: &Graph, node: NodeId, frame: &mut Frame, world:
                 .into_iter()
                 .map(|(number, row)| {
                     let mut frame = branch.clone();
-                    frame.names.insert(item.clone(), Value::Json(format!("{{\"rows\":[{row}],\"row_count\":1}}")));
+                    frame
+                        .names
+                        .insert(item.clone(), Value::Json(format!("{{\"rows\":[{row}],\"row_count\":1}}")));
                     (number, *body, frame)
                 })
                 .collect()

@@ -95,7 +95,8 @@ impl Status {
 /// written; `status` is that of the instance.
 pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&str>) -> Result<String, Error> {
     let graph = Graph::parse(graph)?;
-    let read = |error: serde_json::Error| Error::Argument(format!("the rows of a function cannot be read: {error}"));
+    let read =
+        |error: serde_json::Error| Error::Argument(format!("the rows of a function cannot be read: {error}"));
     let steps: Vec<Step> = serde_json::from_str(steps.unwrap_or("[]")).map_err(read)?;
     let strands: Vec<Strand> = serde_json::from_str(strands.unwrap_or("[]")).map_err(read)?;
     let states = states(&graph, &steps, &strands, status);
@@ -103,9 +104,10 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
     for (number, (node, state)) in (0_u32..).zip(graph.nodes().iter().zip(&states)) {
         let (left, right) = node.kind.row_children();
         let (inferred, from) = inferred(&graph, &states, number);
-        let result = state.result.map(str::to_owned).or_else(|| {
-            state.error.as_ref().and_then(|message| serde_json::to_string(message).ok())
-        });
+        let result = state
+            .result
+            .map(str::to_owned)
+            .or_else(|| state.error.as_ref().and_then(|message| serde_json::to_string(message).ok()));
         rows.push(Row {
             id: node_id(number),
             node_type: node.kind.node_type(),
@@ -212,7 +214,8 @@ fn follows<'a>(graph: &Graph, states: &[State<'a>], number: usize, live: bool) -
     if last.status.has_ended() {
         return Some(State { details: None, ..last.clone() });
     }
-    let begun = last.status != Status::Pending || decisive.iter().any(|state| state.status != Status::Pending);
+    let begun =
+        last.status != Status::Pending || decisive.iter().any(|state| state.status != Status::Pending);
     Some(State { status: if begun && live { Status::Running } else { Status::Pending }, ..State::default() })
 }
 
@@ -262,8 +265,11 @@ mod tests {
     #[test]
     fn the_branch_that_was_not_taken_was_skipped() {
         let graph = compose::branch("select true", "select 1", "select 2").unwrap();
-        let found =
-            statuses(&graph, &[step(1, "completed", "{}"), step(2, "completed", "{\"rows\":[]}")], "completed");
+        let found = statuses(
+            &graph,
+            &[step(1, "completed", "{}"), step(2, "completed", "{\"rows\":[]}")],
+            "completed",
+        );
         let inferred: Vec<&str> = found.iter().map(|(_, inferred)| inferred.as_str()).collect();
         assert_eq!(inferred, ["completed", "completed", "completed", "skipped"]);
     }

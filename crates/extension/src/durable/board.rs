@@ -20,7 +20,8 @@ fn slots() -> impl Iterator<Item = &'static Slot> {
 }
 
 fn of(database: Oid) -> impl Iterator<Item = &'static Slot> {
-    slots().filter(move |slot| slot.pid.load(Acquire) != 0 && slot.database.load(Relaxed) == database.to_u32())
+    slots()
+        .filter(move |slot| slot.pid.load(Acquire) != 0 && slot.database.load(Relaxed) == database.to_u32())
 }
 
 /// Takes a free slot for this process; `None` if there is none.

@@ -53,7 +53,9 @@ pub fn cancel(id: &str, reason: &str) -> Result<(), Error> {
 /// The status of an instance of the caller's, as it is now.
 pub fn status(id: &str) -> Result<Option<String>, Error> {
     match reach(id) {
-        Ok((_, _, status)) if status == "pending" && !board::running(id).is_empty() => Ok(Some("running".into())),
+        Ok((_, _, status)) if status == "pending" && !board::running(id).is_empty() => {
+            Ok(Some("running".into()))
+        }
         Ok((_, _, status)) => Ok(Some(status)),
         Err(Error::Durable(Refusal::NotFound(_))) => Ok(None),
         Err(error) => Err(error),

@@ -30,7 +30,9 @@ pub enum Refusal {
     #[error("role \"{0}\" may not connect to this database")]
     NoConnect(String),
     /// `postern.enable_superuser_instances`.
-    #[error("superuser instances are disabled: role \"{0}\" is a superuser, but postern.enable_superuser_instances is off")]
+    #[error(
+        "superuser instances are disabled: role \"{0}\" is a superuser, but postern.enable_superuser_instances is off"
+    )]
     Superuser(String),
     /// Started from inside a SECURITY DEFINER function while `postern.start_in_definer` is `refuse`.
     #[error("df.start() inside a SECURITY DEFINER function is refused")]
@@ -58,7 +60,9 @@ pub enum Refusal {
     #[error("Timeout must be positive")]
     Timeout,
     /// Waiting took too long.
-    #[error("Timeout after {seconds}s waiting for instance {id} (status: {status}). Check if background worker is running.")]
+    #[error(
+        "Timeout after {seconds}s waiting for instance {id} (status: {status}). Check if background worker is running."
+    )]
     TimedOut {
         /// How long.
         seconds: i32,
@@ -91,8 +95,9 @@ impl Refusal {
         use PgSqlErrorCode as C;
         match self {
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout
-            | Self::Priority => C::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout | Self::Priority => {
+                C::ERRCODE_INVALID_PARAMETER_VALUE
+            }
             Self::NewTransaction | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
@@ -115,7 +120,9 @@ impl Refusal {
     /// Why.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Self::NewTransaction => Some("An instance starts with the transaction that calls df.start().".into()),
+            Self::NewTransaction => {
+                Some("An instance starts with the transaction that calls df.start().".into())
+            }
             Self::OtherDatabase => Some("An instance runs where it was started.".into()),
             Self::InDefiner { function, role, session } => Some(format!(
                 "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
@@ -131,14 +138,20 @@ impl Refusal {
         match self {
             Self::Language(error) => error.hint(),
             Self::NewTransaction => Some("Start it in a transaction of its own."),
-            Self::OtherDatabase => Some("Connect to that database, with the extension in it, and start it there."),
+            Self::OtherDatabase => {
+                Some("Connect to that database, with the extension in it, and start it there.")
+            }
             Self::NoLogin(_) => Some("Grant LOGIN to the role, or turn postern.start_requires_login off."),
             Self::NoConnect(_) => Some("GRANT CONNECT ON DATABASE … TO the role."),
-            Self::Superuser(_) => Some("Start it as the role whose work it is, or set postern.enable_superuser_instances."),
+            Self::Superuser(_) => {
+                Some("Start it as the role whose work it is, or set postern.enable_superuser_instances.")
+            }
             Self::InDefiner { .. } => Some(
                 "Make the function SECURITY INVOKER, or set postern.start_use_session_user so that steps run as whoever called.",
             ),
-            Self::TimedOut { .. } => Some("A function that was started in this transaction runs when it is committed."),
+            Self::TimedOut { .. } => {
+                Some("A function that was started in this transaction runs when it is committed.")
+            }
             Self::Unknown(_) | Self::NotFound(_) => Some("df.list_instances() shows yours."),
             _ => None,
         }

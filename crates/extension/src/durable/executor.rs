@@ -12,19 +12,19 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::rc::Rc;
 
+use postern_durable::Failure;
 use postern_durable::Graph;
-use postern_durable::machine::Failure;
 
 use super::store::{self, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
 use super::{board, messages, rights};
+use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
+use crate::pg::jsonb::Jsonb;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Job};
 use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
-use crate::identity::worker::{Superusers, Worker};
-use crate::pg::jsonb::Jsonb;
 use crate::{guc, identity};
 
 /// Turns of one strand before others have theirs.
@@ -179,7 +179,9 @@ impl Executor {
                 return;
             }
             match self.turn(Some((&id, strand))) {
-                Done::Turn(next_id, next_strand, next_turn) => (id, strand, turn) = (next_id, next_strand, next_turn),
+                Done::Turn(next_id, next_strand, next_turn) => {
+                    (id, strand, turn) = (next_id, next_strand, next_turn)
+                }
                 Done::Nothing(_) | Done::Gone => return,
             }
         }
@@ -195,7 +197,9 @@ impl Executor {
             let now = worker::now();
             let claim = as_owner(|| match only {
                 Some((id, strand)) => store::claim_one(id, strand, now)
-                    .map_or(Claim::Nothing(NEVER), |(strand, instance)| Claim::Strand(Box::new(strand), Box::new(instance))),
+                    .map_or(Claim::Nothing(NEVER), |(strand, instance)| {
+                        Claim::Strand(Box::new(strand), Box::new(instance))
+                    }),
                 None => self.claim(now),
             });
             let (strand, instance) = match claim {
@@ -221,7 +225,11 @@ impl Executor {
                 Done::Turn(id, strand, Turn::Rests)
             }
             (Err(caught), None) => {
-                log::warning(&caught.message, "An executor of durable functions could not look for work.", "");
+                log::warning(
+                    &caught.message,
+                    "An executor of durable functions could not look for work.",
+                    "",
+                );
                 // A second is long enough not to fill the log, and short enough not to be missed.
                 worker::wait(Some(1_000));
                 Done::Nothing(worker::now())
@@ -289,7 +297,11 @@ impl Executor {
         rights::check(strand.owner)?;
         let superusers = if guc::superuser_instances() { Superusers::Allowed } else { Superusers::Refused };
         // What is not JSON cannot be in a column of the type.
-        let facts = instance.facts.as_deref().and_then(|text| CString::new(text).ok()).map(|text| Jsonb::parse(&text));
+        let facts = instance
+            .facts
+            .as_deref()
+            .and_then(|text| CString::new(text).ok())
+            .map(|text| Jsonb::parse(&text));
         identity::worker::enter(&self.right, strand.owner, facts, superusers).map_err(rights::failure)
     }
 

@@ -9,7 +9,12 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
 }
 
 /// The picture of a function.
-pub fn explain(graph: &str, nodes: Option<&str>, header: Option<&str>, format: &str) -> Result<String, Error> {
+pub fn explain(
+    graph: &str,
+    nodes: Option<&str>,
+    header: Option<&str>,
+    format: &str,
+) -> Result<String, Error> {
     let _ = (nodes, header, format);
     Ok(graph.to_owned())
 }

@@ -9,8 +9,7 @@ use crate::guc;
 use crate::pg::worker::{self, Job};
 use crate::pg::{catalog, log};
 
-const JOB: Job =
-    Job { function: "postern_launcher", name: "postern launcher", argument: 0, restart: 5 };
+const JOB: Job = Job { function: "postern_launcher", name: "postern launcher", argument: 0, restart: 5 };
 
 /// Has the launcher started with the server. While preloading.
 pub fn register() {
@@ -24,7 +23,10 @@ pub fn run() {
     loop {
         match worker::transaction(catalog::databases) {
             Ok(databases) => {
-                for database in databases.into_iter().filter(|database| board::executors(*database) == 0 && guc::executors() > 0) {
+                for database in databases
+                    .into_iter()
+                    .filter(|database| board::executors(*database) == 0 && guc::executors() > 0)
+                {
                     if !executor::start(database) {
                         log::warning(
                             "could not start an executor of durable functions",

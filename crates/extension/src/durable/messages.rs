@@ -3,7 +3,8 @@
 //! **Why nothing is lost.** A sender's row is looked at after its commit by an executor that then sees every strand that waited
 //! before. A strand that begins to wait looks into the box before, and once more after its commit. One of the two sees the other.
 
-use postern_durable::machine::Outcome;
+use postern_durable::machine::{Outcome, Value};
+use postern_durable::{Failure, value};
 
 use super::board;
 use super::store::{self, State};
@@ -59,8 +60,8 @@ fn wake_waiters(id: &str, name: &str, payload: Option<&str>) -> bool {
         if strand.state != State::Waiting || strand.signal.as_deref() != Some(name) {
             continue;
         }
-        let result = postern_durable::value::signal(name, payload);
-        strand.frame.outcome = Some(Box::new(Outcome::Done(postern_durable::machine::Value::Json(result))));
+        let result = value::signal_result(name, payload.map(value::payload).as_deref());
+        strand.frame.outcome = Some(Box::new(Outcome::Done(Value::Json(result))));
         strand.due = worker::now();
         store::save(&strand);
         woken = true;
@@ -78,7 +79,7 @@ fn cancel(id: &str, reason: &str) -> bool {
     if store::try_lock(id, first.strand).is_none() {
         return false;
     }
-    let failure = postern_durable::machine::Failure::new("57014", format!("canceled: {reason}"));
+    let failure = Failure::new("57014", format!("canceled: {reason}"));
     store::end(id, "cancelled", None, Some(&failure), worker::now());
     let numbers: Vec<i32> = strands.iter().map(|strand| strand.strand).collect();
     for number in store::delete_free(id, &numbers) {

@@ -1,7 +1,7 @@
 //! Whether a role may have work done: asked at the start, and again before each step.
 
-use postern_durable::machine::Failure;
 use pgrx::pg_sys::panic::ErrorReport;
+use postern_durable::Failure;
 
 use super::error::Refusal;
 use crate::error::Error;

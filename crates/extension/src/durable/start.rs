@@ -48,7 +48,8 @@ pub fn start(request: &Request) -> Result<String, Error> {
         }
         .into());
     }
-    let priority = i16::try_from(request.priority).ok().filter(|n| (-100..=100).contains(n)).ok_or(Refusal::Priority)?;
+    let priority =
+        i16::try_from(request.priority).ok().filter(|n| (-100..=100).contains(n)).ok_or(Refusal::Priority)?;
     let graph = Graph::parse(request.function).map_err(Refusal::Language)?;
     if let Some(name) = request.database {
         match catalog::database(name) {
@@ -123,7 +124,9 @@ fn capture() -> Result<Captured, Error> {
         let name = pg::definer::describe(definers.last().copied().unwrap_or(NO_OID));
         match guc::START_IN_DEFINER.get() {
             guc::InDefiner::Allow => {}
-            guc::InDefiner::Session => return Ok(Captured { role: session, session, definers: describe(&definers) }),
+            guc::InDefiner::Session => {
+                return Ok(Captured { role: session, session, definers: describe(&definers) });
+            }
             guc::InDefiner::Refuse => {
                 return Err(Refusal::InDefiner {
                     function: name,
@@ -133,7 +136,10 @@ fn capture() -> Result<Captured, Error> {
                 .into());
             }
             guc::InDefiner::Warn => log::warning(
-                &format!("df.start() inside a SECURITY DEFINER function runs its steps as \"{}\"", pg::role::name(current)),
+                &format!(
+                    "df.start() inside a SECURITY DEFINER function runs its steps as \"{}\"",
+                    pg::role::name(current)
+                ),
                 &format!("It was called through {name} by \"{}\".", pg::role::name(session)),
                 &format!(
                     "Make {name} SECURITY INVOKER, or set postern.start_use_session_user so that steps run as whoever called; set \

@@ -10,8 +10,8 @@
 
 use std::ffi::CString;
 
-use postern_durable::machine::Failure;
-use postern_durable::value::Columns;
+use postern_durable::value::{self, Column, Columns};
+use postern_durable::{Failure, Param};
 
 use crate::pg::caught::Caught;
 use crate::pg::guc::Level;
@@ -36,15 +36,8 @@ pub enum Stopped {
     Cancelled(Failure),
 }
 
-/// A value for a parameter: the name of its type with its schema, and its text.
-#[derive(Debug)]
-pub struct Argument {
-    pub type_name: String,
-    pub text: Option<String>,
-}
-
 /// Runs a statement. `timeout` in milliseconds; 0: none.
-pub fn run(sql: &str, arguments: &[Argument], timeout: i32) -> Result<Done, Stopped> {
+pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
     let Ok(text) = CString::new(sql) else {
         return Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: the text has a NUL byte")));
     };
@@ -53,7 +46,7 @@ pub fn run(sql: &str, arguments: &[Argument], timeout: i32) -> Result<Done, Stop
         if timeout > 0 {
             worker::arm(timeout);
         }
-        let parameters = arguments.iter().map(parameter).collect::<Option<Vec<_>>>();
+        let parameters = params.iter().map(parameter).collect::<Option<Vec<_>>>();
         let output = parameters.map(|parameters| statement::run(&text, &parameters));
         statement::constraints_immediate();
         if timeout > 0 {
@@ -71,27 +64,29 @@ pub fn run(sql: &str, arguments: &[Argument], timeout: i32) -> Result<Done, Stop
     match attempt {
         Ok(Some(Ok(output))) => Ok(done(&output)),
         Ok(Some(Err(refusal))) => Err(Stopped::Failed(refused(refusal))),
-        Ok(None) => Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: a value has a NUL byte"))),
+        Ok(None) => {
+            Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: a value has a NUL byte")))
+        }
         Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(failure(caught))),
         Err(caught) => Err(Stopped::Failed(failure(caught))),
     }
 }
 
-fn parameter(argument: &Argument) -> Option<Parameter> {
-    let name = CString::new(argument.type_name.as_str()).ok()?;
-    let text = argument.text.as_deref().map(CString::new).transpose().ok()?;
+fn parameter(param: &Param) -> Option<Parameter> {
+    let name = CString::new(param.type_name.as_str()).ok()?;
+    let text = param.value.as_deref().map(CString::new).transpose().ok()?;
     Some(Parameter { type_oid: catalog::type_by_name(&name), text })
 }
 
 /// What the server raised, with the words that pg_durable puts before it.
 pub fn failure(caught: Caught) -> Failure {
     Failure {
-        sqlstate: caught.sqlstate,
+        sqlstate: Some(caught.sqlstate),
         message: format!("SQL execution failed: error returned from database: {}", caught.message),
         detail: caught.detail,
         hint: caught.hint,
         context: caught.context,
-        status: None,
+        ..Failure::default()
     }
 }
 
@@ -105,12 +100,15 @@ fn refused(refusal: Refusal) -> Failure {
             hint: Some("Run it outside a durable function.".into()),
             ..Failure::new("25001", words(&format!("{name} cannot run inside a transaction block")))
         },
-        Refusal::Spi(name) => Failure::new("0A000", words(&format!("the statement cannot be run in a step: {name}"))),
+        Refusal::Spi(name) => {
+            Failure::new("0A000", words(&format!("the statement cannot be run in a step: {name}")))
+        }
     }
 }
 
 fn done(output: &Output) -> Done {
-    let names = distinct(output.columns.iter().map(|column| column.name.as_str()));
+    let names: Vec<&str> = output.columns.iter().map(|column| column.name.as_str()).collect();
+    let names = value::column_names(&names);
     let mut result = String::from("{\"rows\":[");
     for (n, row) in output.rows.iter().enumerate() {
         if n > 0 {
@@ -132,32 +130,9 @@ fn done(output: &Output) -> Done {
     result.push('}');
     let columns = (!output.columns.is_empty()).then(|| {
         let types = output.columns.iter().map(|column| column.type_name.clone());
-        Columns::new(names.into_iter().zip(types)).to_json()
+        let columns = names.into_iter().zip(types).map(|(name, type_name)| Column { name, type_name });
+        // Texts always serialize.
+        serde_json::to_string(&Columns(columns.collect())).unwrap_or_default()
     });
     Done { result, columns }
-}
-
-/// Names of columns, each once: one that repeats gets `_1`, `_2` and so on, as far as is needed to be a new one.
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    names
-        .map(|name| {
-            let mut candidate = name.to_owned();
-            let mut n = 0;
-            while !seen.insert(candidate.clone()) {
-                n += 1;
-                candidate = format!("{name}_{n}");
-            }
-            candidate
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn no_column_is_lost_because_names_repeat() {
-        let names = super::distinct(["a", "a_1", "a", "b", "a"].into_iter());
-        assert_eq!(names, ["a", "a_1", "a_2", "b", "a_3"]);
-    }
 }

@@ -5,7 +5,8 @@
 
 use std::ffi::CStr;
 
-use postern_durable::machine::{Failure, Frame, Record};
+use postern_durable::Failure;
+use postern_durable::machine::{Frame, Record};
 
 use crate::pg::Oid;
 use crate::pg::query::{self, Arg, Row};
@@ -138,17 +139,23 @@ pub fn queue_after(owner: Oid, priority: i16) -> Option<(Oid, i16, i64)> {
           ORDER BY s.owner::oid, s.priority, s.due LIMIT 1",
         &[Arg::Oid(owner), Arg::Int2(priority)],
     );
-    rows.first().map(|row| (row.oid(0), i16::try_from(row.int4(1)).unwrap_or(0), row.time(2).unwrap_or(NEVER)))
+    rows.first()
+        .map(|row| (row.oid(0), i16::try_from(row.int4(1)).unwrap_or(0), row.time(2).unwrap_or(NEVER)))
 }
 
 /// Locks and gives the strand of a queue that has been due longest, with its instance; those that others hold are passed over.
 pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> {
     let rows = query::run(
-        const { sql!(
-            "SELECT ", strand_columns!(), ", i.status, i.facts::text, i.vars::text, i.label \
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                ", i.status, i.facts::text, i.vars::text, i.label \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
-             ORDER BY s.due LIMIT 1 FOR UPDATE OF s SKIP LOCKED") },
+             ORDER BY s.due LIMIT 1 FOR UPDATE OF s SKIP LOCKED"
+            )
+        },
         &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now)],
     );
     rows.first().map(|row| (strand(row), instance(row, STRAND)))
@@ -157,10 +164,15 @@ pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> 
 /// Locks and gives one strand that is due, unless another executor holds it.
 pub fn claim_one(id: &str, number: i32, now: i64) -> Option<(Strand, Instance)> {
     let rows = query::run(
-        const { sql!(
-            "SELECT ", strand_columns!(), ", i.status, i.facts::text, i.vars::text, i.label \
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                ", i.status, i.facts::text, i.vars::text, i.label \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
-             WHERE s.instance = $1 AND s.strand = $2 AND s.due <= $3 FOR UPDATE OF s SKIP LOCKED") },
+             WHERE s.instance = $1 AND s.strand = $2 AND s.due <= $3 FOR UPDATE OF s SKIP LOCKED"
+            )
+        },
         &[Arg::Text(id), Arg::Int4(number), Arg::Time(now)],
     );
     rows.first().map(|row| (strand(row), instance(row, STRAND)))
@@ -169,8 +181,13 @@ pub fn claim_one(id: &str, number: i32, now: i64) -> Option<(Strand, Instance)> 
 /// Locks and gives a strand whatever it does; waits for whoever holds it.
 pub fn lock(id: &str, number: i32) -> Option<Strand> {
     let rows = query::run(
-        const { sql!(
-            "SELECT ", strand_columns!(), " FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2 FOR UPDATE") },
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2 FOR UPDATE"
+            )
+        },
         &[Arg::Text(id), Arg::Int4(number)],
     );
     rows.first().map(strand)
@@ -179,9 +196,13 @@ pub fn lock(id: &str, number: i32) -> Option<Strand> {
 /// As [`lock`], but gives nothing if someone holds it.
 pub fn try_lock(id: &str, number: i32) -> Option<Strand> {
     let rows = query::run(
-        const { sql!(
-            "SELECT ", strand_columns!(),
-            " FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2 FOR UPDATE SKIP LOCKED") },
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2 FOR UPDATE SKIP LOCKED"
+            )
+        },
         &[Arg::Text(id), Arg::Int4(number)],
     );
     rows.first().map(strand)
@@ -190,7 +211,13 @@ pub fn try_lock(id: &str, number: i32) -> Option<Strand> {
 /// All strands of an instance, as they are now, in order.
 pub fn strands(id: &str) -> Vec<Strand> {
     let rows = query::run(
-        const { sql!("SELECT ", strand_columns!(), " FROM postern.strand s WHERE s.instance = $1 ORDER BY s.strand") },
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 ORDER BY s.strand"
+            )
+        },
         &[Arg::Text(id)],
     );
     rows.iter().map(strand).collect()
@@ -199,9 +226,13 @@ pub fn strands(id: &str) -> Vec<Strand> {
 /// The branches of a strand, in order.
 pub fn branches(id: &str, parent: i32) -> Vec<Strand> {
     let rows = query::run(
-        const { sql!(
-            "SELECT ", strand_columns!(),
-            " FROM postern.strand s WHERE s.instance = $1 AND s.parent = $2 ORDER BY s.branch") },
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 AND s.parent = $2 ORDER BY s.branch"
+            )
+        },
         &[Arg::Text(id), Arg::Int4(parent)],
     );
     rows.iter().map(strand).collect()

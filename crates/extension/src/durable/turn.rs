@@ -10,17 +10,16 @@
 
 use std::collections::HashMap;
 
-use postern_durable::{Graph, Kind};
-use postern_durable::machine::{self, Branch, Failure, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
-use postern_durable::value;
+use postern_durable::cron::Schedule;
+use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
+use postern_durable::{Failure, Graph, Kind, value};
 
 use super::store::{self, Instance, NEVER, State, Step, Strand};
-use super::substitution::Scope;
-use super::{board, step};
+use super::{board, step, substitution};
+use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker;
-use crate::{guc, identity};
 
 /// Leaves and branches that cost nothing, in one turn, before others have theirs.
 const FREE: usize = 1_000;
@@ -168,7 +167,9 @@ impl<'a> Course<'a> {
                 columns: None,
                 failure,
             };
-            as_owner(|| store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step));
+            as_owner(|| {
+                store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step)
+            });
         }
     }
 
@@ -207,7 +208,9 @@ impl<'a> Course<'a> {
             };
         }
         match next {
-            Next::Leaf(node) | Next::Fork(node) | Next::Later(node, _) => self.rest(node, State::Ready, self.now),
+            Next::Leaf(node) | Next::Fork(node) | Next::Later(node, _) => {
+                self.rest(node, State::Ready, self.now)
+            }
             // What the strand came to is not lost: it comes to it again from its last node.
             Next::End(_) => Turn::NotNow,
         }
@@ -227,7 +230,7 @@ impl<'a> Course<'a> {
                     self.strand.frame.waited();
                     return Err(self.rest(node, State::Waiting, self.in_millis(*millis)));
                 }
-                self.keep(node, Outcome::Done(Value::Json(value::slept(*millis))))
+                self.keep(node, Outcome::Done(Value::Json(value::sleep_result(*millis))))
             }
             Kind::WaitSchedule { cron } => match next_tick(cron, self.now) {
                 Some(due) => {
@@ -244,7 +247,7 @@ impl<'a> Course<'a> {
                 self.strand.frame.waited();
                 match as_owner(|| store::take_signal(&id, name)) {
                     Some(payload) => {
-                        let result = value::signal(name, Some(&payload));
+                        let result = value::signal_result(name, Some(&value::payload(&payload)));
                         self.keep(node, Outcome::Done(Value::Json(result)))
                     }
                     None => {
@@ -256,7 +259,10 @@ impl<'a> Course<'a> {
                 }
             }
             kind => {
-                let failure = Failure::new("0A000", format!("a step of type {} cannot be executed here", kind.node_type()));
+                let failure = Failure::new(
+                    "0A000",
+                    format!("a step of type {} cannot be executed here", kind.node_type()),
+                );
                 self.keep(node, Outcome::Failed(failure))
             }
         };
@@ -267,30 +273,30 @@ impl<'a> Course<'a> {
     fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
         let started = worker::now();
         board::executing(self.slot, Some(&self.strand.instance), self.strand.strand, node.cast_signed());
-        let scope = Scope {
-            id: &self.strand.instance,
-            instance: self.instance,
-            names: &self.strand.frame.names,
-        };
         let results = &mut self.results;
-        let prepared = scope.prepare(query, |value| match value {
-            Value::Kept(record) => results.get(*record),
-            Value::Json(text) => (text.clone(), None),
-        });
+        let names = &self.strand.frame.names;
+        let prepared =
+            substitution::prepare(query, &self.strand.instance, self.instance, names, |value| match value {
+                Value::Kept(record) => results.get(*record),
+                Value::Json(text) => (text.clone(), None),
+            });
         let ran = match &prepared {
-            Ok((sql, arguments)) => step::run(sql, arguments, guc::STEP_TIMEOUT.get()),
+            Ok(prepared) => step::run(&prepared.sql, &prepared.params, guc::STEP_TIMEOUT.get()),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
         };
         board::executing(self.slot, None, 0, 0);
         self.ran = true;
-        let text = prepared.as_ref().ok().map(|(sql, _)| sql.as_str()).filter(|sql| *sql != query);
+        let text = prepared.as_ref().ok().map(|prepared| prepared.sql.as_str()).filter(|sql| *sql != query);
         match ran {
             Ok(done) => {
-                let record = self.write(node, started, text, Some(&done.result), done.columns.as_deref(), None);
+                let record =
+                    self.write(node, started, text, Some(&done.result), done.columns.as_deref(), None);
                 self.results.kept.insert((record.0, record.1), (done.result, done.columns));
                 Ok(Outcome::Done(Value::Kept(record)))
             }
-            Err(step::Stopped::Cancelled(_)) if as_owner(|| store::cancelled(&self.strand.instance)).is_some() => {
+            Err(step::Stopped::Cancelled(_))
+                if as_owner(|| store::cancelled(&self.strand.instance)).is_some() =>
+            {
                 Err(Turn::Cancelled)
             }
             // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before.
@@ -349,11 +355,12 @@ impl<'a> Course<'a> {
     /// The time of a node that waits is up: what it came to.
     fn timed_out(&mut self, node: u32) -> Outcome {
         let result = match self.kind(node) {
-            Kind::Sleep { millis } => value::slept(*millis),
-            Kind::WaitSchedule { .. } => value::scheduled(),
-            Kind::Signal { name, .. } => value::signal(name, None),
+            Kind::Sleep { millis } => value::sleep_result(*millis),
+            Kind::WaitSchedule { .. } => value::schedule_result(),
+            Kind::Signal { name, .. } => value::signal_result(name, None),
             kind => {
-                let failure = Failure::new("XX000", format!("a node of type {} cannot wait", kind.node_type()));
+                let failure =
+                    Failure::new("XX000", format!("a node of type {} cannot wait", kind.node_type()));
                 return self.keep(node, Outcome::Failed(failure));
             }
         };
@@ -380,8 +387,9 @@ impl<'a> Course<'a> {
         }
         if !self.begin_branches(node) {
             // A map without rows.
-            let outcome = machine::resolve(self.graph, node, &mut self.strand.frame, Vec::new(), 0, &mut self.results)
-                .unwrap_or_else(|| Outcome::Done(Value::Json("[]".into())));
+            let outcome =
+                machine::resolve(self.graph, node, &mut self.strand.frame, Vec::new(), 0, &mut self.results)
+                    .unwrap_or_else(|| Outcome::Done(Value::Json("[]".into())));
             let outcome = self.keep(node, outcome);
             return Ok(self.machine().finished(node, outcome));
         }
@@ -430,7 +438,8 @@ impl<'a> Course<'a> {
             return Err(Turn::NotNow);
         }
         let id = self.strand.instance.clone();
-        let Some(mut parent) = as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked)
+        let Some(mut parent) =
+            as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked)
         else {
             return Err(Turn::NotNow);
         };
@@ -451,7 +460,12 @@ impl<'a> Course<'a> {
             }
             let mine = self.strand.strand;
             let others = as_owner(|| store::branches(&id, parent.strand));
-            others.into_iter().filter(|strand| strand.strand != mine).map(branch).chain([branch(self.strand.clone())]).collect()
+            others
+                .into_iter()
+                .filter(|strand| strand.strand != mine)
+                .map(branch)
+                .chain([branch(self.strand.clone())])
+                .collect()
         } else {
             vec![branch(self.strand.clone())]
         };
@@ -492,7 +506,8 @@ impl<'a> Course<'a> {
             Outcome::Done(value) => ("completed", Some(self.results.json(&value)), None),
             Outcome::Failed(failure) => ("failed", None, Some(failure)),
             Outcome::Break(_) => {
-                let message = "df.break() was called outside of a loop. df.break() may only be used inside df.loop().";
+                let message =
+                    "df.break() was called outside of a loop. df.break() may only be used inside df.loop().";
                 ("failed", None, Some(Failure::new("22023", message)))
             }
         };
@@ -514,7 +529,8 @@ impl<'a> Course<'a> {
             }
         }
         let mine = self.strand.strand;
-        let others: Vec<i32> = below.into_iter().filter(|number| *number != above && *number != mine).collect();
+        let others: Vec<i32> =
+            below.into_iter().filter(|number| *number != above && *number != mine).collect();
         for number in as_owner(|| store::delete_free(id, &others)) {
             board::cancel(worker::database(), id, Some(number));
         }
@@ -555,4 +571,11 @@ impl<'a> Course<'a> {
     }
 }
 
-fn next_tick(_cron: &str, _now: i64) -> Option<i64> { None }
+/// Microseconds from the beginning of Unix time to that of PostgreSQL's.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// When a schedule says next. It was checked when the function was started.
+fn next_tick(cron: &str, now: i64) -> Option<i64> {
+    let next = Schedule::parse(cron).ok()?.next_after(now.checked_add(POSTGRES_EPOCH)?)?;
+    next.checked_sub(POSTGRES_EPOCH)
+}

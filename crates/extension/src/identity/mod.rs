@@ -36,7 +36,6 @@ pub mod facts;
 pub mod run_as;
 mod seal;
 mod sql;
-#[expect(dead_code, reason = "what runs in workers is on its way")]
 pub mod worker;
 
 pub use enter::is_entered;

@@ -24,7 +24,8 @@ pub fn databases() -> Vec<pg_sys::Oid> {
                 break;
             }
             let data = (*tuple).t_data;
-            let form = data.cast::<u8>().add(usize::from((*data).t_hoff)).cast::<pg_sys::FormData_pg_database>();
+            let form =
+                data.cast::<u8>().add(usize::from((*data).t_hoff)).cast::<pg_sys::FormData_pg_database>();
             if (*form).datallowconn && (*form).datconnlimit != -2 && !(*form).datistemplate {
                 found.push((*form).oid);
             }

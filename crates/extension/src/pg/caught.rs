@@ -32,7 +32,9 @@ fn take(payload: Box<dyn Any + Send>) -> Caught {
     match payload.downcast::<CaughtError>() {
         Ok(error) => match *error {
             CaughtError::PostgresError(_) => from_server(),
-            CaughtError::ErrorReport(report) | CaughtError::RustPanic { ereport: report, .. } => from_report(&report),
+            CaughtError::ErrorReport(report) | CaughtError::RustPanic { ereport: report, .. } => {
+                from_report(&report)
+            }
         },
         Err(payload) => match payload.downcast::<ErrorReportWithLevel>() {
             Ok(report) => from_report(&report),
@@ -95,9 +97,13 @@ mod tests {
     #[test]
     fn a_packed_code_has_five_characters() {
         // 42501 as MAKE_SQLSTATE packs it.
-        let packed = "42501".bytes().enumerate().fold(0, |code, (n, c)| code | i32::from(c - b'0') << (6 * n));
+        let packed =
+            "42501".bytes().enumerate().fold(0, |code, (n, c)| code | i32::from(c - b'0') << (6 * n));
         assert_eq!(super::sqlstate(packed), "42501");
-        let packed = "P0001".bytes().enumerate().fold(0, |code, (n, c)| code | i32::from((c - b'0') & 0x3f) << (6 * n));
+        let packed = "P0001"
+            .bytes()
+            .enumerate()
+            .fold(0, |code, (n, c)| code | i32::from((c - b'0') & 0x3f) << (6 * n));
         assert_eq!(super::sqlstate(packed), "P0001");
     }
 }

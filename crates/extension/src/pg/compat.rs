@@ -60,7 +60,6 @@ unsafe extern "C" {
 /// `STATEMENT_TIMEOUT` of `src/include/utils/timeout.h`: the fourth since 9.3.
 pub const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
 
-
 /// Whether a role has CONNECT on a database. 16 made one function of what was one for each kind of object.
 ///
 /// # Safety

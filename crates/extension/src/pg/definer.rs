@@ -49,9 +49,16 @@ unsafe extern "C-unwind" fn hook(
 
 /// # Safety
 /// The arguments are those that the server passed to our own hook.
-#[allow(ffi_unwind_calls, reason = "the boundary turns an ERROR into a panic; nothing is to be dropped inside it")]
+#[allow(
+    ffi_unwind_calls,
+    reason = "the boundary turns an ERROR into a panic; nothing is to be dropped inside it"
+)]
 unsafe fn call(
-    next: unsafe extern "C-unwind" fn(pg_sys::FmgrHookEventType::Type, *mut pg_sys::FmgrInfo, *mut pg_sys::Datum),
+    next: unsafe extern "C-unwind" fn(
+        pg_sys::FmgrHookEventType::Type,
+        *mut pg_sys::FmgrInfo,
+        *mut pg_sys::Datum,
+    ),
     event: pg_sys::FmgrHookEventType::Type,
     info: *mut pg_sys::FmgrInfo,
     arg: *mut pg_sys::Datum,

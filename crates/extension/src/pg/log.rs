@@ -1,19 +1,10 @@
 //! The server's log.
 
-use pgrx::{PgLogLevel, PgSqlErrorCode};
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 /// Writes a warning: to the log, and to the client if there is one. An empty DETAIL or HINT is left out.
 pub fn warning(message: &str, detail: &str, hint: &str) {
-    report(PgLogLevel::WARNING, message, detail, hint);
-}
-
-/// Writes a line to the log.
-pub fn line(message: &str) {
-    report(PgLogLevel::LOG, message, "", "");
-}
-
-fn report(level: PgLogLevel, message: &str, detail: &str, hint: &str) {
     let mut report = ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, "postern");
     if !detail.is_empty() {
         report = report.set_detail(detail);
@@ -21,5 +12,5 @@ fn report(level: PgLogLevel, message: &str, detail: &str, hint: &str) {
     if !hint.is_empty() {
         report = report.set_hint(hint);
     }
-    report.report(level);
+    report.report(PgLogLevel::WARNING);
 }

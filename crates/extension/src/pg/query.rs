@@ -24,8 +24,6 @@ pub enum Arg<'a> {
     MaybeInt4(Option<i32>),
     /// `int8`.
     Int8(i64),
-    /// `bool`.
-    Bool(bool),
     /// `oid`.
     Oid(pg_sys::Oid),
     /// `"char"`.
@@ -45,7 +43,6 @@ impl Arg<'_> {
             Self::Int2(_) => pg_sys::INT2OID,
             Self::Int4(_) | Self::MaybeInt4(_) => pg_sys::INT4OID,
             Self::Int8(_) => pg_sys::INT8OID,
-            Self::Bool(_) => pg_sys::BOOLOID,
             Self::Oid(_) => pg_sys::OIDOID,
             Self::Char(_) => pg_sys::CHAROID,
             Self::Time(_) => pg_sys::TIMESTAMPTZOID,
@@ -62,7 +59,6 @@ impl Arg<'_> {
             Self::Int4(n) => n.into_datum(),
             Self::MaybeInt4(n) => n.and_then(IntoDatum::into_datum),
             Self::Int8(n) | Self::Time(n) => n.into_datum(),
-            Self::Bool(b) => b.into_datum(),
             // `into_datum` takes the invalid one for NULL.
             Self::Oid(oid) => Some(pg_sys::Datum::from(oid)),
             Self::Char(c) => Some(pg_sys::Datum::from(c)),
@@ -81,8 +77,6 @@ pub enum Value {
     Text(String),
     /// Whole numbers.
     Int(i64),
-    /// `bool`.
-    Bool(bool),
     /// `oid` and the types that look like one.
     Oid(pg_sys::Oid),
     /// `timestamptz`: microseconds since 2000-01-01 00:00 UTC.
@@ -121,11 +115,6 @@ impl Row {
     /// An `int4` that is not NULL.
     pub fn int4(&self, column: usize) -> i32 {
         self.int(column).and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
-    }
-
-    /// A boolean; NULL is false.
-    pub fn bool(&self, column: usize) -> bool {
-        matches!(self.0.get(column), Some(Value::Bool(true)))
     }
 
     /// An OID; NULL is the invalid one.
@@ -176,7 +165,8 @@ pub fn run(sql: &'static CStr, args: &[Arg]) -> Vec<Row> {
             plan
         });
         let data: Vec<Option<pg_sys::Datum>> = args.iter().map(|arg| arg.datum()).collect();
-        let mut values: Vec<pg_sys::Datum> = data.iter().map(|datum| datum.unwrap_or(pg_sys::Datum::from(0))).collect();
+        let mut values: Vec<pg_sys::Datum> =
+            data.iter().map(|datum| datum.unwrap_or(pg_sys::Datum::from(0))).collect();
         let nulls: Vec<core::ffi::c_char> =
             data.iter().map(|datum| if datum.is_some() { b' ' } else { b'n' }.cast_signed()).collect();
         let status = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), false, 0);
@@ -222,15 +212,20 @@ unsafe fn value(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column:
             pg_sys::INT4OID => Value::Int(i32::from_datum(datum, false).unwrap_or(0).into()),
             pg_sys::INT8OID => Value::Int(i64::from_datum(datum, false).unwrap_or(0)),
             pg_sys::TIMESTAMPTZOID => Value::Time(i64::from_datum(datum, false).unwrap_or(0)),
-            pg_sys::BOOLOID => Value::Bool(bool::from_datum(datum, false).unwrap_or(false)),
             pg_sys::OIDOID | pg_sys::REGROLEOID => {
                 Value::Oid(pg_sys::Oid::from_datum(datum, false).unwrap_or(pg_sys::InvalidOid))
             }
             pg_sys::CHAROID => Value::Char(u8::try_from(datum.value() & 0xff).unwrap_or(0)),
-            pg_sys::TEXTOID | pg_sys::VARCHAROID => Value::Text(String::from_datum(datum, false).unwrap_or_default()),
+            pg_sys::TEXTOID | pg_sys::VARCHAROID => {
+                Value::Text(String::from_datum(datum, false).unwrap_or_default())
+            }
             _ => {
                 let text = pg_sys::SPI_getvalue(tuple, descriptor, column);
-                if text.is_null() { Value::Null } else { Value::Text(CStr::from_ptr(text).to_string_lossy().into_owned()) }
+                if text.is_null() {
+                    Value::Null
+                } else {
+                    Value::Text(CStr::from_ptr(text).to_string_lossy().into_owned())
+                }
             }
         }
     }

@@ -88,7 +88,10 @@ extern "C-unwind" fn startup() {
 
 /// # Safety
 /// In the hook that `next` was installed for.
-#[allow(ffi_unwind_calls, reason = "the boundary turns an ERROR into a panic; nothing is to be dropped inside it")]
+#[allow(
+    ffi_unwind_calls,
+    reason = "the boundary turns an ERROR into a panic; nothing is to be dropped inside it"
+)]
 unsafe fn pass_on(next: unsafe extern "C-unwind" fn()) {
     // SAFETY: the caller's word.
     unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| next()) };

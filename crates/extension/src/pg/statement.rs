@@ -90,7 +90,9 @@ unsafe fn top_level(node: *mut pg_sys::Node) -> Option<&'static str> {
     unsafe {
         match (*node).type_ {
             T::T_VacuumStmt if (*node.cast::<pg_sys::VacuumStmt>()).is_vacuumcmd => Some("VACUUM"),
-            T::T_IndexStmt if (*node.cast::<pg_sys::IndexStmt>()).concurrent => Some("CREATE INDEX CONCURRENTLY"),
+            T::T_IndexStmt if (*node.cast::<pg_sys::IndexStmt>()).concurrent => {
+                Some("CREATE INDEX CONCURRENTLY")
+            }
             T::T_CreatedbStmt => Some("CREATE DATABASE"),
             T::T_DropdbStmt => Some("DROP DATABASE"),
             T::T_CreateTableSpaceStmt => Some("CREATE TABLESPACE"),
@@ -130,7 +132,10 @@ unsafe fn execute(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Refusa
         let count = usize::try_from(table.numvals).unwrap_or(0);
         let rows = (0..count).map(|n| {
             let tuple = *table.vals.add(n);
-            (1..).zip(&converters).map(|(column, converter)| converter.json(tuple, table.tupdesc, column)).collect()
+            (1..)
+                .zip(&converters)
+                .map(|(column, converter)| converter.json(tuple, table.tupdesc, column))
+                .collect()
         });
         let rows = rows.collect();
         let columns = converters.into_iter().map(|converter| converter.column).collect();
@@ -142,7 +147,9 @@ unsafe fn execute(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Refusa
 /// `status` is one of SPI's.
 unsafe fn refused(status: i32) -> Refusal {
     // SAFETY: gives a constant string.
-    unsafe { Refusal::Spi(CStr::from_ptr(pg_sys::SPI_result_code_string(status)).to_string_lossy().into_owned()) }
+    unsafe {
+        Refusal::Spi(CStr::from_ptr(pg_sys::SPI_result_code_string(status)).to_string_lossy().into_owned())
+    }
 }
 
 /// # Safety
@@ -190,16 +197,25 @@ unsafe fn converters(descriptor: pg_sys::TupleDesc) -> Vec<Converter> {
         (1..=(*descriptor).natts)
             .map(|column| {
                 let type_oid = pg_sys::SPI_gettypeid(descriptor, column);
-                let name = CStr::from_ptr(pg_sys::SPI_fname(descriptor, column)).to_string_lossy().into_owned();
+                let name =
+                    CStr::from_ptr(pg_sys::SPI_fname(descriptor, column)).to_string_lossy().into_owned();
                 let flags = pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
                 let qualified = pg_sys::format_type_extended(type_oid, -1, u16::try_from(flags).unwrap_or(0));
                 let type_name = CStr::from_ptr(qualified).to_string_lossy().into_owned();
                 let how = match pg_sys::getBaseType(type_oid) {
-                    pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID | pg_sys::JSONOID | pg_sys::JSONBOID => How::Plain,
+                    pg_sys::INT2OID
+                    | pg_sys::INT4OID
+                    | pg_sys::INT8OID
+                    | pg_sys::JSONOID
+                    | pg_sys::JSONBOID => How::Plain,
                     pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => How::Float,
                     pg_sys::BOOLOID => How::Bool,
                     pg_sys::VOIDOID => How::Nothing,
-                    pg_sys::NUMERICOID | pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::NAMEOID | pg_sys::UUIDOID
+                    pg_sys::NUMERICOID
+                    | pg_sys::TEXTOID
+                    | pg_sys::VARCHAROID
+                    | pg_sys::NAMEOID
+                    | pg_sys::UUIDOID
                     | pg_sys::UNKNOWNOID => How::Text,
                     pg_sys::TIMESTAMPTZOID => How::Instant,
                     _ => How::Server,
@@ -223,15 +239,25 @@ impl Converter {
             }
             let text = || {
                 let text = pg_sys::SPI_getvalue(tuple, descriptor, column);
-                if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+                if text.is_null() {
+                    String::new()
+                } else {
+                    CStr::from_ptr(text).to_string_lossy().into_owned()
+                }
             };
             match self.how {
                 How::Plain => text(),
                 How::Float => {
                     let text = text();
-                    if text.bytes().all(|b| b.is_ascii_digit() || b"+-.e".contains(&b)) { text } else { quoted(&text) }
+                    if text.bytes().all(|b| b.is_ascii_digit() || b"+-.e".contains(&b)) {
+                        text
+                    } else {
+                        quoted(&text)
+                    }
                 }
-                How::Bool => if bool::from_datum(datum, false) == Some(true) { "true" } else { "false" }.into(),
+                How::Bool => {
+                    if bool::from_datum(datum, false) == Some(true) { "true" } else { "false" }.into()
+                }
                 How::Nothing => "null".into(),
                 How::Text => quoted(&text()),
                 How::Instant => instant(datum),

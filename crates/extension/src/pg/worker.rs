@@ -39,7 +39,8 @@ pub struct Job {
 
 fn describe(job: Job) -> pg_sys::BackgroundWorker {
     let mut worker = pg_sys::BackgroundWorker {
-        bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION).cast_signed(),
+        bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION)
+            .cast_signed(),
         bgw_start_time: pg_sys::BgWorkerStartTime::BgWorkerStart_RecoveryFinished,
         bgw_restart_time: job.restart,
         bgw_main_arg: pg_sys::Datum::from(job.argument),
@@ -231,11 +232,6 @@ extern "C-unwind" fn exiting(_code: c_int, _arg: pg_sys::Datum) {
     if let Some(f) = AT_EXIT.get() {
         f();
     }
-}
-
-/// Has the commit of this transaction not wait for the disk.
-pub fn commit_asynchronously() {
-    super::guc::set(c"synchronous_commit", c"off");
 }
 
 /// Shows in `pg_stat_activity` what this process does; `None`: it waits.

@@ -31,7 +31,9 @@ fn a_sequence_gives_what_its_last_step_gives() {
 #[test]
 fn a_named_result_is_a_value_of_its_type() {
     assert_eq!(
-        STAGE.result("'select 41 as n, date ''2024-02-29'' as d' |=> 'x' ~> 'select $x + 1 as n, $x.d + 1 as d'"),
+        STAGE.result(
+            "'select 41 as n, date ''2024-02-29'' as d' |=> 'x' ~> 'select $x + 1 as n, $x.d + 1 as d'"
+        ),
         r#"{"rows": [{"d": "2024-03-01", "n": 42}], "row_count": 1}"#
     );
 }
@@ -46,7 +48,10 @@ fn a_set_of_rows_keeps_its_columns_when_it_is_empty() {
 
 #[test]
 fn the_guide_s_example_works_on_a_batch() {
-    STAGE.run("alice", "create table app.documents as select n as id, false as processed from generate_series(1, 250) n");
+    STAGE.run(
+        "alice",
+        "create table app.documents as select n as id, false as processed from generate_series(1, 250) n",
+    );
     STAGE.result(
         "'select id from app.documents where not processed order by id limit 100' |=> 'batch'
          ~> 'update app.documents set processed = true where id in (select id from $batch.*)'",
@@ -56,8 +61,14 @@ fn the_guide_s_example_works_on_a_batch() {
 
 #[test]
 fn a_condition_chooses_a_branch() {
-    assert_eq!(STAGE.result("'select 1 > 0' ?> 'select ''yes'' as a' !> 'select ''no'' as a'"), r#"{"rows": [{"a": "yes"}], "row_count": 1}"#);
-    assert_eq!(STAGE.result("df.if('select false', 'select 1', 'select 2 as b')"), r#"{"rows": [{"b": 2}], "row_count": 1}"#);
+    assert_eq!(
+        STAGE.result("'select 1 > 0' ?> 'select ''yes'' as a' !> 'select ''no'' as a'"),
+        r#"{"rows": [{"a": "yes"}], "row_count": 1}"#
+    );
+    assert_eq!(
+        STAGE.result("df.if('select false', 'select 1', 'select 2 as b')"),
+        r#"{"rows": [{"b": 2}], "row_count": 1}"#
+    );
 }
 
 #[test]
@@ -90,7 +101,10 @@ fn branches_give_their_results_in_order() {
 #[test]
 fn a_failed_branch_is_named_when_all_have_ended() {
     let failure = STAGE.failure("'select 1' & 'select 1/0'");
-    assert_eq!(failure, "JOIN branch 2 failed: SQL execution failed: error returned from database: division by zero");
+    assert_eq!(
+        failure,
+        "JOIN branch 2 failed: SQL execution failed: error returned from database: division by zero"
+    );
 }
 
 #[test]
@@ -124,18 +138,16 @@ fn the_loser_of_a_race_is_stopped_and_has_done_nothing() {
 #[test]
 fn a_loop_runs_until_its_condition_is_false() {
     STAGE.run("alice", "create table app.counter(n int); insert into app.counter values (0)");
-    let result = STAGE.result(
-        "df.loop('update app.counter set n = n + 1 returning n' |=> 'c', 'select $c < 5')",
-    );
+    let result =
+        STAGE.result("df.loop('update app.counter set n = n + 1 returning n' |=> 'c', 'select $c < 5')");
     assert_eq!(result, r#"{"rows": [{"n": 5}], "row_count": 1}"#);
 }
 
 #[test]
 fn a_break_leaves_the_nearest_loop_with_its_value() {
     STAGE.run("alice", "create table app.breaks(n int); insert into app.breaks values (0)");
-    let result = STAGE.result(
-        "@> ('update app.breaks set n = n + 1 returning n >= 3' ?> df.break('out') !> 'select 1')",
-    );
+    let result = STAGE
+        .result("@> ('update app.breaks set n = n + 1 returning n >= 3' ?> df.break('out') !> 'select 1')");
     assert_eq!(result, r#""out""#);
     assert_eq!(STAGE.run("alice", "select n from app.breaks"), "3");
 }
@@ -158,7 +170,10 @@ fn a_signal_that_comes_before_it_is_waited_for_is_kept() {
     let id = STAGE.start_as_alice("df.sleep(1) ~> df.wait_for_signal('go') |=> 's' ~> 'select $s.data as d'");
     STAGE.run("alice", &format!("select df.signal('{id}', 'go', '{{\"x\": 1}}')"));
     let (status, text) = STAGE.end_of(&id);
-    assert_eq!((status.as_str(), text.as_str()), ("completed", r#"{"rows": [{"d": "{\"x\": 1}"}], "row_count": 1}"#));
+    assert_eq!(
+        (status.as_str(), text.as_str()),
+        ("completed", r#"{"rows": [{"d": "{\"x\": 1}"}], "row_count": 1}"#)
+    );
 }
 
 #[test]
@@ -166,10 +181,7 @@ fn a_signal_wakes_whoever_waits_and_a_time_out_too() {
     let id = STAGE.start_as_alice("df.wait_for_signal('go')");
     STAGE.until("it waits", &format!("select state from postern.strand where instance = '{id}'"), "w");
     STAGE.run("alice", &format!("select df.signal('{id}', 'go', 'plain text')"));
-    assert_eq!(
-        STAGE.end_of(&id).1,
-        r#"{"data": "plain text", "timed_out": false, "signal_name": "go"}"#
-    );
+    assert_eq!(STAGE.end_of(&id).1, r#"{"data": "plain text", "timed_out": false, "signal_name": "go"}"#);
     assert_eq!(
         STAGE.result("df.wait_for_signal('never', 1)"),
         r#"{"data": null, "timed_out": true, "signal_name": "never"}"#
@@ -197,7 +209,10 @@ fn cancelling_stops_the_statement_and_undoes_it() {
     let (status, text) = STAGE.end_of(&id);
     assert_eq!((status.as_str(), text.as_str()), ("cancelled", "canceled: enough"));
     assert_eq!(STAGE.run("alice", "select count(*) from app.log where what = 'cancelled'"), "0");
-    assert_eq!(STAGE.run("alice", &format!("select df.cancel('{id}', 'again')")), format!("Instance {id} cancelled: again"));
+    assert_eq!(
+        STAGE.run("alice", &format!("select df.cancel('{id}', 'again')")),
+        format!("Instance {id} cancelled: again")
+    );
 }
 
 #[test]
@@ -241,7 +256,8 @@ fn a_thousand_branches_all_run_once() {
 #[test]
 fn a_failing_step_is_tried_again_and_caught() {
     STAGE.run("alice", "create sequence app.tries");
-    let retried = STAGE.result("df.retry('select 1 / (nextval(''app.tries'') / 3) as n', 5, interval '1 millisecond')");
+    let retried =
+        STAGE.result("df.retry('select 1 / (nextval(''app.tries'') / 3) as n', 5, interval '1 millisecond')");
     assert_eq!(retried, r#"{"rows": [{"n": 1}], "row_count": 1}"#);
     let caught = STAGE.result("df.catch('select 1/0', 'select $error.sqlstate as s')");
     assert_eq!(caught, r#"{"rows": [{"s": "22012"}], "row_count": 1}"#);

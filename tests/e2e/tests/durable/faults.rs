@@ -75,7 +75,9 @@ fn an_executor_that_is_terminated_is_started_again() {
     let stage = Stage::start();
     let id = stage.start_as_alice("'select pg_sleep(600)'");
     stage.until("it runs", &format!("select df.status('{id}')"), "running");
-    stage.admin("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'postern executor'");
+    stage.admin(
+        "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'postern executor'",
+    );
     stage.until(
         "another executor runs the step",
         &format!("select df.status('{id}') = 'running' and count(*) > 0 from pg_stat_activity where query like '%pg_sleep%' or backend_type = 'postern executor'"),

@@ -8,11 +8,13 @@ static STAGE: LazyLock<Stage> = LazyLock::new(Stage::start);
 
 #[test]
 fn a_step_runs_as_who_started_it_and_cannot_become_another() {
-    assert_eq!(
-        STAGE.result("'select current_user as u'"),
-        r#"{"rows": [{"u": "alice"}], "row_count": 1}"#
-    );
-    for escape in ["reset role", "set role postgres", "set session authorization postgres", "set session authorization default"] {
+    assert_eq!(STAGE.result("'select current_user as u'"), r#"{"rows": [{"u": "alice"}], "row_count": 1}"#);
+    for escape in [
+        "reset role",
+        "set role postgres",
+        "set session authorization postgres",
+        "set session authorization default",
+    ] {
         let failure = STAGE.failure(&format!("'{escape}'"));
         assert!(failure.contains("cannot"), "{failure}");
     }
@@ -36,23 +38,38 @@ fn what_is_deferred_runs_as_who_started_it() {
 
 #[test]
 fn a_role_without_login_may_have_steps() {
-    let id = STAGE.admin("set role report; select df.start('select current_user as u, session_user is not null as s')");
+    let id = STAGE
+        .admin("set role report; select df.start('select current_user as u, session_user is not null as s')");
     let id = id.lines().last().unwrap().to_owned();
-    STAGE.until("it completes", &format!("select status from postern.instance where id = '{id}'"), "completed");
-    assert!(STAGE.admin(&format!("select output from postern.instance where id = '{id}'")).contains("report"));
+    STAGE.until(
+        "it completes",
+        &format!("select status from postern.instance where id = '{id}'"),
+        "completed",
+    );
+    assert!(
+        STAGE.admin(&format!("select output from postern.instance where id = '{id}'")).contains("report")
+    );
 }
 
 #[test]
 fn nobody_sees_or_reaches_the_functions_of_others() {
     let id = STAGE.start_as_alice("df.wait_for_signal('x', 600)");
-    for view in ["df.instances where id", "df.nodes where instance_id", "postern.strand where instance", "postern.instance where id"] {
+    for view in [
+        "df.instances where id",
+        "df.nodes where instance_id",
+        "postern.strand where instance",
+        "postern.instance where id",
+    ] {
         assert_eq!(STAGE.run("bob", &format!("select count(*) from {view} = '{id}'")), "0", "{view}");
     }
     for call in ["df.signal('ID', 'x')", "df.cancel('ID')", "df.await_instance('ID', 1)"] {
         let error = STAGE.try_run("bob", &format!("select {}", call.replace("ID", &id))).unwrap_err();
         assert!(error.contains("not found"), "{error}");
     }
-    assert_eq!(STAGE.run("bob", &format!("select df.status('{id}') is null, df.result('{id}') is null")), "t|t");
+    assert_eq!(
+        STAGE.run("bob", &format!("select df.status('{id}') is null, df.result('{id}') is null")),
+        "t|t"
+    );
     for write in [
         "update postern.instance set submitted_by = 'bob'",
         "insert into postern.strand select * from postern.strand",
@@ -81,10 +98,16 @@ fn a_security_definer_wrapper_warns_and_records_itself() {
     STAGE.admin("create role owner_of_wrappers nologin; grant postern_application to owner_of_wrappers; grant all on schema app to owner_of_wrappers");
     STAGE.admin(&format!("set role owner_of_wrappers; {}", wrapper("warned")));
     let id = STAGE.run("alice", "select app.warned('select current_user as u')");
-    STAGE.until("it completes", &format!("select status from postern.instance where id = '{id}'"), "completed");
+    STAGE.until(
+        "it completes",
+        &format!("select status from postern.instance where id = '{id}'"),
+        "completed",
+    );
     assert_eq!(
-        STAGE.admin(&format!("select submitted_by, session_role, definers from postern.instance where id = '{id}'")),
-        "owner_of_wrappers|alice|{app.warned(text)}"
+        STAGE.admin(&format!(
+            "select submitted_by, session_role, definers from postern.instance where id = '{id}'"
+        )),
+        "owner_of_wrappers|alice|{app.warned(pg_catalog.text)}"
     );
 }
 
@@ -109,7 +132,7 @@ fn a_wrapper_can_be_refused() {
     stage.admin(&format!("set role w; {}", wrapper("refused")));
     stage.admin("alter database postgres set postern.start_in_definer = 'refuse'");
     let error = stage.try_run("alice", "select app.refused('select 1')").unwrap_err();
-    assert!(error.contains("SECURITY DEFINER") && error.contains("app.refused(text)"), "{error}");
+    assert!(error.contains("SECURITY DEFINER") && error.contains("app.refused(pg_catalog.text)"), "{error}");
     stage.admin("alter database postgres set postern.start_in_definer = 'session'");
     let id = stage.run("alice", "select app.refused('select current_user as u')");
     assert!(stage.end_of(&id).1.contains("alice"));
@@ -135,7 +158,8 @@ fn a_role_that_is_dropped_or_raised_fails_its_functions() {
     let status = |id: &str| format!("select status from postern.instance where id = '{id}'");
     STAGE.until("the dropped role's fails", &status(&left), "failed");
     STAGE.until("the risen role's fails", &status(&risen), "failed");
-    let error = |id: &str| STAGE.admin(&format!("select error->>'message' from postern.instance where id = '{id}'"));
+    let error =
+        |id: &str| STAGE.admin(&format!("select error->>'message' from postern.instance where id = '{id}'"));
     assert!(error(&left).contains("does not exist"), "{}", error(&left));
     assert!(error(&risen).contains("superuser"), "{}", error(&risen));
 }
