@@ -47,6 +47,13 @@ pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::ne
 /// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
 pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
 
+/// `postern.retention_days` (30; superuser, configuration file): how long functions that have ended are kept.
+pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
+
+/// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; of older
+/// ones, those that have ended are removed.
+pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -221,6 +228,26 @@ fn durable() {
         1,
         i32::MAX,
         GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.retention_days",
+        c"Sets how many days durable functions that have ended are kept.",
+        c"",
+        &RETENTION_DAYS,
+        0,
+        36_500,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.retention_instances",
+        c"Sets how many instances of durable functions are kept in each database.",
+        c"Of older ones, those that have ended are removed.",
+        &RETENTION_INSTANCES,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
         GucFlags::default(),
     );
     let switches: [(&CStr, &CStr, &CStr, &'static GucSetting<bool>); 5] = [

@@ -2,9 +2,10 @@
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::durable;
 use crate::error::{Error, raise};
 use crate::identity::{self, confine};
-use crate::pg::compat;
+use crate::pg::{catalog, compat};
 
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
 
@@ -40,6 +41,9 @@ unsafe extern "C-unwind" fn decide(
     object: pg_sys::Oid,
 ) {
     use pg_sys::ObjectAccessType as A;
+    if access == A::OAT_DROP && class == pg_sys::ExtensionRelationId && object == catalog::extension() {
+        durable::dropped();
+    }
     let judge: fn() -> Result<(), Error> = match access {
         A::OAT_POST_CREATE => confine::created,
         A::OAT_FUNCTION_EXECUTE

@@ -74,3 +74,16 @@ pub unsafe fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     let result = unsafe { pg_sys::object_aclcheck(pg_sys::DatabaseRelationId, database, role, mode) };
     result == pg_sys::AclResult::ACLCHECK_OK
 }
+
+/// Whether a role owns a database. 16 made one function of what was one for each kind of object.
+///
+/// # Safety
+/// In a transaction.
+pub unsafe fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg15")]
+    return unsafe { pg_sys::pg_database_ownercheck(database, role) };
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg15"))]
+    return unsafe { pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, role) };
+}
