@@ -9,6 +9,7 @@ mod check;
 pub mod compose;
 pub mod cron;
 mod error;
+pub mod explain;
 mod graph;
 mod json;
 mod kind;
