@@ -5,6 +5,8 @@
 //! no PostgreSQL, no runtime, no `unsafe`, no clock.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "testing"))]
+pub mod arbitrary;
 mod check;
 pub mod compose;
 pub mod cron;
@@ -15,6 +17,8 @@ mod json;
 mod kind;
 mod lexer;
 mod retry;
+#[cfg(any(test, feature = "testing"))]
+pub mod semantics;
 pub mod substitute;
 pub mod tree;
 pub mod value;
