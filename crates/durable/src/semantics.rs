@@ -566,7 +566,7 @@ impl Run<'_> {
         let at = self.undo(undos, end.at);
         let shadowed = results.named.insert(FAILURE.into(), plain(failure.to_result()));
         let bound = results.bound.contains(FAILURE);
-        let handled = self.node(handler, at, results);
+        let end = self.node(handler, at, results);
         match shadowed {
             Some(before) => results.named.insert(FAILURE.into(), before),
             None => results.named.remove(FAILURE),
@@ -574,7 +574,7 @@ impl Run<'_> {
         if !bound {
             results.bound.remove(FAILURE);
         }
-        handled
+        end
     }
 
     fn map(

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::value::{self, Column};
 
 /// A scope of its own data.
 #[derive(Default)]
