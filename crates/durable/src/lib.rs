@@ -1,8 +1,8 @@
-//! The language of durable functions.
+//! The language of durable functions, and what comes next in one.
 //!
 //! A durable function is a tree of nodes. Composers build it as a JSON text ([`compose`]), `df.start` checks it and
-//! flattens it ([`Graph`]), and the engine walks the flat graph. Everything here is a pure function of its arguments:
-//! no PostgreSQL, no runtime, no `unsafe`, no clock.
+//! flattens it ([`Graph`]), and the engine walks the flat graph ([`machine`]). Everything here is a pure function of its
+//! arguments: no PostgreSQL, no runtime, no `unsafe`, no clock.
 #![forbid(unsafe_code)]
 
 #[cfg(any(test, feature = "testing"))]
@@ -16,6 +16,8 @@ mod graph;
 mod json;
 mod kind;
 mod lexer;
+pub mod machine;
+pub mod nodes;
 mod retry;
 #[cfg(any(test, feature = "testing"))]
 pub mod semantics;
@@ -29,3 +31,4 @@ pub use kind::{Http, Kind, MAX_SLEEP_MILLIS, Part};
 pub use retry::Retry;
 pub use substitute::{Named, Param, Prepared, Scope, prepare};
 pub use tree::Tree;
+pub use value::Failure;

@@ -261,6 +261,17 @@ pub struct Failure {
 pub const FAILURE: &str = "error";
 
 impl Failure {
+    /// A failure of the function itself, not of a statement.
+    pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
+        Self { sqlstate: Some(sqlstate.into()), message: message.into(), ..Self::default() }
+    }
+
+    /// The same, with an enclosing node's words before it.
+    #[must_use]
+    pub fn within(self, words: &str) -> Self {
+        Self { message: format!("{words}{}", self.message), ..self }
+    }
+
     /// As a result.
     pub fn to_result(&self) -> String {
         // Texts and numbers always serialize.
