@@ -5,6 +5,8 @@
 //! arguments: no PostgreSQL, no runtime, no `unsafe`, no clock.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod agreement;
 #[cfg(any(test, feature = "testing"))]
 pub mod arbitrary;
 mod check;

@@ -317,6 +317,12 @@ impl<'a, W: World> Machine<'a, W> {
             }
             if node == self.base {
                 match outcome {
+                    // A branch's break goes on up; there is nothing above the root.
+                    Outcome::Break(_) if self.base == 0 => {
+                        let message = "df.break() was called outside of a loop. \
+                                       df.break() may only be used inside df.loop().";
+                        return self.finished(node, Outcome::Failed(Failure::new("22023", message)));
+                    }
                     Outcome::Failed(failure) if !self.frame.undos.is_empty() => {
                         return self.unwind(node, 0, failure);
                     }
@@ -337,8 +343,11 @@ impl<'a, W: World> Machine<'a, W> {
                     }
                 }
                 (Kind::Map { source, .. }, Outcome::Done(rows)) if node == *source => {
-                    self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
-                    return Next::Fork(parent);
+                    if value::rows(&self.world.json(&rows)).is_some() {
+                        self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
+                        return Next::Fork(parent);
+                    }
+                    Outcome::Failed(Failure::new("22023", "df.map: the result of its query is no row set"))
                 }
                 (Kind::Retry { step, policy }, Outcome::Failed(failure)) => {
                     let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
@@ -515,6 +524,10 @@ pub fn branches<W: World>(
     world: &mut W,
 ) -> Vec<(usize, NodeId, Frame)> {
     let Some(here) = graph.node(node) else { return Vec::new() };
+    // A fork that begins has no branches yet, whatever became of those of the last one: a time-out drops them.
+    if !matches!(frame.levels.last(), Some(Level::Map { node: map, started: 1.., .. }) if *map == node) {
+        frame.pending = 0;
+    }
     let begun = match &here.kind {
         Kind::Join { branches } | Kind::Race { branches } | Kind::First { branches } => {
             branches.iter().enumerate().map(|(number, base)| (number, *base, frame.branch())).collect()

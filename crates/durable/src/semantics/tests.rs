@@ -105,7 +105,7 @@ fn the_first_to_finish_wins_a_race() {
     assert_eq!((report.at, report.statuses[1]), (2, Status::Skipped));
     assert_eq!(result(race("ok 5 1", "bad 1 x")), "! RACE right branch failed: x");
     assert_eq!(result(first(&["ok 5 1", "bad 1 x"])), ONE);
-    assert_eq!(result(first(&["bad 5 y", "bad 1 x"])), "! FIRST branch 1 failed: y");
+    assert_eq!(result(first(&["bad 5 y", "bad 1 x"])), "! every branch failed; the last: y");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_map_has_its_row_and_its_limit() {
     assert_eq!(report.at, 3);
     assert_eq!(result(map("rows 0", "ok 1 1", 2, "item")), "[]");
     let (report, ran) = walk(map("rows 9", "bad 1 $item.n", 2, "item"));
-    assert_eq!(report.outcome.unwrap().unwrap_err().message, "MAP row 1 failed: 0");
+    assert_eq!(report.outcome.unwrap().unwrap_err().message, "MAP item 1 failed: 0");
     assert_eq!(ran.len(), 3);
     assert_eq!(
         result(map(&sleep(0).unwrap(), "ok 1 1", 1, "item")),
