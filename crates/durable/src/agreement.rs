@@ -400,7 +400,7 @@ fn nested_undo(graph: &Graph) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn on_branches(text in function(40, Kinds::Branches), script in script()) {

@@ -212,6 +212,9 @@ impl Run<'_> {
         if let How::Failed(failure) = &mut end.how {
             end.at = self.undo(undos, end.at, failure);
         }
+        if end.at >= self.limits.horizon {
+            end.how = How::Never;
+        }
         self.undos.truncate(undos);
         end
     }
@@ -223,7 +226,7 @@ impl Run<'_> {
         while let Some(mut undo) = due.pop() {
             let nested = self.undos.len();
             let end = self.node(undo.node, at, &mut undo.results);
-            at = end.at;
+            at = if matches!(end.how, How::Never) { u64::MAX } else { end.at };
             if let How::Failed(failure) = end.how {
                 why.message.push_str("; undoing failed: ");
                 why.message.push_str(&failure.message);
