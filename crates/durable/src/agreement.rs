@@ -117,9 +117,9 @@ impl Engine<'_> {
     fn machine<T>(&mut self, place: usize, call: impl FnOnce(&mut Machine<'_, Kept>) -> T) -> T {
         let line = self.lines[place].as_mut().unwrap();
         let now = i64::try_from(self.now).unwrap() * 1_000;
-        let pace = Pace { interval: 0, turns: LIMITS.iterations };
+        let loops = Pace { interval: 0, turns: LIMITS.iterations };
         let (graph, base) = (self.graph, line.base);
-        call(&mut Machine { graph, base, frame: &mut line.frame, world: &mut self.kept, now, pace })
+        call(&mut Machine { graph, base, frame: &mut line.frame, world: &mut self.kept, now, pace: loops })
     }
 
     fn line(&mut self, place: usize) -> &mut Line {

@@ -33,11 +33,14 @@ use crate::value::Columns;
 mod reference;
 mod spell;
 
-use reference::{Found, Member, Reference};
+use reference::{Found, Member, Reference, Results};
 use spell::{bare, guess, identifier, is_character, is_json, plain, quoted};
 
 /// The most rows that `$name.*` takes.
 pub const MAX_ROWS: usize = 10_000;
+
+/// The largest text that comes out, in bytes; a test has not that much time.
+pub const MAX_TEXT: usize = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 
 /// A result under a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,13 +96,14 @@ enum Manner {
 
 /// The statement of a step with everything put in.
 pub fn prepare(query: &str, scope: &Scope<'_>) -> Result<Prepared, Error> {
-    let sql = expand(query, scope);
+    let sql = expand(query, scope)?;
     if !sql.contains('$') && !sql.contains(":literal}") && !sql.contains(":identifier}") {
         return Ok(Prepared { sql, params: Vec::new() });
     }
     let mut writer = Writer {
         text: &sql,
         scope,
+        results: Results::of(scope),
         manner: manner(&sql, scope.conforming_strings),
         out: String::with_capacity(sql.len() + 16),
         params: Vec::new(),
@@ -118,7 +122,8 @@ pub fn prepare(query: &str, scope: &Scope<'_>) -> Result<Prepared, Error> {
 
 /// A text of an HTTP request with everything put in, raw.
 pub fn raw(text: &str, scope: &Scope<'_>) -> Result<String, Error> {
-    scan(&expand(text, scope), &['$'], |rest| match Reference::read(&rest[1..], scope) {
+    let results = Results::of(scope);
+    scan(&expand(text, scope)?, &['$'], |rest| match Reference::read(&rest[1..], &results) {
         Some(reference) => Ok(Some((reference.raw()?, reference.text.len() + 1))),
         None => Ok(None),
     })
@@ -147,7 +152,8 @@ pub fn part_data(text: &str, part: &str, node: &str, scope: &Scope<'_>) -> Resul
 
 /// The names that a text may refer to by `$`: what the engine has to load, at most. Variables are put in first.
 pub fn mentioned(text: &str, scope: &Scope<'_>) -> BTreeSet<String> {
-    let text = expand(text, scope);
+    // A text that grows too large is refused when it is prepared.
+    let text = expand(text, scope).unwrap_or_default();
     text.split('$')
         .skip(1)
         .map(|rest| &rest[..word_length(rest)])
@@ -157,26 +163,11 @@ pub fn mentioned(text: &str, scope: &Scope<'_>) -> BTreeSet<String> {
 }
 
 /// The first pass: `{name}` by the raw text of the variable. Other braces stay.
-fn expand(text: &str, scope: &Scope<'_>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        out.push_str(&rest[..open]);
-        rest = &rest[open..];
-        let taken = match brace(rest) {
-            Some((name, None, length)) => variable(name, scope).map(|value| (value, length)),
-            _ => None,
-        };
-        if let Some((value, length)) = taken {
-            out.push_str(value);
-            rest = &rest[length..];
-        } else {
-            out.push('{');
-            rest = &rest[1..];
-        }
-    }
-    out.push_str(rest);
-    out
+fn expand(text: &str, scope: &Scope<'_>) -> Result<String, Error> {
+    scan(text, &['{'], |rest| match brace(rest) {
+        Some((name, None, length)) => Ok(variable(name, scope).map(|value| (value.to_owned(), length))),
+        _ => Ok(None),
+    })
 }
 
 fn variable<'a>(name: &str, scope: &Scope<'a>) -> Option<&'a str> {
@@ -209,6 +200,11 @@ fn word_length(text: &str) -> usize {
     text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len())
 }
 
+/// That a text has not grown too large: a thousand references to a large result would take the server's memory.
+fn bounded(text: &str) -> Result<(), Error> {
+    if text.len() > MAX_TEXT { Err(Error::TooLarge) } else { Ok(()) }
+}
+
 /// Goes through a text; `at` sees each place with one of `signs` and says what to put there and how much it replaces.
 fn scan(
     text: &str,
@@ -224,8 +220,10 @@ fn scan(
         let (value, length) = at(rest)?.unwrap_or_else(|| (rest[..1].to_owned(), 1));
         out.push_str(&value);
         rest = &rest[length..];
+        bounded(&out)?;
     }
     out.push_str(rest);
+    bounded(&out)?;
     Ok(out)
 }
 
@@ -257,6 +255,7 @@ fn manner(sql: &str, conforming: bool) -> Manner {
 struct Writer<'a, 'q> {
     text: &'q str,
     scope: &'q Scope<'a>,
+    results: Results<'a>,
     manner: Manner,
     out: String,
     params: Vec<Param>,
@@ -277,7 +276,7 @@ impl Writer<'_, '_> {
             let slice = &self.text[range.clone()];
             match piece {
                 Piece::Dollar => {
-                    if let Some(reference) = Reference::read(&self.text[range.end..], self.scope) {
+                    if let Some(reference) = Reference::read(&self.text[range.end..], &self.results) {
                         self.reference(&reference)?;
                         lexer.jump(range.end + reference.text.len());
                     } else {
@@ -309,6 +308,7 @@ impl Writer<'_, '_> {
                 Piece::Word => self.words = [self.words[1], self.words[2], slice],
                 _ => self.words = [""; 3],
             }
+            bounded(&self.out)?;
         }
         Ok(())
     }
@@ -343,7 +343,7 @@ impl Writer<'_, '_> {
         self.out.push_str(text);
     }
 
-    fn reference(&mut self, reference: &Reference<'_>) -> Result<(), Error> {
+    fn reference(&mut self, reference: &Reference<'_, '_>) -> Result<(), Error> {
         let literal = self.before_literal();
         let text = match self.known.get(reference.text) {
             Some(text) if !literal => text.clone(),
@@ -357,13 +357,13 @@ impl Writer<'_, '_> {
     }
 
     /// What stands in an expression for a reference.
-    fn expression(&mut self, reference: &Reference<'_>, literal: bool) -> Result<String, Error> {
+    fn expression(&mut self, reference: &Reference<'_, '_>, literal: bool) -> Result<String, Error> {
         if reference.part == Member::Rows {
             return self.row_source(reference);
         }
         let literal = literal || self.manner == Manner::Literals;
         match reference.find()? {
-            Found::Missing(error) => Err(error),
+            Found::Missing => Err(reference.missing()),
             Found::Value(json, Some(kind)) if !literal && !is_character(kind) => {
                 if json.starts_with(['[', '{']) && !is_json(kind) {
                     // PostgreSQL's input functions do not read arrays and composites as JSON; this does.
@@ -395,14 +395,14 @@ impl Writer<'_, '_> {
     }
 
     /// `$name.*`.
-    fn row_source(&mut self, reference: &Reference<'_>) -> Result<String, Error> {
+    fn row_source(&mut self, reference: &Reference<'_, '_>) -> Result<String, Error> {
         let (raw, rows) = reference.rows()?;
         let alias = identifier(reference.name);
         let guessed;
-        let columns = if let Some(columns) = &reference.result.columns {
+        let columns = if let Some(columns) = reference.columns() {
             columns
         } else {
-            guessed = guess(&rows);
+            guessed = guess(rows);
             &guessed
         };
         if columns.0.is_empty() {
@@ -446,12 +446,12 @@ impl Writer<'_, '_> {
                     _ => Ok(None),
                 };
             }
-            let Some(reference) = Reference::read(&rest[1..], self.scope) else { return Ok(None) };
-            match reference.raw() {
-                // Much in a text looks like a column: "see $doc.txt".
-                Err(Error::MissingField(_)) => Ok(None),
-                value => Ok(Some((escaped(&value?)?, reference.text.len() + 1))),
+            let Some(reference) = Reference::read(&rest[1..], &self.results) else { return Ok(None) };
+            // Much in a text looks like a column: "see $doc.txt".
+            if reference.part != Member::Rows && matches!(reference.find()?, Found::Missing) {
+                return Ok(None);
             }
+            Ok(Some((escaped(&reference.raw()?)?, reference.text.len() + 1)))
         })
     }
 

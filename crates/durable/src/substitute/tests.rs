@@ -275,6 +275,23 @@ fn http_is_raw() {
 }
 
 #[test]
+fn many_references_to_a_large_result_end_early() {
+    let large = format!("{{\"rows\":[{{\"v\":\"{}\"}}],\"row_count\":1}}", "x".repeat(20 << 10));
+    let world = World::default().json("x", &large).var("v", &"y".repeat(20 << 10));
+    for text in ["$x ", "$x,", "'$x'", "'$x $x' ", "{v}"] {
+        assert_eq!(
+            prepare(&format!("select {}", text.repeat(500)), &world.scope()),
+            Err(Error::TooLarge),
+            "{text}"
+        );
+    }
+    // What is not there costs nothing.
+    let missing: String = (0..20_000).fold(String::new(), |text, number| format!("{text} $x.c{number}"));
+    let query = format!("select '{missing}'");
+    assert_eq!(world.sql(&query), query);
+}
+
+#[test]
 fn only_what_is_mentioned_has_to_be_loaded() {
     let world = order().var("v", "$late");
     let names: Vec<_> =
