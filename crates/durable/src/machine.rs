@@ -132,6 +132,12 @@ pub struct Unwinding {
     mark: usize,
     /// The names to go on with.
     names: BTreeMap<String, Value>,
+    /// How many undo steps were left when the one that is running began: what it could undo itself goes with it.
+    #[serde(default)]
+    left: usize,
+    /// The undoing in whose step this one began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outer: Option<Box<Unwinding>>,
 }
 
 /// What a strand remembers beside its position.
@@ -458,12 +464,13 @@ impl<'a, W: World> Machine<'a, W> {
     /// Begins to undo, down to `mark`, what was done before `failure`, which is passed on at `at` when it is undone.
     fn unwind(&mut self, at: NodeId, mark: usize, failure: Failure) -> Next {
         let names = self.frame.names.clone();
-        self.frame.unwinding = Some(Box::new(Unwinding { failure, at, mark, names }));
+        let outer = self.frame.unwinding.take();
+        self.frame.unwinding = Some(Box::new(Unwinding { failure, at, mark, names, left: mark, outer }));
         self.undo()
     }
 
     fn undo(&mut self) -> Next {
-        let Some(unwinding) = self.frame.unwinding.take() else {
+        let Some(mut unwinding) = self.frame.unwinding.take() else {
             return Next::End(Outcome::Failed(lost_level()));
         };
         if self.frame.undos.len() > unwinding.mark
@@ -472,18 +479,23 @@ impl<'a, W: World> Machine<'a, W> {
         {
             let undo = *undo;
             self.frame.names = names;
+            unwinding.left = self.frame.undos.len();
             self.frame.unwinding = Some(unwinding);
             return self.enter(undo);
         }
         self.frame.names = unwinding.names;
+        self.frame.unwinding = unwinding.outer;
         self.finished(unwinding.at, Outcome::Failed(unwinding.failure))
     }
 
     /// An undo step came to something. One that failed does not keep the others from being undone; its words are kept.
     fn undone(&mut self, outcome: Outcome) -> Next {
-        if let (Outcome::Failed(failure), Some(unwinding)) = (outcome, &mut self.frame.unwinding) {
-            unwinding.failure.message.push_str("; undoing failed: ");
-            unwinding.failure.message.push_str(&failure.message);
+        if let Some(unwinding) = &mut self.frame.unwinding {
+            self.frame.undos.truncate(unwinding.left);
+            if let Outcome::Failed(failure) = outcome {
+                unwinding.failure.message.push_str("; undoing failed: ");
+                unwinding.failure.message.push_str(&failure.message);
+            }
         }
         self.undo()
     }
