@@ -1,6 +1,6 @@
 //! `{name}` and `$name` in the text of a step, when it runs.
 //!
-//! Two passes. The first puts variables in for `{name}`, raw. The second reads what came out as SQL ([`crate::lexer`])
+//! Two passes. The first puts variables in for `{name}`, raw. The second reads what came out as SQL (`lexer`)
 //! and finds `$name`:
 //!
 //! | where | what becomes of it |
