@@ -26,7 +26,16 @@ unsafe extern "C-unwind" fn object_access(
 ) {
     // SAFETY: the arguments are the server's own; PREVIOUS is written once, while preloading.
     unsafe {
-        decide(access, class, object);
+        // Every function of every statement passes here: the two cases are told apart before anything is guarded.
+        match access {
+            pg_sys::ObjectAccessType::OAT_POST_CREATE => created(),
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
+                if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
+            {
+                prepared_statements();
+            }
+            _ => {}
+        }
         if let Some(next) = PREVIOUS {
             next(access, class, object, sub, arg);
         }
@@ -34,21 +43,16 @@ unsafe extern "C-unwind" fn object_access(
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn decide(
-    access: pg_sys::ObjectAccessType::Type,
-    class: pg_sys::Oid,
-    object: pg_sys::Oid,
-) {
-    use pg_sys::ObjectAccessType as A;
-    let judge: fn() -> Result<(), Error> = match access {
-        A::OAT_POST_CREATE => confine::created,
-        A::OAT_FUNCTION_EXECUTE
-            if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
-        {
-            confine::prepared_statements
-        }
-        _ => return,
-    };
+extern "C-unwind" fn created() {
+    refuse_unless(confine::created);
+}
+
+#[pg_guard]
+extern "C-unwind" fn prepared_statements() {
+    refuse_unless(confine::prepared_statements);
+}
+
+fn refuse_unless(judge: fn() -> Result<(), Error>) {
     if identity::is_entered()
         && let Err(error) = judge()
     {

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 
@@ -15,6 +15,9 @@ use crate::pg::{self, role::Role};
 
 /// How many admitted roles a backend remembers.
 const REMEMBERED: usize = 1_000;
+
+/// The longest name that the server keeps, in bytes.
+const LONGEST: usize = pg_sys::NAMEDATALEN as usize - 1;
 
 /// Predefined roles whose members act outside what grants on objects allow: on files, programs and other sessions, or read
 /// what others run.
@@ -45,7 +48,11 @@ pub enum Superusers {
 /// Postern's own roles that administer the wall, or open it.
 const OURS: [&str; 2] = ["postern_admin", "postern_gate"];
 
+/// The login role of the gate: the only one that may enter by SQL.
+const GATE: &CStr = c"postern_gate";
+
 thread_local! {
+    static GATE_OID: Cell<Option<pg_sys::Oid>> = const { Cell::new(None) };
     /// Roles found admitted, by name: true until the server says that a role, a membership or the list has changed. It is the
     /// discipline of the server's own caches, and a right that was taken away is gone with the next transaction.
     static ADMITTED: RefCell<HashMap<String, pg_sys::Oid>> = RefCell::default();
@@ -55,7 +62,22 @@ thread_local! {
 
 fn forget() {
     CHANGES.set(CHANGES.get().wrapping_add(1));
+    GATE_OID.set(None);
     ADMITTED.with_borrow_mut(HashMap::clear);
+}
+
+/// The login role of the gate.
+pub fn gate() -> Option<pg_sys::Oid> {
+    if GATE_OID.get().is_none() {
+        pg::inval::watch(forget);
+        let changes = CHANGES.get();
+        let gate = pg::role::by_name(GATE)?.oid;
+        if changes != CHANGES.get() {
+            return Some(gate);
+        }
+        GATE_OID.set(Some(gate));
+    }
+    GATE_OID.get()
 }
 
 /// The role of exactly this name, if it may be entered now.
@@ -65,7 +87,8 @@ pub fn admitted(name: &str) -> Result<pg_sys::Oid, Error> {
     }
     let table = pg::table::find(c"admitted", c"admitted_pkey").ok_or(Error::NotInstalled)?;
     // Before anything is read: what changes from here on is heard of.
-    pg::inval::watch(table.relation, forget);
+    pg::inval::watch(forget);
+    pg::inval::watch_relation(table.relation);
     let changes = CHANGES.get();
     let role = harmless(name)?;
     if pg::table::name_by_oid(table, role.oid).as_deref() != Some(role.name.as_str()) {
@@ -91,12 +114,11 @@ pub fn changed(relation: pg_sys::Oid) {
 
 /// The role of exactly this name, if it, and everything that it is a member of, has no power over the wall.
 pub fn harmless(name: &str) -> Result<Role, Error> {
-    // A longer text has been cut already where it was made a `name`: whoever passes names on from outside refuses them first,
-    // as the gate does. From Rust a longer one is simply not found.
-    let unknown = || Error::UnknownRole(name.to_owned());
-    if name.len() > 63 {
-        return Err(unknown());
+    // Never cut: what is left of a longer name may be another role's.
+    if name.len() > LONGEST {
+        return Err(Error::NameTooLong { bytes: name.len() });
     }
+    let unknown = || Error::UnknownRole(name.to_owned());
     let role = pg::role::by_name(&CString::new(name).map_err(|_| unknown())?).ok_or_else(unknown)?;
     judge(role, Superusers::Refused)
 }

@@ -4,6 +4,8 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::compat;
+
 /// A level of settings: what is SET above it is undone with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level(i32);
@@ -17,7 +19,7 @@ impl Level {
     /// Opens a level. Never raises.
     pub fn open() -> Self {
         // SAFETY: increments a counter.
-        Self(unsafe { pg_sys::NewGUCNestLevel() })
+        Self(unsafe { compat::NewGUCNestLevel() })
     }
 
     /// Undoes every setting made since [`Level::open`], whoever made it. Written by the server for use after the commit

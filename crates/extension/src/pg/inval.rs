@@ -13,10 +13,9 @@ thread_local! {
     static RELATION: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
 }
 
-/// Has `forget` called whenever a role, a membership, or `relation` may have changed. The relation may be another one in
-/// a later call; `forget` is always the same.
-pub fn watch(relation: pg_sys::Oid, forget: fn()) {
-    RELATION.set(relation);
+/// Has `forget` called, from now on, whenever a role, a membership, or the relation of [`watch_relation`] may have changed. It
+/// is the same in every call.
+pub fn watch(forget: fn()) {
     if FORGET.replace(Some(forget)).is_some() {
         return;
     }
@@ -28,6 +27,11 @@ pub fn watch(relation: pg_sys::Oid, forget: fn()) {
         }
         pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), none);
     }
+}
+
+/// The relation whose changes are heard of too.
+pub fn watch_relation(relation: pg_sys::Oid) {
+    RELATION.set(relation);
 }
 
 /// Tells every backend, when the transaction commits, that `relation` has changed. May raise if there is none.

@@ -94,7 +94,7 @@ async fn a16_search_path_and_operators() {
     for sql in [
         "create function work.pg_advisory_unlock_all() returns void language sql as $$ select work.evil('captured') $$",
         "create function work.pg_backend_pid() returns int language sql as $$ select work.evil('captured')::int $$",
-        "create function work.enter(name, jsonb, text) returns void language sql as $$ select work.evil('captured') $$",
+        "create function work.enter(text, text, text) returns void language sql as $$ select work.evil('captured') $$",
         "create operator work.= (procedure = int4eq, leftarg = int4, rightarg = int4)",
         "create function work.eq(name, name) returns bool language sql as $$ select work.evil('captured') $$",
         "create operator work.= (procedure = work.eq, leftarg = name, rightarg = name)",
@@ -159,7 +159,7 @@ async fn a18_overloads_of_the_gates_functions() {
             "42501",
         ),
         (
-            "create or replace function postern.enter(name, jsonb, text) returns void language plpgsql as 'begin end'",
+            "create or replace function postern.enter(text, text, text) returns void language plpgsql as 'begin end'",
             "42501",
         ),
         ("create function pg_temp.enter(cstring) returns bool language sql as 'select true'", "42P13"),
@@ -179,11 +179,11 @@ async fn a18_overloads_of_the_gates_functions() {
 async fn a19_altering_posterns_objects() {
     let world = world().await;
     for sql in [
-        "alter function postern.enter(name, jsonb, text) owner to alice",
-        "alter function postern.enter(name, jsonb, text) security definer",
-        "alter function postern.enter(name, jsonb, text) set search_path = work",
-        "drop function postern.enter(name, jsonb, text)",
-        "grant execute on function postern.enter(name, jsonb, text) to alice",
+        "alter function postern.enter(text, text, text) owner to alice",
+        "alter function postern.enter(text, text, text) security definer",
+        "alter function postern.enter(text, text, text) set search_path = work",
+        "drop function postern.enter(text, text, text)",
+        "grant execute on function postern.enter(text, text, text) to alice",
         "drop schema postern cascade",
         "drop extension postern",
         "alter extension postern add function work.evil(text)",
