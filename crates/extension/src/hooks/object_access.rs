@@ -4,7 +4,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::error::{Error, raise};
 use crate::identity::{self, confine};
-use crate::pg::compat;
+use crate::pg::{compat, inval, role_setting};
 
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
 
@@ -26,7 +26,7 @@ unsafe extern "C-unwind" fn object_access(
 ) {
     // SAFETY: the arguments are the server's own; PREVIOUS is written once, while preloading.
     unsafe {
-        // Every function of every statement passes here: the two cases are told apart before anything is guarded.
+        // Every function of every statement passes here: the cases are told apart before anything is guarded.
         match access {
             pg_sys::ObjectAccessType::OAT_POST_CREATE => created(),
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
@@ -34,12 +34,19 @@ unsafe extern "C-unwind" fn object_access(
             {
                 prepared_statements();
             }
+            // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
+            pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
             _ => {}
         }
         if let Some(next) = PREVIOUS {
             next(access, class, object, sub, arg);
         }
     }
+}
+
+#[pg_guard]
+extern "C-unwind" fn settings_changed() {
+    inval::changed(role_setting::RELATION);
 }
 
 #[pg_guard]

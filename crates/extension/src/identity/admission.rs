@@ -10,6 +10,7 @@ use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 
+use super::settings;
 use crate::error::Error;
 use crate::pg::{self, role::Role};
 
@@ -63,21 +64,28 @@ thread_local! {
 fn forget() {
     CHANGES.set(CHANGES.get().wrapping_add(1));
     GATE_OID.set(None);
+    settings::forget();
     ADMITTED.with_borrow_mut(HashMap::clear);
+}
+
+/// Reads something that [`forget`] forgets, and tells whether it may be remembered: not if something changed meanwhile.
+pub fn read_watched<R>(read: impl FnOnce() -> R) -> (R, bool) {
+    // Before anything is read: what changes from here on is heard of.
+    pg::inval::watch(forget);
+    let changes = CHANGES.get();
+    let result = read();
+    (result, changes == CHANGES.get())
 }
 
 /// The login role of the gate.
 pub fn gate() -> Option<pg_sys::Oid> {
-    if GATE_OID.get().is_none() {
-        pg::inval::watch(forget);
-        let changes = CHANGES.get();
-        let gate = pg::role::by_name(GATE)?.oid;
-        if changes != CHANGES.get() {
-            return Some(gate);
+    GATE_OID.get().or_else(|| {
+        let (gate, current) = read_watched(|| pg::role::by_name(GATE).map(|role| role.oid));
+        if current {
+            GATE_OID.set(gate);
         }
-        GATE_OID.set(Some(gate));
-    }
-    GATE_OID.get()
+        gate
+    })
 }
 
 /// The role of exactly this name, if it may be entered now.
@@ -86,15 +94,16 @@ pub fn admitted(name: &str) -> Result<pg_sys::Oid, Error> {
         return Ok(role);
     }
     let table = pg::table::find(c"admitted", c"admitted_pkey").ok_or(Error::NotInstalled)?;
-    // Before anything is read: what changes from here on is heard of.
-    pg::inval::watch(forget);
     pg::inval::watch_relation(table.relation);
-    let changes = CHANGES.get();
-    let role = harmless(name)?;
-    if pg::table::name_by_oid(table, role.oid).as_deref() != Some(role.name.as_str()) {
-        return Err(Error::NotAdmitted { role: role.name });
-    }
-    if changes != CHANGES.get() {
+    let (role, current) = read_watched(|| {
+        let role = harmless(name)?;
+        match pg::table::name_by_oid(table, role.oid) {
+            Some(name) if name == role.name => Ok(role),
+            _ => Err(Error::NotAdmitted { role: role.name }),
+        }
+    });
+    let role = role?;
+    if !current {
         return Ok(role.oid);
     }
     ADMITTED.with_borrow_mut(|admitted| {

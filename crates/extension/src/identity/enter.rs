@@ -122,10 +122,12 @@ pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(),
 
 fn stand(role: pg_sys::Oid, facts: Checked<'_>, settings: Level, scope: Scope) {
     let before = user::current();
-    // Nothing here raises: an identity stands whole or not at all.
+    // Nothing raises before the identity stands whole.
     facts::remember(facts);
     user::set(User::confined(role));
     ENTERED.set(Some(Entered { role, before, settings, scope }));
+    // An error from here on ends the transaction, or the subtransaction, and the identity with it.
+    super::settings::apply(role);
 }
 
 /// The end of a transaction.

@@ -36,6 +36,7 @@ pub mod facts;
 mod json;
 pub mod run_as;
 mod seal;
+mod settings;
 mod sql;
 #[expect(dead_code, reason = "what runs in workers is on its way")]
 pub mod worker;

@@ -13,6 +13,32 @@ pub const ANUM_AUTH_MEMBERS_ROLEID: pg_sys::AttrNumber = 2;
 /// (`src/include/catalog/pg_proc.dat`; OIDs below 10000 never change).
 pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);
 
+/// All settings.
+///
+/// # Safety
+/// What is returned is used before any setting is defined.
+#[cfg(feature = "pg15")]
+pub unsafe fn guc_variables() -> &'static [*mut pg_sys::config_generic] {
+    // SAFETY: the server's own array and its length.
+    unsafe {
+        let count = usize::try_from(pg_sys::GetNumConfigOptions()).unwrap_or(0);
+        core::slice::from_raw_parts(pg_sys::get_guc_variables(), count)
+    }
+}
+/// All settings.
+///
+/// # Safety
+/// What is returned is used before the memory context is reset and any setting is defined.
+#[cfg(not(feature = "pg15"))]
+pub unsafe fn guc_variables() -> &'static [*mut pg_sys::config_generic] {
+    let mut count = 0;
+    // SAFETY: an array in the current memory context, and its length.
+    unsafe {
+        let array = pg_sys::get_guc_variables(&raw mut count);
+        core::slice::from_raw_parts(array, usize::try_from(count).unwrap_or(0))
+    }
+}
+
 /// Defines a hook of ExecutorRun that calls `$before` with the query and passes on. 18 has one argument less.
 #[cfg(not(feature = "pg18"))]
 macro_rules! executor_run_hook {

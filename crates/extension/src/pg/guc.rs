@@ -48,6 +48,41 @@ pub fn set(name: &CStr, value: &CStr) {
     }
 }
 
+/// Sets a setting for the innermost level, as a login sets those of its role: with the rights of a superuser, and with a
+/// warning where it cannot. May raise all the same: a check hook may.
+pub fn set_for_role(name: &CStr, value: &CStr) {
+    // SAFETY: as in `set`.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            pg_sys::WARNING.cast_signed(),
+            false,
+        );
+    }
+}
+
+/// Whether a setting was SET in this session. Looks through all settings: not for every transaction.
+pub fn is_set_in_session(name: &CStr) -> bool {
+    // SAFETY: the array and its entries belong to the server and are only read here.
+    unsafe {
+        let mut settings = compat::guc_variables().iter().map(|setting| &**setting);
+        settings
+            .find(|setting| CStr::from_ptr(setting.name).to_bytes().eq_ignore_ascii_case(name.to_bytes()))
+            .is_some_and(|setting| setting.source > pg_sys::GucSource::PGC_S_CLIENT)
+    }
+}
+
+/// `default_transaction_read_only`.
+pub fn default_read_only() -> bool {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::DefaultXactReadOnly }
+}
+
 /// Tells the server why a check hook refuses: SQLSTATE and DETAIL. The hook then returns false.
 pub fn refuse(code: pgrx::PgSqlErrorCode, detail: &CStr) {
     // SAFETY: the detail is copied into the current memory context, where the server reads it when it raises, right after

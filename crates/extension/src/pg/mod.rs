@@ -15,6 +15,7 @@ pub mod inval;
 pub mod jsonb;
 pub mod node;
 pub mod role;
+pub mod role_setting;
 pub mod session;
 pub mod spi;
 pub mod subxact;
@@ -29,4 +30,10 @@ use pgrx::pg_sys;
 pub fn preloading() -> bool {
     // SAFETY: a plain read of a flag that only the postmaster changes.
     unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// The database that this process is connected to.
+pub fn database() -> pg_sys::Oid {
+    // SAFETY: a plain read of what is set when a backend starts.
+    unsafe { pg_sys::MyDatabaseId }
 }
