@@ -351,18 +351,25 @@ async fn a26_create_schema() {
     world.canary().await;
 }
 
-// The floor (G) has the server's own repair. A role or user set for a role is not applied by entering it, and every request
-// begins as the gate, whatever the one before was.
+// The floor (G) has the server's own repair. A role or user set for a role is not applied by entering it, its other settings are,
+// and every request begins as the gate, whatever the one before was.
 #[tokio::test]
 async fn a27_roles_set_for_roles() {
     let world = world().await;
     let role = world.new_role().await;
-    world
-        .superuser(&format!("alter role {role} set role = 'bob'; alter role {role} set search_path = 'work'"))
-        .await;
+    let presets =
+        ["role = 'bob'", "search_path = 'work'", "statement_timeout = '1ms'", "request.jwt.claims = '{}'"];
+    for preset in presets {
+        world.superuser(&format!("alter role {role} set {preset}")).await;
+    }
     let who = "select current_user, current_setting('role'), current_setting('search_path')";
     for _ in 0..3 {
-        assert_eq!(world.actor(&role).sql(who).await.text(), format!("{role}|none|\"$user\", public"));
+        world.actor(&role).sql("select pg_sleep(600)").await.refused("57014");
+        world.superuser(&format!("alter role {role} set statement_timeout = 0")).await;
+        assert_eq!(world.actor(&role).sql(who).await.text(), format!("{role}|none|work"));
+        world.superuser(&format!("alter role {role} set statement_timeout = '1ms'")).await;
+        assert_eq!(world.alice().sql(who).await.text(), "alice|none|\"$user\", public");
+        world.actor(&role).sql(&format!("alter role {role} reset all")).await.refused("42501");
         world.alice().sql("set session authorization default").await.refused("42501");
         world.alice().batch(&["select 1", "reset role"]).await.refused("42501");
     }
