@@ -53,6 +53,7 @@ begin insert into public.set_t values (1); return 'inserted'; exception when oth
 alter role set_bob set default_transaction_read_only = on;
 set session authorization postern_gate;
 select postern.enter('set_bob', null) is null, public.set_insert();
+select postern.enter('set_bob', null) is null, set_config('transaction_read_only', 'off', true);
 show transaction_read_only;
 set default_transaction_read_only = off;
 select postern.enter('set_bob', null) is null, public.set_insert();

@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use crate::pg::{guc, role_setting};
+use crate::pg::{guc, role_setting, xact};
 
 /// Settings that are never taken from a role, beside those with a prefix of [`PREFIXES`].
 const NEVER: [&[u8]; 14] = [
@@ -84,7 +84,7 @@ fn read_only(value: &CStr) {
     }
     guc::set_for_role(DEFAULT_READ_ONLY, value);
     if guc::default_read_only() {
-        guc::set_for_role(c"transaction_read_only", c"on");
+        xact::make_read_only();
     }
 }
 

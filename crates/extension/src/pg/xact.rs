@@ -85,6 +85,14 @@ pub fn is_under_way() -> bool {
     }
 }
 
+/// Makes the rest of the transaction, or subtransaction, read-only. The server itself begins one so, by this variable, and
+/// refuses to take it back once something was read.
+pub fn make_read_only() {
+    // SAFETY: a variable of this process; the server sets it anew at the beginning of a transaction, and back at the end of a
+    // subtransaction.
+    unsafe { pg_sys::XactReadOnly = true };
+}
+
 /// Whether the transaction named or made a temporary object.
 pub fn touched_temp() -> bool {
     // SAFETY: a plain read.
