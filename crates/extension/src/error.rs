@@ -114,6 +114,9 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("could not get random bytes")]
     NoRandomness,
+    /// Durable functions refuse it.
+    #[error(transparent)]
+    Durable(#[from] crate::durable::Refusal),
     /// SPI ran nothing.
     #[error("could not run the query: {0}")]
     Spi(String),
@@ -123,6 +126,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// SQLSTATE, DETAIL and HINT, for who records the error instead of raising it.
+    pub fn parts(&self) -> (String, Option<String>, Option<String>) {
+        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(str::to_owned))
+    }
+
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as C;
         match self {
@@ -149,6 +157,7 @@ impl Error {
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
             Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
+            Self::Durable(refusal) => refusal.code(),
         }
     }
 
@@ -178,6 +187,7 @@ impl Error {
             }
             Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
+            Self::Durable(refusal) => refusal.detail(),
             _ => None,
         }
     }
@@ -203,6 +213,7 @@ impl Error {
             Self::ChangeRole { .. } => Some("Send the request with a credential for the other role."),
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
             Self::NotInstalled => Some("Run CREATE EXTENSION postern."),
+            Self::Durable(refusal) => refusal.hint(),
             _ => None,
         }
     }

@@ -97,6 +97,11 @@ fn with<R>(f: impl FnOnce(&mut Facts) -> R) -> Option<R> {
     })
 }
 
+/// All facts, as the text that they came as.
+pub fn text() -> Option<String> {
+    with(|facts| facts.text.clone())
+}
+
 /// All facts.
 pub fn all() -> Option<Jsonb> {
     with(|facts| facts.jsonb().copy())

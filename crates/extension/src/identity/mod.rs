@@ -38,7 +38,6 @@ pub mod run_as;
 mod seal;
 mod settings;
 mod sql;
-#[expect(dead_code, reason = "what runs in workers is on its way")]
 pub mod worker;
 
 pub use enter::{is_entered, share_with_workers};

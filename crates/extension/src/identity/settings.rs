@@ -12,7 +12,8 @@
 //!
 //! # Not guaranteed
 //! RESET goes back to the connection's own value. A transaction's isolation is decided before the role is known, so
-//! `default_transaction_isolation` has no effect; `default_transaction_read_only` has, unless the session was told otherwise.
+//! `default_transaction_isolation` has no effect; `default_transaction_read_only` has, unless the session was told otherwise, or a
+//! worker entered, which writes its results in the same transaction.
 //! Rows that a superuser writes into the catalog by hand are not heard of.
 
 use std::cell::RefCell;
@@ -22,7 +23,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use crate::pg::{guc, role_setting, xact};
+use crate::pg::{guc, role_setting, worker, xact};
 
 /// Settings that are never taken from a role, beside those with a prefix of [`PREFIXES`].
 const NEVER: [&[u8]; 14] = [
@@ -83,7 +84,8 @@ fn read_only(value: &CStr) {
         return;
     }
     guc::set_for_role(DEFAULT_READ_ONLY, value);
-    if guc::default_read_only() {
+    // A worker of ours writes down, in the same transaction, what the step came to.
+    if guc::default_read_only() && !worker::is_ours() {
         xact::make_read_only();
     }
 }
