@@ -101,7 +101,8 @@ pub fn start_use_session_user() -> bool {
 }
 
 /// `postern.facts`: how the facts reach parallel workers, which take over the settings of their leader. Nobody sets it by
-/// SQL: its check hook takes values from [`identity`] only. Empty: not entered; `null`: entered without facts.
+/// SQL: its check hook takes values from [`identity`] only. `null`: entered without facts. Empty: not entered, or no worker was
+/// needed so far.
 static FACTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// `request.jwt.claims`: what PostgREST fills, and policies written for it read. While entered it shows the `claims` of the
@@ -156,7 +157,7 @@ pub fn init() {
             c"It cannot be set.",
             &FACTS,
             GucContext::Suset,
-            hidden | GucFlags::NOT_WHILE_SEC_REST,
+            hidden,
             Some(check_facts),
             None,
             None,
@@ -326,14 +327,14 @@ pub fn is_claim_setting(name: &CStr) -> bool {
     same(CLAIMS_NAME) || EMPTY_NAMES.into_iter().any(same)
 }
 
-/// Takes the facts of an identity for the level of settings that is open: for parallel workers. Only [`identity`] calls it.
+/// Takes the facts of an identity for the innermost level of settings: for parallel workers. Only [`identity`] calls it.
 pub fn take_facts(text: &CStr) {
     WRITING.with(|writing| writing.set(true));
     pg::guc::set(FACTS_NAME, text);
     WRITING.with(|writing| writing.set(false));
 }
 
-/// The facts as a parallel worker got them.
+/// The facts as parallel workers get them, in the leader and in the worker.
 pub fn facts_for_worker() -> Option<CString> {
     FACTS.get().filter(|text| !text.is_empty())
 }

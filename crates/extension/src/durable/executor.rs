@@ -9,7 +9,6 @@
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
 use std::rc::Rc;
 
 use postern_durable::Failure;
@@ -20,7 +19,6 @@ use super::turn::{Course, Turn};
 use super::{board, messages, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
-use crate::pg::jsonb::Jsonb;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Job};
@@ -430,12 +428,7 @@ impl Executor {
     fn enter(&self, strand: &Strand, instance: &Instance) -> Result<(), Failure> {
         rights::check(strand.owner)?;
         let superusers = if guc::superuser_instances() { Superusers::Allowed } else { Superusers::Refused };
-        // What is not JSON cannot be in a column of the type.
-        let facts = instance
-            .facts
-            .as_deref()
-            .and_then(|text| CString::new(text).ok())
-            .map(|text| Jsonb::parse(&text));
+        let facts = instance.facts.as_deref();
         identity::worker::enter(&self.right, strand.owner, facts, superusers).map_err(rights::failure)
     }
 

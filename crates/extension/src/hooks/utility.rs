@@ -68,6 +68,8 @@ unsafe extern "C-unwind" fn decide(
     if let Err(error) = confine::utility(kind) {
         raise(error);
     }
+    // It may build an index with workers.
+    identity::share_with_workers();
     match context {
         C::PROCESS_UTILITY_TOPLEVEL | C::PROCESS_UTILITY_QUERY_NONATOMIC => C::PROCESS_UTILITY_QUERY,
         nested => nested,
