@@ -194,12 +194,12 @@ where
         _ => format,
     };
     let presented = postern_auth::Presented { requested_role: role.as_deref(), ..presented };
-    let admitted = gateway.admit(account, peer, headers, presented).await?;
+    let mut admitted = gateway.admit(account, peer, headers, presented).await?;
     let statement = Statement { sql: params::text(query)?.into(), params: params::convert(params.as_ref())? };
     let transaction = TransactionOptions { isolation: isolation.map(Into::into), read_only, deferrable };
     drop(body);
 
-    let (encoder, running) = first(gateway, account, &admitted, statement, transaction, format).await?;
+    let (encoder, running) = first(gateway, account, &mut admitted, statement, transaction, format).await?;
     Ok(Begun { format, encoder, running, admitted })
 }
 
@@ -207,7 +207,7 @@ where
 async fn first(
     gateway: &Arc<Gateway>,
     account: &mut Account,
-    admitted: &Admitted,
+    admitted: &mut Admitted,
     statement: Statement,
     transaction: TransactionOptions,
     format: Format,
@@ -222,6 +222,7 @@ async fn first(
             return Ok((encoder, None));
         }
         if encoder.is_full() {
+            admitted.waiting.cover(encoder.held())?;
             return Ok((encoder, Some(running)));
         }
     }

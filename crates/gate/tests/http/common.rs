@@ -138,6 +138,7 @@ impl Site {
              [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nkey_file = \"{}\"\n\
              leeway = \"0s\"\nroles = [\"app_user\", \"app_admin\", \"outsider\", \"no_such_role\"]\n\
              [auth.api_keys]\nenabled = true\nroles = [\"app_user\"]\ncache_ttl = \"0s\"\n\
+             [doctor]\nallow = [\"server-below-floor\"]\n\
              [database]\nurl = \"{}\"\nconnections = 2\n{settings}",
             public.display(),
             cluster.url("postern_gate", &database),

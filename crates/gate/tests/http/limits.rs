@@ -136,7 +136,10 @@ async fn a_full_pool_says_so_and_recovers() {
 
 #[tokio::test]
 async fn anonymous_requests_count_by_address() {
-    let site = Site::with("[auth.anonymous]\nrole = \"app_user\"\n[limits]\nrate = 1\nburst = 2\n").await;
+    let site = Site::with(
+        "[auth.anonymous]\nrole = \"app_user\"\n[cors]\norigins = []\n[limits]\nrate = 1\nburst = 2\n",
+    )
+    .await;
     let send = async |forwarded: &str| {
         let request = site
             .request(reqwest::Method::POST, "/v1/query")
