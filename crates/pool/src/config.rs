@@ -197,6 +197,9 @@ impl Password {
     }
 }
 
+/// A longer pause would only take places away.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
 impl Config {
     /// Checks everything that can be checked without a connection.
     pub fn validate(&self) -> Result<(), Error> {
@@ -256,6 +259,9 @@ impl Config {
         }
         if self.connections > 10_000 {
             return Err(Error::Config("connections can be 10000 at most".to_owned()));
+        }
+        if self.reconnect_pause > LONGEST_PAUSE {
+            return Err(Error::Config("reconnect_pause can be 1 minute at most".to_owned()));
         }
         if self.connect_timeout.is_zero() || self.max_age.is_zero() {
             return Err(Error::Config("connect_timeout and max_age must be longer than zero".to_owned()));
@@ -358,6 +364,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_and_secrets_are_not_shown() {
         let refusal = |text: &str| read(text).validate().unwrap_err().to_string();
+        assert_eq!(refusal("reconnect_pause = '2m'"), "reconnect_pause can be 1 minute at most");
         assert_eq!(refusal("connections = 0"), "connections must be at least 1");
         assert_eq!(
             refusal("password = 'a'\npassword_file = '/x'"),

@@ -120,6 +120,11 @@ impl Site {
         Self::start(shared(), listen, "").await
     }
 
+    /// With more of `[listen]` and of the rest.
+    pub async fn listening_with(listen: &str, settings: &str) -> Self {
+        Self::start(shared(), listen, settings).await
+    }
+
     async fn start(cluster: Arc<Cluster>, listen: &str, settings: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
 
