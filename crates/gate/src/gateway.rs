@@ -3,7 +3,7 @@
 //! **Invariants**: a request reaches the pool only with an identity that the authenticator gave out, within that identity's
 //! limits, and with a deadline that is not after the end of its credential.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -59,17 +59,19 @@ pub(crate) struct Admitted {
 }
 
 impl Gateway {
-    /// Refuses credentials that are good for no role, before anything else of the request is looked at.
+    /// Refuses credentials that are good for no role, before anything else of the request is looked at. Who it is, if the
+    /// request may leave the role to the credential.
     pub(crate) async fn check_credentials(
         &self,
         account: &Account,
         peer: SocketAddr,
         headers: &HeaderMap,
         presented: &Presented<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Authenticated>, Failure> {
         match self.authenticate(presented, &self.client(account, peer, headers)).await? {
+            Ok(identity) => Ok(Some(identity)),
             // Which role is asked for is not known yet.
-            Ok(_) | Err(postern_auth::Error::RoleNotAllowed(_)) => Ok(()),
+            Err(postern_auth::Error::RoleNotAllowed(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -112,8 +114,18 @@ impl Gateway {
     ) -> Result<Admitted, Failure> {
         let client = self.client(account, peer, headers);
         let identity = self.authenticate(&presented, &client).await??;
+        self.count(account, client.addr, identity)
+    }
+
+    /// Counts a request of someone who is known.
+    pub(crate) fn count(
+        &self,
+        account: &mut Account,
+        addr: Option<IpAddr>,
+        identity: Authenticated,
+    ) -> Result<Admitted, Failure> {
         account.is(&identity);
-        let key = self.limiter.key(&identity, client.addr);
+        let key = self.limiter.key(&identity, addr);
         let admission = self.limiter.admit(&identity.role, key)?;
         let mut left = admission.limits().wall_clock;
         if let Some(end) = identity.expires_at {
