@@ -48,7 +48,7 @@ async fn renewing(gate: &Gate, hangup: Option<Signal>) {
             gate.renew_certificate();
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Reads a configuration; whatever is wrong with it names the file.

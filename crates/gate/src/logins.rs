@@ -1,8 +1,8 @@
 //! Failed logins, counted by the address that they come from.
 //!
 //! Whoever tries credentials that are not good makes the gate check signatures, ask the database and ask authorization servers.
-//! Each failure counts against the address; past the limit, what comes from there is refused before it is looked at, until as
-//! many minutes' parts have passed as there were failures. A credential that was verified a moment ago passes all the same: a
+//! Each failure counts against the address; past the limit, what comes from there is refused before it is looked at, until its
+//! failures are paid off by time. A credential that was verified a moment ago passes all the same: a
 //! neighbour who guesses does not shut out who is known.
 //!
 //! **Invariants**: memory is bounded ([`MOST_ADDRESSES`]); addresses whose failures are paid off are forgotten. While that many
@@ -51,7 +51,7 @@ impl Logins {
             None => return Ok(()),
         };
         // Room for one more failure.
-        match debt.checked_sub(PERIOD - cost) {
+        match debt.checked_sub(PERIOD.saturating_sub(cost)) {
             Some(wait) if !wait.is_zero() => Err(Refusal { code: Code::FailedLogins, retry_after: wait }),
             _ => Ok(()),
         }
@@ -90,27 +90,28 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    fn addr(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
-    }
+    const ONE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    const OTHER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)));
 
     #[test]
     fn an_address_has_so_many_failures_and_gets_them_back() {
         let (logins, now) = (Logins::new(60), Instant::now());
         for _ in 0..60 {
-            assert_eq!(logins.check(addr("192.0.2.1"), now), Ok(()));
-            logins.failed(addr("192.0.2.1"), now);
+            assert_eq!(logins.check(ONE, now), Ok(()));
+            logins.failed(ONE, now);
         }
-        let refusal = logins.check(addr("192.0.2.1"), now).unwrap_err();
+        let refusal = logins.check(ONE, now).unwrap_err();
         assert_eq!((refusal.code, refusal.retry_after), (Code::FailedLogins, Duration::from_secs(1)));
-        assert_eq!(logins.check(addr("192.0.2.2"), now), Ok(()), "another address");
+        assert_eq!(logins.check(OTHER, now), Ok(()), "another address");
         let later = now + Duration::from_secs(1);
-        assert_eq!(logins.check(addr("192.0.2.1"), later), Ok(()));
-        logins.failed(addr("192.0.2.1"), later);
-        assert!(logins.check(addr("192.0.2.1"), later).is_err());
-        assert_eq!(logins.check(addr("192.0.2.1"), later + PERIOD), Ok(()));
+        assert_eq!(logins.check(ONE, later), Ok(()));
+        logins.failed(ONE, later);
+        assert!(logins.check(ONE, later).is_err());
+        assert_eq!(logins.check(ONE, later + PERIOD), Ok(()));
     }
 
     #[test]
@@ -133,7 +134,7 @@ mod tests {
             logins.failed(Some(IpAddr::V4(number.into())), now);
         }
         assert_eq!(logins.state().paid_off.len(), MOST_ADDRESSES);
-        logins.failed(addr("192.0.2.1"), now + PERIOD);
+        logins.failed(ONE, now + PERIOD);
         assert_eq!(logins.state().paid_off.len(), 1);
     }
 }

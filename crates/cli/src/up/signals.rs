@@ -30,7 +30,7 @@ impl Stop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
-                    Some(_) = received(hangup.as_mut()) => {}
+                    Some(()) = received(hangup.as_mut()) => {}
                 }
                 if sender.send_replace(true) {
                     std::process::exit(130);
