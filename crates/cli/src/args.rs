@@ -95,7 +95,7 @@ pub struct Up {
     long_about = "Start a gate before a database.\n\n\
         The gate keeps nothing: any number of them can serve one database. At the start the doctor examines the database, and \
         the gate refuses to serve it while there are dangers that the configuration does not allow. Ctrl-C or SIGTERM let \
-        requests under way finish.",
+        requests under way finish; SIGHUP reads certificate and key again.",
     after_help = "Examples:\n  \
         postern serve -c /etc/postern/postern.toml\n  \
         postern doctor -c /etc/postern/postern.toml && postern serve -c /etc/postern/postern.toml\n\n\
