@@ -1,0 +1,8 @@
+//! Every answer beside the server's own.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod bodies;
+mod compare;
+mod server;
+mod statements;
+mod views;
