@@ -82,8 +82,14 @@ impl Judge<'_> {
         match &occurrence.meaning {
             Meaning::Unknown(reason) => return Verdict::Unknown { reason: reason.clone() },
             Meaning::Ambiguous => return Verdict::Unknown { reason: "several objects fit".into() },
-            Meaning::Local(_) => return Verdict::Safe,
-            Meaning::Object(_) | Meaning::Nothing => {}
+            Meaning::Local(_) if occurrence.kind() == Kind::Relation && self.situation.callers_connection => {
+                return Verdict::Unknown {
+                    reason: "whoever calls may have made a temporary table of that name".into(),
+                };
+            }
+            // A cast written as a call gives way to a function.
+            Meaning::Local(_) if !matches!(occurrence.lookup, Lookup::Call(_)) => return Verdict::Safe,
+            Meaning::Object(_) | Meaning::Nothing | Meaning::Local(_) => {}
         }
         if let Some(owner) = self.shadowed_by(occurrence) {
             return Verdict::Captured { owner };

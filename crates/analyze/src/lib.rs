@@ -17,6 +17,8 @@ pub mod occurrence;
 pub mod parse;
 pub mod path;
 pub mod plpgsql;
+pub mod render;
+pub mod report;
 pub mod text;
 pub mod typing;
 pub mod walk;

@@ -134,7 +134,9 @@ pub fn look_up(typer: &Typer<'_>, schema: Option<&str>, name: &str, lookup: &Loo
     };
     match lookup {
         Lookup::Relation => {
-            first(typer.path, only, |schema| catalog.relation_named(schema, name).map(|found| found.oid))
+            let found =
+                first(typer.path, only, |schema| catalog.relation_named(schema, name).map(|found| found.oid));
+            temporary(typer, only, name, found)
         }
         Lookup::Type => {
             first(typer.path, only, |schema| catalog.type_named(schema, name).map(|found| found.oid))
@@ -155,6 +157,24 @@ fn first(path: &Path, only: Option<Oid>, find: impl Fn(Oid) -> Option<Oid>) -> M
         None => path.schemas().find_map(find),
     };
     found.map_or(Meaning::Nothing, Meaning::Object)
+}
+
+/// A relation, or the type of its rows, that is assumed to be in the temporary schema.
+fn temporary(typer: &Typer<'_>, only: Option<Oid>, name: &str, otherwise: Meaning) -> Meaning {
+    if only.is_some() || !typer.catalog.snapshot.temporary.iter().any(|table| table == name) {
+        return otherwise;
+    }
+    let hit = match otherwise {
+        Meaning::Object(oid) => typer.catalog.relation_of(oid).map(|found| found.schema),
+        _ => None,
+    };
+    let (temp, hit) =
+        (typer.path.position(Place::Temp), hit.and_then(|s| typer.path.position(Place::Schema(s))));
+    if hit.is_none_or(|hit| temp < Some(hit)) {
+        Meaning::Local("a temporary table of the connection")
+    } else {
+        otherwise
+    }
 }
 
 fn chosen(choice: Choice) -> Meaning {

@@ -39,6 +39,7 @@ pub enum Command {
     Up(Up),
     Serve(Serve),
     Doctor(Doctor),
+    Resolve(Resolve),
     Token(Token),
     Url(Url),
     /// Print the versions of this program and of what it works with
@@ -141,6 +142,53 @@ pub struct Doctor {
     #[arg(long)]
     pub json: bool,
     /// The folder of `postern up`, examined when neither a configuration nor a URL is given
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Say which object each name in a function means, why, and who could capture it
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Say which object each name in a function means, why, and who could capture it.\n\n\
+        Reads the catalogs of the database once and changes nothing; any role will do, and the extension is not needed. What \
+        can be captured is shown with the role that could do it and the SQL that would; what cannot be decided is said to be \
+        unknown.",
+    after_help = "Examples:\n  \
+        postern resolve 's1.f()'                             in the database of `postern up`\n  \
+        postern resolve 'app.total(int)' --db \"$URL\" --search-path 's3, s1' --role web\n  \
+        postern resolve 's1.f()' 's2.f()' 's3.f()' --compare --db \"$URL\"\n  \
+        postern resolve 's1.f()' --compare --search-path s1,s2 --search-path s2,s1\n  \
+        postern resolve --sql 'select count(*) from pg_class' --temp-table pg_class --search-path pg_catalog,pg_temp"
+)]
+pub struct Resolve {
+    /// The function or procedure, with the types of its arguments if there are several of the name
+    #[arg(value_name = "FUNCTION", required_unless_present = "sql")]
+    pub routines: Vec<String>,
+    /// Look at this SQL instead
+    #[arg(long, value_name = "SQL", conflicts_with = "routines")]
+    pub sql: Option<String>,
+    /// The database
+    #[arg(long, value_name = "URL")]
+    pub db: Option<String>,
+    /// Assume this path instead of the function's own; may be given again with --compare
+    #[arg(long = "search-path", value_name = "PATH")]
+    pub search_paths: Vec<String>,
+    /// Assume that this role calls it
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Assume that the connection has a temporary table of this name; may be given again
+    #[arg(long = "temp-table", value_name = "NAME")]
+    pub temp_tables: Vec<String>,
+    /// Show a table: names downwards, functions and paths across
+    #[arg(long)]
+    pub compare: bool,
+    /// Show the names that are built in and safe too
+    #[arg(long)]
+    pub all: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder of `postern up`, whose database is looked at when no URL is given
     #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }

@@ -256,6 +256,9 @@ pub struct Snapshot {
     pub roles: Vec<Role>,
     /// Which tables inherit from which: (child, parent).
     pub inherits: Vec<(Oid, Oid)>,
+    /// Temporary tables that the connection is assumed to have; never read from a server.
+    #[serde(default)]
+    pub temporary: Vec<String>,
     /// Triggers that users made.
     pub triggers: Vec<Trigger>,
     /// What calls which function from a stored expression.

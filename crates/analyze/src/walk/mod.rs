@@ -26,6 +26,7 @@ use crate::occurrence::Occurrence;
 use crate::parse::Token;
 use crate::typing::{OPAQUE, Typer};
 
+pub use names::dotted;
 pub use scope::Columns;
 use scope::{Cte, Level};
 

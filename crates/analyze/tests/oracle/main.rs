@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod bodies;
+mod captures;
 mod compare;
+mod requirement;
 mod server;
 mod statements;
 mod views;

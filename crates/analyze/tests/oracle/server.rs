@@ -81,13 +81,20 @@ impl Session<'_> {
 
     /// What the server binds in one statement; its own words if it refuses.
     pub fn bound(&self, sql: &str) -> Result<Bound, String> {
-        self.run("SET debug_pretty_print = off; SET debug_print_parse = on; SET client_min_messages = log");
-        self.trees.lock().unwrap().clear();
-        let prepared = self.server.runtime.block_on(self.client.prepare(sql));
+        let bound = self.bound_within(sql);
         self.run("SET debug_print_parse = off; SET client_min_messages = notice");
-        let trees = self.trees.lock().unwrap().clone();
-        match prepared {
-            Ok(_) => Ok(read(trees.first().map_or("", String::as_str))),
+        bound
+    }
+
+    /// The same in a transaction, which is to be rolled back.
+    pub fn bound_within(&self, sql: &str) -> Result<Bound, String> {
+        self.run("SET debug_pretty_print = off; SET client_min_messages = log; SET debug_print_parse = on");
+        self.trees.lock().unwrap().clear();
+        match self.server.runtime.block_on(self.client.prepare(sql)) {
+            Ok(_) => {
+                let trees = self.trees.lock().unwrap();
+                Ok(read(trees.first().map_or("", String::as_str)))
+            }
             Err(error) => {
                 Err(error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned()))
             }
