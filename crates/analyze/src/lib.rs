@@ -13,6 +13,8 @@
 pub mod body;
 pub mod capture;
 pub mod catalog;
+pub mod check;
+pub mod fix;
 pub mod occurrence;
 pub mod parse;
 pub mod path;

@@ -3,7 +3,10 @@
 
 mod bodies;
 mod captures;
+mod check;
 mod compare;
+mod fix;
+mod own_sql;
 mod requirement;
 mod server;
 mod statements;

@@ -26,9 +26,17 @@ pub struct Session<'s> {
 
 impl Server {
     pub fn start() -> Self {
+        Self::on(false)
+    }
+
+    pub fn with_extension() -> Self {
+        Self::on(true)
+    }
+
+    fn on(extension: bool) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Self { cluster: Cluster::builder().start().unwrap(), runtime }
+        Self { cluster: Cluster::builder().extension(extension).start().unwrap(), runtime }
     }
 
     pub fn session(&self, database: &str) -> Session<'_> {
