@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::body;
 use crate::catalog::{Catalog, PG_CATALOG, Routine};
 use crate::occurrence::{Kind, Meaning, Occurrence};
-use crate::parse::tokens;
+use crate::parse::{Token, tokens};
 use crate::path::Path;
 use crate::report::{object, own_path, situation};
 use crate::text::{decode, quote};
@@ -222,9 +222,29 @@ pub fn definition(given: &str, routine: &Routine, fix: &Fix) -> Option<String> {
     Some(format!("{head}{}{tail}", fix.source))
 }
 
-/// The edits of a file that make fixes in the definitions that it has: (routine, fix) for each that was looked for. Only a body
-/// that is the same as the database's is edited.
-pub fn file(text: &str, fixes: &[(&Routine, &Fix)]) -> Vec<Edit> {
+/// Schema and name that a CREATE FUNCTION or PROCEDURE defines.
+fn defined(statement: &[Token], text: &str) -> (Option<String>, Option<String>) {
+    let Some(at) =
+        statement.iter().position(|token| token.is(text, "function") || token.is(text, "procedure"))
+    else {
+        return (None, None);
+    };
+    let word = |at: usize| {
+        let word = statement.get(at)?.text(text);
+        Some(match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => word.to_ascii_lowercase(),
+        })
+    };
+    if statement.get(at + 2).is_some_and(|token| token.text(text) == ".") {
+        (word(at + 1), word(at + 3))
+    } else {
+        (None, word(at + 1))
+    }
+}
+
+/// The edits of a file that make fixes in the definitions that it has. Only a body that is the same as the database's is edited.
+pub fn file(catalog: &Catalog, text: &str, fixes: &[(&Routine, &Fix)]) -> Vec<Edit> {
     let Ok(tokens) = tokens(text) else { return Vec::new() };
     let mut edits = Vec::new();
     let mut start = 0;
@@ -240,17 +260,17 @@ pub fn file(text: &str, fixes: &[(&Routine, &Fix)]) -> Vec<Edit> {
             continue;
         }
         let Some(decoded) = decode(literal.text(text), literal.start) else { continue };
-        let named = |routine: &Routine| {
-            statement
-                .iter()
-                .take(8)
-                .any(|token| token.text(text).trim_matches('"').eq_ignore_ascii_case(&routine.name))
-        };
-        let Some((_, fix)) =
-            fixes.iter().find(|(routine, _)| routine.source == decoded.text && named(routine))
-        else {
+        let (schema, name) = defined(statement, text);
+        let mut candidates = fixes.iter().filter(|(routine, _)| {
+            routine.source == decoded.text
+                && Some(&routine.name) == name.as_ref()
+                && schema.as_ref().is_none_or(|schema| *schema == catalog.schema_name(routine.schema))
+        });
+        let Some((_, fix)) = candidates.next() else { continue };
+        // Without its schema it could be another of the same name and text, whose names mean other objects.
+        if candidates.any(|(_, other)| other != fix) {
             continue;
-        };
+        }
         edits.extend(fix.edits.iter().map(|edit| Edit {
             span: decoded.source(edit.span.start)..decoded.source(edit.span.end),
             text: if decoded.is_identity() { edit.text.clone() } else { edit.text.replace('\'', "''") },

@@ -95,3 +95,24 @@ pub fn comparison(comparison: &Comparison) -> String {
     }
     out
 }
+
+/// A unified diff.
+pub fn diff(name: &str, before: &str, after: &str, colour: bool) -> String {
+    let diff = similar::TextDiff::from_lines(before, after);
+    let text = diff.unified_diff().header(name, name).to_string();
+    if !colour {
+        return text;
+    }
+    let mut out = String::new();
+    for line in text.lines() {
+        let start = match line.as_bytes().first() {
+            Some(b'+') => "\x1b[32m",
+            Some(b'-') => "\x1b[31m",
+            Some(b'@') => "\x1b[36m",
+            _ => "",
+        };
+        let end = if start.is_empty() { "" } else { "\x1b[0m" };
+        let _ = writeln!(out, "{start}{line}{end}");
+    }
+    out
+}

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Resolve(args) => names::resolve::run(&args),
+        Command::Check(args) => return names::check::run(&args),
+        Command::Fix(args) => names::fix::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),
         Command::Version => version(),

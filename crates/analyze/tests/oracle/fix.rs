@@ -62,7 +62,7 @@ fn a_fix_keeps_every_meaning_and_a_second_one_does_nothing() {
         }
         assert_eq!(reverted, original);
         // In the file that defines it, the same.
-        let edited = apply(ddl, &file(ddl, &[(routine, &done)]));
+        let edited = apply(ddl, &file(&catalog, ddl, &[(routine, &done)]));
         assert!(edited.contains("pg_catalog, pg_temp"), "{edited}");
         // The server takes both, and they are the same to it.
         let given = session

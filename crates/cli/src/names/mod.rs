@@ -1,5 +1,7 @@
 //! `postern resolve`, `check` and `fix`: what names mean, who could capture them, and the remedy.
 
+pub mod check;
+pub mod fix;
 pub mod resolve;
 
 use std::path::Path;
@@ -13,18 +15,28 @@ use crate::{doctor, progress, serve, up, url};
 
 /// The catalogs of a database: of a URL, or that of `postern up`.
 pub fn catalog(db: Option<&str>, dir: &Path) -> Result<Catalog, Error> {
+    Ok(catalog_and(db, dir, async |_| ())?.0)
+}
+
+/// The same, and something more that is asked over the same connection.
+pub fn catalog_and<T>(
+    db: Option<&str>,
+    dir: &Path,
+    more: impl AsyncFnOnce(tokio_postgres::Client) -> T,
+) -> Result<(Catalog, T), Error> {
     let url = match db {
         Some(url) => url.to_owned(),
         None => url::address(dir)?.url(SUPERUSER, up::DATABASE),
     };
     let runtime = serve::runtime()?;
-    let snapshot = progress::during("reading the catalogs", || {
+    let (snapshot, more) = progress::during("reading the catalogs", || {
         runtime.block_on(async {
             let client = doctor::client(&url, "postern").await?;
-            Ok::<_, Error>(load::load(&client).await?)
+            let snapshot = load::load(&client).await?;
+            Ok::<_, Error>((snapshot, more(client).await))
         })
     })?;
-    Ok(Catalog::new(snapshot))
+    Ok((Catalog::new(snapshot), more))
 }
 
 /// Analyses with the stack that deep trees need.
