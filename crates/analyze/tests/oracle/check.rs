@@ -109,3 +109,26 @@ fn keys_stay_when_code_moves() {
     assert!(before.len() > 2, "{before:?}");
     assert_eq!(before, after);
 }
+
+/// Blocks of SQL in a page.
+fn blocks(page: &str) -> Vec<&str> {
+    page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_page_of_each_rule_shows_what_it_finds_and_what_mends_it() {
+    let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/rules");
+    for rule in RULES {
+        let page = std::fs::read_to_string(pages.join(format!("{}.md", rule.id))).unwrap();
+        let [case, remedy] = blocks(&page)[..] else { panic!("{} has not two blocks", rule.id) };
+        let server = Server::start();
+        let session = server.session("postgres");
+        session.run(case);
+        session.run("RESET search_path");
+        let found = findings(&session);
+        assert!(found.iter().any(|finding| finding.rule == rule.id), "{}: {found:#?}", rule.id);
+        session.run(remedy);
+        let found = findings(&session);
+        assert!(!found.iter().any(|finding| finding.rule == rule.id), "{}: {found:#?}", rule.id);
+    }
+}
