@@ -337,7 +337,10 @@ impl Walker<'_> {
             _ if all.contains(&OPAQUE) && constant.len() > 1 => {
                 self.note_binary(names, at, Some("IN"), OPAQUE, OPAQUE);
             }
-            Some(common) if constant.len() > 1 && common != known::RECORD => {
+            // There is no array of arrays: then each value is compared by itself.
+            Some(common)
+                if constant.len() > 1 && common != known::RECORD && self.typer.array(common).is_some() =>
+            {
                 self.note_binary(names, at, Some("IN"), left, common);
             }
             _ => single.extend(constant),

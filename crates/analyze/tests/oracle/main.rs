@@ -6,6 +6,7 @@ mod captures;
 mod check;
 mod compare;
 mod fix;
+mod generated;
 mod own_sql;
 mod requirement;
 mod server;
