@@ -18,6 +18,9 @@ pub enum Error {
     /// `enter` was called through a SECURITY DEFINER function, or is one.
     #[error("cannot enter an identity from a security-definer function")]
     InDefiner,
+    /// A right of our background workers was asked for elsewhere, or twice.
+    #[error("permission denied to enter identities as a background worker")]
+    NotOurWorker,
     /// The connection was sealed and the key does not match.
     #[error("permission denied to enter an identity")]
     WrongSeal,
@@ -42,6 +45,9 @@ pub enum Error {
     /// No role of that name.
     #[error("role \"{0}\" does not exist")]
     UnknownRole(String),
+    /// No role with that OID.
+    #[error("role with OID {0} does not exist")]
+    DroppedRole(u32),
     /// A NULL where a value is needed.
     #[error("{0} must not be null")]
     Null(&'static str),
@@ -99,6 +105,9 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("could not get random bytes")]
     NoRandomness,
+    /// Durable functions refuse it.
+    #[error(transparent)]
+    Durable(#[from] crate::durable::Refusal),
     /// SPI ran nothing.
     #[error("could not run the query: {0}")]
     Spi(String),
@@ -108,11 +117,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// SQLSTATE, DETAIL and HINT, for who records the error instead of raising it.
+    pub fn parts(&self) -> (String, Option<String>, Option<String>) {
+        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(str::to_owned))
+    }
+
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as C;
         match self {
             Self::WrongCaller
             | Self::InDefiner
+            | Self::NotOurWorker
             | Self::WrongSeal
             | Self::NotAdmitted { .. }
             | Self::TooPowerful { .. }
@@ -124,13 +139,14 @@ impl Error {
             | Self::WrongState { .. }
             | Self::NotInstalled
             | Self::AlreadySealed => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Self::UnknownRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
+            Self::UnknownRole(_) | Self::DroppedRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::FactsNotObject | Self::FactPath(_) | Self::EmptySeal => C::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
             Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
+            Self::Durable(refusal) => refusal.code(),
         }
     }
 
@@ -158,6 +174,7 @@ impl Error {
             }
             Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
+            Self::Durable(refusal) => refusal.detail(),
             _ => None,
         }
     }
@@ -183,6 +200,7 @@ impl Error {
             Self::ChangeRole { .. } => Some("Send the request with a credential for the other role."),
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
             Self::NotInstalled => Some("Run CREATE EXTENSION postern."),
+            Self::Durable(refusal) => refusal.hint(),
             _ => None,
         }
     }

@@ -15,6 +15,84 @@ pub static ALLOW_TEMP: GucSetting<bool> = GucSetting::<bool>::new(false);
 /// `postern.max_facts_bytes` (64 kB; superuser): larger facts are refused.
 pub static MAX_FACTS_BYTES: GucSetting<i32> = GucSetting::<i32>::new(65_536);
 
+/// `postern.executors` (-1: as many as there are processors, at least 4; superuser, configuration file): background workers for
+/// durable functions in each database that has the extension. Each runs one statement at a time.
+pub static EXECUTORS: GucSetting<i32> = GucSetting::<i32>::new(-1);
+
+/// `postern.step_timeout` (0: none; superuser): a statement of a durable function that takes longer fails.
+pub static STEP_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// `postern.loop_min_interval` (1 s; superuser): an iteration of `df.loop()` that waited for nothing takes at least this long,
+/// so that an empty loop does not take a processor.
+pub static LOOP_MIN_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1_000);
+
+/// `postern.loop_max_iterations` (100 000; superuser): a loop with more fails.
+pub static LOOP_MAX_ITERATIONS: GucSetting<i32> = GucSetting::<i32>::new(100_000);
+
+/// `postern.enable_superuser_instances` (off; superuser): durable functions of superusers.
+pub static SUPERUSER_INSTANCES: GucSetting<bool> = GucSetting::<bool>::new(false);
+static SUPERUSER_INSTANCES_ALIAS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// `postern.start_use_session_user` (off; superuser): `df.start()` captures the identity of the session, not the current user.
+/// Inside a SECURITY DEFINER function, steps then run as whoever called it.
+static START_USE_SESSION_USER: GucSetting<bool> = GucSetting::<bool>::new(false);
+static START_USE_SESSION_USER_ALIAS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// `postern.start_requires_login` (off; superuser): only roles with LOGIN start durable functions.
+pub static START_REQUIRES_LOGIN: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// `postern.start_in_definer` (warn; superuser): what `df.start()` does inside a SECURITY DEFINER function of someone else.
+pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::new(InDefiner::Warn);
+
+/// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
+pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
+
+/// What a commit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum StepCommit {
+    /// One step.
+    #[name = c"each"]
+    Each,
+    /// Short steps of one identity that are due at the same time.
+    #[name = c"group"]
+    Group,
+}
+
+/// What a start inside a SECURITY DEFINER function does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum InDefiner {
+    /// It runs as the function's owner.
+    #[name = c"allow"]
+    Allow,
+    /// The same, with a warning.
+    #[name = c"warn"]
+    Warn,
+    /// It runs as the identity of the session.
+    #[name = c"session"]
+    Session,
+    /// It is refused.
+    #[name = c"refuse"]
+    Refuse,
+}
+
+/// How many executors a database has.
+pub fn executors() -> usize {
+    match usize::try_from(EXECUTORS.get()) {
+        Ok(executors) => executors,
+        Err(_) => std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4),
+    }
+}
+
+/// Whether superusers may have instances, by either name of the setting.
+pub fn superuser_instances() -> bool {
+    SUPERUSER_INSTANCES.get() || SUPERUSER_INSTANCES_ALIAS.get()
+}
+
+/// Whether a start captures the identity of the session, by either name of the setting.
+pub fn start_use_session_user() -> bool {
+    START_USE_SESSION_USER.get() || START_USE_SESSION_USER_ALIAS.get()
+}
+
 /// `postern.facts`: how the facts reach parallel workers, which take over the settings of their leader. Nobody sets it by
 /// SQL: its check hook takes values from [`identity`] only. Empty: not entered; `null`: entered without facts.
 static FACTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -61,6 +139,7 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::UNIT_BYTE,
     );
+    durable();
     let hidden = GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE;
     // SAFETY: the hooks below are guarded, do not raise, and read the value as the C string that the server passes.
     unsafe {
@@ -100,6 +179,101 @@ pub fn init() {
             );
         }
     }
+}
+
+/// The settings of durable functions.
+fn durable() {
+    GucRegistry::define_int_guc(
+        c"postern.executors",
+        c"Sets the number of executors of durable functions in each database.",
+        c"-1 means one for each processor, and at least 4; 0 means none.",
+        &EXECUTORS,
+        -1,
+        64,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.step_timeout",
+        c"Sets the time after which a statement of a durable function is cancelled.",
+        c"0 means never.",
+        &STEP_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"postern.loop_min_interval",
+        c"Sets the least time of an iteration of df.loop() that waited for nothing.",
+        c"It keeps an empty loop from taking a processor.",
+        &LOOP_MIN_INTERVAL,
+        0,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"postern.loop_max_iterations",
+        c"Sets the number of iterations after which df.loop() fails.",
+        c"",
+        &LOOP_MAX_ITERATIONS,
+        1,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    let switches: [(&CStr, &CStr, &CStr, &'static GucSetting<bool>); 5] = [
+        (
+            c"postern.enable_superuser_instances",
+            c"Lets superusers start durable functions.",
+            c"Their steps run with all rights.",
+            &SUPERUSER_INSTANCES,
+        ),
+        (
+            c"pg_durable.enable_superuser_instances",
+            c"Another name for postern.enable_superuser_instances.",
+            c"",
+            &SUPERUSER_INSTANCES_ALIAS,
+        ),
+        (
+            c"postern.start_use_session_user",
+            c"Has df.start() capture the identity of the session.",
+            c"Inside a SECURITY DEFINER function, steps run as whoever called it.",
+            &START_USE_SESSION_USER,
+        ),
+        (
+            c"pg_durable.start_use_session_user",
+            c"Another name for postern.start_use_session_user.",
+            c"",
+            &START_USE_SESSION_USER_ALIAS,
+        ),
+        (
+            c"postern.start_requires_login",
+            c"Refuses df.start() to roles without LOGIN.",
+            c"",
+            &START_REQUIRES_LOGIN,
+        ),
+    ];
+    for (name, short, long, setting) in switches {
+        GucRegistry::define_bool_guc(name, short, long, setting, GucContext::Suset, GucFlags::default());
+    }
+    GucRegistry::define_enum_guc(
+        c"postern.step_commit",
+        c"Sets whether short steps of durable functions share a commit.",
+        c"With each, every step has a commit of its own; a step takes effect exactly once either way.",
+        &STEP_COMMIT,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.start_in_definer",
+        c"Sets what df.start() does inside a SECURITY DEFINER function of another role.",
+        c"",
+        &START_IN_DEFINER,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
 }
 
 /// Refuses any other setting that begins with `postern.`. After all of them are defined.

@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`identity`] | the one primitive: a transaction enters a role with facts, and cannot leave it |
+//! | [`durable`] | functions in SQL that survive, run as the identity that asked |
 //! | [`hooks`] | where the server asks us; thin shims and the order in which they are installed |
 //! | [`guc`] | the settings |
 //! | [`error`] | every error that we raise |
@@ -14,6 +15,7 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("an ERROR of the server passes through Rust as a panic: build with panic = \"unwind\"");
 
+mod durable;
 mod error;
 mod guc;
 mod hooks;
@@ -40,5 +42,6 @@ pub extern "C-unwind" fn _PG_init() {
     guc::init();
     hooks::install();
     identity::init();
+    durable::init();
     guc::reserve_prefix();
 }

@@ -47,11 +47,17 @@ pub fn role() -> Option<pg_sys::Oid> {
     ENTERED.get().map(|entered| entered.role)
 }
 
+/// Checks that no identity stands.
+pub fn check_not_entered() -> Result<(), Error> {
+    match ENTERED.get() {
+        Some(entered) => Err(Error::AlreadyEntered { role: pg::role::name(entered.role) }),
+        None => Ok(()),
+    }
+}
+
 /// Checks that the caller is the gate and nothing is around it.
 pub fn check_caller() -> Result<(), Error> {
-    if let Some(entered) = ENTERED.get() {
-        return Err(Error::AlreadyEntered { role: pg::role::name(entered.role) });
-    }
+    check_not_entered()?;
     let current = user::current();
     if current.context != 0 {
         return Err(Error::InDefiner);
@@ -65,6 +71,15 @@ pub fn check_caller() -> Result<(), Error> {
 
 /// Checks that the transaction has just begun, and is not in anyone's hands.
 pub fn check_state() -> Result<(), Error> {
+    check_transaction()?;
+    if xact::is_under_way() {
+        return Err(Error::WrongState { why: "Entering is the first statement of a transaction." });
+    }
+    Ok(())
+}
+
+/// Checks that what is entered now stands until the transaction ends.
+pub fn check_transaction() -> Result<(), Error> {
     let wrong = |why| Err(Error::WrongState { why });
     if xact::is_parallel_worker() || xact::in_parallel_mode() {
         return wrong("A parallel operation is in progress.");
@@ -76,9 +91,6 @@ pub fn check_state() -> Result<(), Error> {
     }
     if xact::in_block() {
         return wrong("A transaction block is open; after an error in it the identity would not stand.");
-    }
-    if xact::is_under_way() {
-        return wrong("Entering is the first statement of a transaction.");
     }
     Ok(())
 }
@@ -99,9 +111,7 @@ pub fn enter(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
 
 /// Enters `role`, judged before, until the subtransaction that the process is in is rolled back.
 pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
-    if let Some(entered) = ENTERED.get() {
-        return Err(Error::AlreadyEntered { role: pg::role::name(entered.role) });
-    }
+    check_not_entered()?;
     stand(role, facts, Level::open(), Scope::Subtransaction(xact::subxact_id()));
     Ok(())
 }

@@ -10,9 +10,10 @@
 //! transaction is removed ([`clean`]). A rollback puts user and settings back by itself.
 //!
 //! # Invariants
-//! 1. Only the login role `postern_gate` enters, as itself, outside any security context: `enter` is neither SECURITY DEFINER
-//!    nor has a SET clause, and EXECUTE is not PUBLIC's.
-//! 2. Entering is the first thing of an implicit transaction: not in a block (after an error the wall would be down and the
+//! 1. Only the login role `postern_gate` enters by SQL, as itself, outside any security context: `enter` is neither SECURITY
+//!    DEFINER nor has a SET clause, and EXECUTE is not PUBLIC's. Beside it our own background workers enter, by a right that no
+//!    SQL can come by ([`worker`]), and operators look ([`run_as`]).
+//! 2. For the gate, entering is the first thing of an implicit transaction: not in a block (after an error the wall would be down and the
 //!    client's ROLLBACK accepted), not in a subtransaction (whose rollback would take the wall down), not nested.
 //! 3. The right to enter is that of now: what is remembered of it is forgotten when the server says that a role, a membership
 //!    or the list has changed ([`admission`]).
@@ -35,6 +36,7 @@ pub mod facts;
 pub mod run_as;
 mod seal;
 mod sql;
+pub mod worker;
 
 pub use enter::is_entered;
 

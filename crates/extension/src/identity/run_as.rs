@@ -1,12 +1,11 @@
 //! For operators: what another identity would see, without leaving a trace.
 
-use std::fmt::Write;
-
 use pgrx::pg_sys;
 
 use super::facts::Checked;
 use super::{admission, enter};
 use crate::error::Error;
+use crate::pg::json::quote;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Cell, Refusal};
 use crate::pg::subxact;
@@ -63,23 +62,6 @@ fn object(row: &[Cell]) -> String {
     }
     text.push('}');
     text
-}
-
-/// Writes a JSON string.
-fn quote(text: &mut String, value: &str) {
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            c if u32::from(c) < 0x20 => {
-                // Writing to a String does not fail.
-                let _ = write!(text, "\\u{:04x}", u32::from(c));
-            }
-            c => text.push(c),
-        }
-    }
-    text.push('"');
 }
 
 #[cfg(test)]

@@ -33,3 +33,44 @@ unsafe extern "C" {
     /// `src/backend/commands/sequence.c`: forgets what `lastval()` and cached sequence values hold. Never raises.
     pub fn ResetSequenceCaches();
 }
+
+unsafe extern "C-unwind" {
+    /// The server's own handler of SIGHUP.
+    pub fn SignalHandlerForConfigReload(signal: core::ffi::c_int);
+    /// The server's own handler of SIGTERM: the process ends at the next place where it can.
+    pub fn die(signal: core::ffi::c_int);
+    /// The server's own handler of SIGINT: the statement is cancelled.
+    pub fn StatementCancelHandler(signal: core::ffi::c_int);
+}
+
+// Not "C-unwind": none of them raises.
+unsafe extern "C" {
+    /// Sets a handler. 18 renamed it for processes of the server.
+    #[cfg_attr(feature = "pg18", link_name = "pqsignal_be")]
+    pub fn pqsignal(
+        signal: core::ffi::c_int,
+        handler: Option<unsafe extern "C-unwind" fn(core::ffi::c_int)>,
+    ) -> *mut core::ffi::c_void;
+    /// `src/backend/utils/misc/timeout.c`.
+    pub fn enable_timeout_after(id: core::ffi::c_int, milliseconds: core::ffi::c_int);
+    /// `src/backend/utils/misc/timeout.c`.
+    pub fn disable_timeout(id: core::ffi::c_int, keep_indicator: bool);
+}
+
+/// `STATEMENT_TIMEOUT` of `src/include/utils/timeout.h`: the fourth since 9.3.
+pub const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
+
+/// Whether a role has CONNECT on a database. 16 made one function of what was one for each kind of object.
+///
+/// # Safety
+/// In a transaction.
+pub unsafe fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
+    let mode = pg_sys::AclMode::from(pg_sys::ACL_CONNECT);
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg15")]
+    let result = unsafe { pg_sys::pg_database_aclcheck(database, role, mode) };
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg15"))]
+    let result = unsafe { pg_sys::object_aclcheck(pg_sys::DatabaseRelationId, database, role, mode) };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}

@@ -29,7 +29,7 @@ impl Level {
     }
 }
 
-/// Sets a setting of ours for the innermost level, with the rights of a superuser. Its check hook may refuse: that raises.
+/// Sets a setting for the innermost level, with the rights of a superuser. Its check hook may refuse: that raises.
 pub fn set(name: &CStr, value: &CStr) {
     // SAFETY: both strings end with NUL and live during the call; the server copies the value.
     unsafe {
@@ -42,6 +42,19 @@ pub fn set(name: &CStr, value: &CStr) {
             true,
             0,
             false,
+        );
+    }
+}
+
+/// Sets a setting of this process for its life, with the rights of a superuser.
+pub fn set_for_session(name: &CStr, value: &CStr) {
+    // SAFETY: both strings end with NUL and live during the call; the server copies the value.
+    unsafe {
+        pg_sys::SetConfigOption(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
         );
     }
 }

@@ -9,20 +9,31 @@
     reason = "the server allocates nodes and tuples aligned for any of their types"
 )]
 
+pub mod catalog;
+pub mod caught;
 pub mod compat;
+pub mod definer;
 pub mod guc;
 pub mod inval;
+pub mod json;
 pub mod jsonb;
+pub mod log;
 pub mod node;
+pub mod query;
 pub mod role;
 pub mod session;
+pub mod shmem;
 pub mod spi;
+pub mod statement;
 pub mod subxact;
 pub mod table;
 pub mod user;
+pub mod worker;
 pub mod xact;
 
 use pgrx::pg_sys;
+
+pub use pgrx::pg_sys::{InvalidOid as NO_OID, Oid};
 
 /// Whether the postmaster is loading `shared_preload_libraries` right now.
 pub fn preloading() -> bool {

@@ -23,6 +23,8 @@ pub struct Role {
     pub creates_roles: bool,
     /// REPLICATION.
     pub replication: bool,
+    /// LOGIN.
+    pub login: bool,
 }
 
 /// The role of exactly this name. May raise as any catalog read may.
@@ -64,6 +66,7 @@ unsafe fn read(tuple: pg_sys::HeapTuple) -> Option<Role> {
             bypass_rls: (*form).rolbypassrls,
             creates_roles: (*form).rolcreaterole,
             replication: (*form).rolreplication,
+            login: (*form).rolcanlogin,
         };
         pg_sys::ReleaseSysCache(tuple);
         Some(role)
@@ -119,6 +122,12 @@ impl FromDatumU32 for pg_sys::Oid {
         #[allow(clippy::cast_possible_truncation, reason = "an OID fills the lower 32 bits of its datum")]
         pg_sys::Oid::from_u32(datum.value() as u32)
     }
+}
+
+/// Whether a role may connect to a database.
+pub fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
+    // SAFETY: asks the catalogs, in a transaction; may raise as any catalog read may.
+    unsafe { compat::may_connect(role, database) }
 }
 
 /// The name of a role; for messages.

@@ -38,6 +38,16 @@ pub fn random_bytes(bytes: &mut [u8]) -> bool {
     unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len()) }
 }
 
+/// A random number in 0 … 1, for what is no secret: not the one that SQL sees.
+pub fn random() -> f64 {
+    let mut bytes = [0; 8];
+    if !random_bytes(&mut bytes) {
+        return 0.5;
+    }
+    // 52 bits of fraction give a number in 1 … 2, whatever they are.
+    f64::from_bits((u64::from_ne_bytes(bytes) >> 12) | 1_f64.to_bits()) - 1.0
+}
+
 /// Seeds SQL's `random()` with a number in -1 … 1. Never raises for such a number.
 pub fn seed_random(seed: f64) {
     use pgrx::IntoDatum;

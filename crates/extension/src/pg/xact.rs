@@ -15,18 +15,32 @@ pub enum Moment {
     Aborted,
 }
 
-static mut AT_MOMENT: Option<fn(Moment)> = None;
+/// How many parts have something to do at the end of a transaction.
+const PARTS: usize = 4;
+
+static mut AT_MOMENT: [Option<fn(Moment)>; PARTS] = [None; PARTS];
 static mut AT_SUBXACT_ABORT: Option<fn(pg_sys::SubTransactionId)> = None;
 
 /// Has `f` called at every [`Moment`] of every transaction, and `sub` with the id of each subtransaction that is rolled
 /// back. Once, while preloading.
 pub fn at_end(f: fn(Moment), sub: fn(pg_sys::SubTransactionId)) {
+    also_at_end(f);
     // SAFETY: called once in the postmaster, before any backend exists; the callbacks are never removed.
     unsafe {
-        AT_MOMENT = Some(f);
         AT_SUBXACT_ABORT = Some(sub);
         pg_sys::RegisterXactCallback(Some(xact_callback), core::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(subxact_callback), core::ptr::null_mut());
+    }
+}
+
+/// Has `f` called too, after those that were named before. While preloading, at most [`PARTS`] times.
+pub fn also_at_end(f: fn(Moment)) {
+    // SAFETY: called in the postmaster, before any backend exists; only read since.
+    unsafe {
+        let parts = &raw mut AT_MOMENT;
+        if let Some(free) = (*parts).iter_mut().find(|part| part.is_none()) {
+            *free = Some(f);
+        }
     }
 }
 
@@ -41,8 +55,8 @@ extern "C-unwind" fn xact_callback(event: pg_sys::XactEvent::Type, _arg: *mut co
         // A parallel worker neither enters nor ends anything of ours; PREPARE is refused while entered.
         _ => return,
     };
-    // SAFETY: written once while preloading, only read since.
-    if let Some(f) = unsafe { AT_MOMENT } {
+    // SAFETY: written while preloading, only read since.
+    for f in unsafe { AT_MOMENT }.into_iter().flatten() {
         f(moment);
     }
 }

@@ -1,0 +1,648 @@
+//! What comes next: the semantics of durable functions as a pure state machine.
+//!
+//! **How it works.** A function runs as *strands*, lines of execution. Strand 0 is the function; each branch of a fork (JOIN,
+//! RACE, FIRST, TIMEOUT, MAP) is a strand of its own. A strand is at one node; what it has to remember beside that is its
+//! [`Frame`]. [`enter`] goes down from a node to the leaf that is to be executed; [`finished`] takes what became of a leaf and
+//! goes up, and down again, to the next one. [`resolve`] says whether a fork is decided by what its branches have come to.
+//!
+//! **Invariants**
+//! * Nothing here reads a clock, a table or a random number: whoever calls gives the time and keeps the results.
+//! * A frame has one [`Level`] for each node around its position, within the strand, that has a state of its own; outermost first.
+//! * The work of one call does not depend on what ran before it: no history is read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{self, Failure};
+use crate::{Graph, Kind};
+
+/// A node, by its number in the [`Graph`].
+pub type NodeId = u32;
+
+/// Microseconds; the zero does not matter here.
+pub type Time = i64;
+
+/// Where a result is kept: the n-th record of a strand of the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record(pub i32, pub i32);
+
+/// A result: a reference to where it is kept, or itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// It is kept there.
+    Kept(Record),
+    /// JSON text.
+    Json(String),
+}
+
+/// What became of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It has a result.
+    #[serde(rename = "d")]
+    Done(Value),
+    /// It failed.
+    #[serde(rename = "f")]
+    Failed(Failure),
+    /// A break is on its way up to the nearest loop.
+    #[serde(rename = "b")]
+    Break(Value),
+}
+
+/// The state of a node around the position of a strand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// A loop.
+    #[serde(rename = "l")]
+    Loop {
+        /// The node.
+        node: NodeId,
+        /// The iteration, from 1.
+        turn: u32,
+        /// When it began.
+        began: Time,
+        /// Whether something in it waited: then it needs no pace.
+        #[serde(default)]
+        waited: bool,
+        /// What its body gave last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<Value>,
+    },
+    /// A step that is tried again.
+    #[serde(rename = "r")]
+    Retry {
+        /// The node.
+        node: NodeId,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// How many undo steps there were before.
+        mark: usize,
+    },
+    /// A body for every row.
+    #[serde(rename = "m")]
+    Map {
+        /// The node.
+        node: NodeId,
+        /// The rows.
+        rows: Value,
+        /// For how many of them a branch has begun.
+        started: usize,
+    },
+    /// A step whose failure is caught.
+    #[serde(rename = "c")]
+    Catch {
+        /// The node.
+        node: NodeId,
+        /// The handler is running.
+        #[serde(default)]
+        handling: bool,
+        /// How many undo steps there were before.
+        mark: usize,
+    },
+}
+
+impl Level {
+    fn node(&self) -> NodeId {
+        match self {
+            Self::Loop { node, .. }
+            | Self::Retry { node, .. }
+            | Self::Catch { node, .. }
+            | Self::Map { node, .. } => *node,
+        }
+    }
+}
+
+/// A step that can be undone, with the names as they were when it was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    node: NodeId,
+    names: BTreeMap<String, Value>,
+}
+
+/// Undoing, in reverse order, what was done before a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwinding {
+    /// The failure that began it.
+    failure: Failure,
+    /// The node that failed, from which it goes on up when all is undone.
+    at: NodeId,
+    /// Down to how many undo steps.
+    mark: usize,
+    /// The names to go on with.
+    names: BTreeMap<String, Value>,
+}
+
+/// What a strand remembers beside its position.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Frame {
+    /// How many records the strand has written.
+    pub n: i32,
+    /// Named results.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Value>,
+    /// Nodes around the position that have a state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Level>,
+    /// What can be undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undos: Vec<Undo>,
+    /// Undoing is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwinding: Option<Box<Unwinding>>,
+    /// How many of its branches have not ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pending: usize,
+    /// What the strand came to, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Box<Outcome>>,
+}
+
+impl Frame {
+    /// The iterations of the loops around the position, outermost first; `None` outside loops.
+    pub fn turn(&self) -> Option<String> {
+        let turns: Vec<String> = self
+            .levels
+            .iter()
+            .filter_map(|level| match level {
+                Level::Loop { turn, .. } => Some(turn.to_string()),
+                Level::Retry { .. } | Level::Catch { .. } | Level::Map { .. } => None,
+            })
+            .collect();
+        (!turns.is_empty()).then(|| turns.join("."))
+    }
+
+    /// The attempt of the innermost step around the position that is tried again, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.levels
+            .iter()
+            .rev()
+            .find_map(|level| match level {
+                Level::Retry { attempt, .. } => Some(*attempt),
+                Level::Loop { .. } | Level::Catch { .. } | Level::Map { .. } => None,
+            })
+            .unwrap_or(1)
+    }
+
+    /// Something waited: the loops around it need no pace in this iteration.
+    pub fn waited(&mut self) {
+        for level in &mut self.levels {
+            if let Level::Loop { waited, .. } = level {
+                *waited = true;
+            }
+        }
+    }
+
+    /// The frame of a new branch: it sees the names there are, and has its own from there on.
+    pub fn branch(&self) -> Self {
+        Self { names: self.names.clone(), ..Self::default() }
+    }
+
+    fn pop(&mut self, node: NodeId) -> Option<Level> {
+        if self.levels.last().is_some_and(|level| level.node() == node) { self.levels.pop() } else { None }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Where a strand goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// To a leaf, to be executed.
+    Leaf(NodeId),
+    /// To a node that is to be entered at a time.
+    Later(NodeId, Time),
+    /// To a fork: its branches begin.
+    Fork(NodeId),
+    /// Nowhere: this is what the strand came to.
+    End(Outcome),
+}
+
+/// What a call needs from outside.
+pub trait World {
+    /// The JSON text of a result.
+    fn json(&mut self, value: &Value) -> String;
+    /// A number in 0 … 1, for jitter.
+    fn random(&mut self) -> f64;
+    /// A node with a state of its own came to something: a loop, a step that is tried again, one that is caught.
+    fn gave(&mut self, frame: &mut Frame, node: NodeId, outcome: &Outcome);
+}
+
+/// Settings of loops.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Least time of an iteration that waited for nothing.
+    pub interval: Time,
+    /// Most iterations.
+    pub turns: u32,
+}
+
+/// One strand of one instance, for the length of a call.
+pub struct Machine<'a, W> {
+    /// The function.
+    pub graph: &'a Graph,
+    /// Where the strand began.
+    pub base: NodeId,
+    /// What it remembers.
+    pub frame: &'a mut Frame,
+    /// The outside.
+    pub world: &'a mut W,
+    /// Now.
+    pub now: Time,
+    /// Settings of loops.
+    pub pace: Pace,
+}
+
+impl<'a, W: World> Machine<'a, W> {
+    /// What a node does. Numbers of nodes come from the graph and from positions that were in it: none is out of range.
+    fn kind(&self, node: NodeId) -> &'a Kind {
+        &self.graph.nodes()[node as usize].kind
+    }
+
+    fn gave(&mut self, node: NodeId, outcome: Outcome) -> Outcome {
+        self.world.gave(self.frame, node, &outcome);
+        outcome
+    }
+
+    /// Goes down from a node to what is to be done first.
+    pub fn enter(&mut self, mut node: NodeId) -> Next {
+        loop {
+            node = match self.kind(node) {
+                Kind::Then { left, .. } => *left,
+                Kind::If { condition, .. } => *condition,
+                Kind::IfRows { name, then, otherwise } => match self.has_rows(name) {
+                    Ok(true) => *then,
+                    Ok(false) => *otherwise,
+                    Err(failure) => return self.finished(node, Outcome::Failed(failure)),
+                },
+                Kind::Loop { body, .. } => {
+                    let began = self.now;
+                    self.frame.levels.push(Level::Loop { node, turn: 1, began, waited: false, body: None });
+                    *body
+                }
+                Kind::Retry { step, .. } => {
+                    let mark = self.frame.undos.len();
+                    self.frame.levels.push(Level::Retry { node, attempt: 1, mark });
+                    *step
+                }
+                Kind::Catch { step, .. } => {
+                    let mark = self.frame.undos.len();
+                    self.frame.levels.push(Level::Catch { node, handling: false, mark });
+                    *step
+                }
+                Kind::Compensate { step, .. } => *step,
+                Kind::Map { source, .. } => *source,
+                Kind::Break { value } => {
+                    let value = value::break_result(value.as_deref());
+                    return self.finished(node, Outcome::Break(Value::Json(value)));
+                }
+                kind if is_fork(kind) => return Next::Fork(node),
+                _ => return Next::Leaf(node),
+            }
+        }
+    }
+
+    /// Goes on from a node that came to an outcome: up to the first node that has something left to do, and down from there.
+    pub fn finished(&mut self, mut node: NodeId, mut outcome: Outcome) -> Next {
+        loop {
+            let Some(here) = self.graph.node(node) else { return Next::End(outcome) };
+            if let (Outcome::Done(value), Some(name)) = (&outcome, &here.result_name)
+                && binds(&here.kind)
+            {
+                self.frame.names.insert(name.clone(), value.clone());
+            }
+            if node == self.base {
+                match outcome {
+                    Outcome::Failed(failure) if !self.frame.undos.is_empty() => {
+                        return self.unwind(node, 0, failure);
+                    }
+                    outcome => return Next::End(outcome),
+                }
+            }
+            let Some(parent) = here.parent else { return Next::End(outcome) };
+            outcome = match (self.kind(parent), outcome) {
+                (Kind::Then { left, right }, Outcome::Done(_)) if node == *left => return self.enter(*right),
+                (Kind::If { condition, then, otherwise }, Outcome::Done(value)) if node == *condition => {
+                    let truth = value::is_true(&self.world.json(&value));
+                    return self.enter(if truth { *then } else { *otherwise });
+                }
+                (Kind::Loop { body, condition }, outcome) => {
+                    match self.turn(parent, node, *body, *condition, outcome) {
+                        Ok(next) => return next,
+                        Err(outcome) => self.gave(parent, outcome),
+                    }
+                }
+                (Kind::Map { source, .. }, Outcome::Done(rows)) if node == *source => {
+                    self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
+                    return Next::Fork(parent);
+                }
+                (Kind::Retry { step, policy }, Outcome::Failed(failure)) => {
+                    let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
+                        return Next::End(Outcome::Failed(lost_level()));
+                    };
+                    let pause = match policy.covers(failure.sqlstate.as_deref(), failure.status) {
+                        true => policy.pause(attempt, self.world.random()),
+                        false => None,
+                    };
+                    match pause {
+                        None => self.gave(parent, Outcome::Failed(failure)),
+                        Some(_) if self.frame.undos.len() > mark => {
+                            self.frame.levels.push(Level::Retry { node: parent, attempt, mark });
+                            return self.unwind(node, mark, failure);
+                        }
+                        Some(millis) => {
+                            self.frame.levels.push(Level::Retry { node: parent, attempt: attempt + 1, mark });
+                            self.frame.waited();
+                            return Next::Later(*step, self.now.saturating_add(micros(millis)));
+                        }
+                    }
+                }
+                (Kind::Catch { step, handler }, Outcome::Failed(failure)) if node == *step => {
+                    let Some(Level::Catch { mark, .. }) = self.frame.pop(parent) else {
+                        return Next::End(Outcome::Failed(lost_level()));
+                    };
+                    self.frame.levels.push(Level::Catch { node: parent, handling: true, mark });
+                    if self.frame.undos.len() > mark {
+                        self.frame.pop(parent);
+                        self.frame.levels.push(Level::Catch { node: parent, handling: false, mark });
+                        return self.unwind(node, mark, failure);
+                    }
+                    self.frame.names.insert(value::FAILURE.into(), Value::Json(failure.to_result()));
+                    return self.enter(*handler);
+                }
+                (Kind::Retry { .. } | Kind::Catch { .. }, outcome) => {
+                    self.frame.pop(parent);
+                    self.gave(parent, outcome)
+                }
+                (Kind::Compensate { step, .. }, outcome) if node == *step => {
+                    if let Outcome::Done(_) = outcome {
+                        // The name of the whole is bound above; that of the step is bound already.
+                        let names = self.frame.names.clone();
+                        self.frame.undos.push(Undo { node: parent, names });
+                    }
+                    outcome
+                }
+                (Kind::Compensate { .. }, outcome) => return self.undone(outcome),
+                (_, outcome) => outcome,
+            };
+            node = parent;
+        }
+    }
+
+    /// An iteration's body or condition came to something: the next thing of the loop, or what the loop came to.
+    fn turn(
+        &mut self,
+        parent: NodeId,
+        node: NodeId,
+        body: NodeId,
+        condition: Option<NodeId>,
+        outcome: Outcome,
+    ) -> Result<Next, Outcome> {
+        let Some(Level::Loop { turn, began, waited, body: last, .. }) = self.frame.pop(parent) else {
+            return Err(Outcome::Failed(lost_level()));
+        };
+        let value = match outcome {
+            Outcome::Break(value) => return Err(Outcome::Done(value)),
+            Outcome::Failed(failure) if parent == 0 => return Err(Outcome::Failed(failure)),
+            Outcome::Failed(failure) => {
+                return Err(Outcome::Failed(failure.within("Loop sub-orchestration failed: ")));
+            }
+            Outcome::Done(value) => value,
+        };
+        let result = match condition {
+            Some(condition) if node == body => {
+                self.frame.levels.push(Level::Loop { node: parent, turn, began, waited, body: Some(value) });
+                return Ok(self.enter(condition));
+            }
+            Some(_) if !value::is_true(&self.world.json(&value)) => {
+                return Err(Outcome::Done(last.unwrap_or(value)));
+            }
+            _ => body,
+        };
+        if turn >= self.pace.turns {
+            return Err(Outcome::Failed(Failure::new(
+                "54000",
+                format!(
+                    "Loop exceeded maximum iteration count of {}. Use df.break() to exit the loop or restructure the workflow.",
+                    self.pace.turns
+                ),
+            )));
+        }
+        if parent == 0 {
+            self.frame.names.clear();
+        }
+        let due = if waited { self.now } else { self.now.max(began.saturating_add(self.pace.interval)) };
+        self.frame.levels.push(Level::Loop {
+            node: parent,
+            turn: turn + 1,
+            began: due,
+            waited: false,
+            body: None,
+        });
+        Ok(Next::Later(result, due))
+    }
+
+    /// Begins to undo, down to `mark`, what was done before `failure`, which is passed on at `at` when it is undone.
+    fn unwind(&mut self, at: NodeId, mark: usize, failure: Failure) -> Next {
+        let names = self.frame.names.clone();
+        self.frame.unwinding = Some(Box::new(Unwinding { failure, at, mark, names }));
+        self.undo()
+    }
+
+    fn undo(&mut self) -> Next {
+        let Some(unwinding) = self.frame.unwinding.take() else {
+            return Next::End(Outcome::Failed(lost_level()));
+        };
+        if self.frame.undos.len() > unwinding.mark
+            && let Some(Undo { node, names }) = self.frame.undos.pop()
+            && let Kind::Compensate { undo, .. } = self.kind(node)
+        {
+            let undo = *undo;
+            self.frame.names = names;
+            self.frame.unwinding = Some(unwinding);
+            return self.enter(undo);
+        }
+        self.frame.names = unwinding.names;
+        self.finished(unwinding.at, Outcome::Failed(unwinding.failure))
+    }
+
+    /// An undo step came to something. One that failed does not keep the others from being undone; its words are kept.
+    fn undone(&mut self, outcome: Outcome) -> Next {
+        if let (Outcome::Failed(failure), Some(unwinding)) = (outcome, &mut self.frame.unwinding) {
+            unwinding.failure.message.push_str("; undoing failed: ");
+            unwinding.failure.message.push_str(&failure.message);
+        }
+        self.undo()
+    }
+
+    fn has_rows(&mut self, name: &str) -> Result<bool, Failure> {
+        let Some(value) = self.frame.names.get(name).cloned() else {
+            return Err(Failure::new("42704", format!("df.if_rows: result '{name}' not found")));
+        };
+        value::row_count(&self.world.json(&value)).map(|count| count > 0).ok_or_else(|| {
+            Failure::new(
+                "22023",
+                format!("df.if_rows: result '{name}' is not a SQL result (missing row_count)"),
+            )
+        })
+    }
+}
+
+/// Whether the name of such a node is bound to its result: where pg_durable ignores it, so does this.
+fn binds(kind: &Kind) -> bool {
+    !matches!(kind, Kind::Sleep { .. } | Kind::WaitSchedule { .. } | Kind::Break { .. })
+}
+
+/// Whether its branches are strands of their own, from the start: a map's begin when its rows are there.
+fn is_fork(kind: &Kind) -> bool {
+    matches!(kind, Kind::Join { .. } | Kind::Race { .. } | Kind::First { .. } | Kind::Timeout { .. })
+}
+
+fn micros(millis: u64) -> Time {
+    Time::try_from(millis).unwrap_or(Time::MAX).saturating_mul(1_000)
+}
+
+/// What a strand that has come to a fork starts next: branches with their numbers, the nodes at which they begin, and their
+/// frames. A map's are started a few at a time: call it again when one has ended. None for a map without (more) rows.
+pub fn branches<W: World>(
+    graph: &Graph,
+    node: NodeId,
+    frame: &mut Frame,
+    world: &mut W,
+) -> Vec<(usize, NodeId, Frame)> {
+    let Some(here) = graph.node(node) else { return Vec::new() };
+    let begun = match &here.kind {
+        Kind::Join { branches } | Kind::Race { branches } | Kind::First { branches } => {
+            branches.iter().enumerate().map(|(number, base)| (number, *base, frame.branch())).collect()
+        }
+        Kind::Timeout { step, .. } => vec![(0, *step, frame.branch())],
+        Kind::Map { item, body, concurrency, .. } => {
+            let room = (*concurrency as usize).saturating_sub(frame.pending);
+            let branch = frame.branch();
+            let Some(Level::Map { rows, started, .. }) = frame.levels.last_mut() else { return Vec::new() };
+            let rows = value::rows(&world.json(rows)).unwrap_or_default();
+            let begun: Vec<_> = rows.into_iter().enumerate().skip(*started).take(room).collect();
+            *started += begun.len();
+            begun
+                .into_iter()
+                .map(|(number, row)| {
+                    let mut frame = branch.clone();
+                    frame
+                        .names
+                        .insert(item.clone(), Value::Json(format!("{{\"rows\":[{row}],\"row_count\":1}}")));
+                    (number, *body, frame)
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    frame.pending += begun.len();
+    begun
+}
+
+fn lost_level() -> Failure {
+    Failure::new("XX000", "the state of a node was lost")
+}
+
+/// A branch of a fork, and what it came to.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Which one, from 0.
+    pub number: usize,
+    /// Its frame at the end; its `outcome` is `None` while it runs.
+    pub frame: Frame,
+}
+
+/// What a fork came to, given all of its branches in order; `latest` is the one that has just ended. `None`: not decided yet.
+/// Names and undo steps of the branches that count are taken over into `frame`.
+pub fn resolve<W: World>(
+    graph: &Graph,
+    node: NodeId,
+    frame: &mut Frame,
+    mut branches: Vec<Branch>,
+    latest: usize,
+    world: &mut W,
+) -> Option<Outcome> {
+    let kind = &graph.node(node)?.kind;
+    branches.sort_by_key(|branch| branch.number);
+    let one = |branches: Vec<Branch>, number: usize, frame: &mut Frame| {
+        let branch = branches.into_iter().find(|branch| branch.number == number)?;
+        let outcome = *branch.frame.outcome?;
+        frame.names = branch.frame.names;
+        frame.undos.extend(branch.frame.undos);
+        Some(outcome)
+    };
+    match kind {
+        Kind::Race { branches: ids } => {
+            let outcome = one(branches, latest, frame)?;
+            let side = match (latest, ids.len()) {
+                (0, 2) => "RACE left branch failed: ".to_owned(),
+                (1, 2) => "RACE right branch failed: ".to_owned(),
+                _ => format!("RACE branch {} failed: ", latest + 1),
+            };
+            Some(failed_within(outcome, &side))
+        }
+        Kind::First { .. } => {
+            let succeeded = branches.iter().position(|branch| branch.number == latest).is_some_and(|n| {
+                !matches!(branches[n].frame.outcome.as_deref(), None | Some(Outcome::Failed(_)))
+            });
+            if succeeded {
+                return one(branches, latest, frame);
+            }
+            if branches.iter().any(|branch| branch.frame.outcome.is_none()) {
+                return None;
+            }
+            let outcome = one(branches, latest, frame)?;
+            Some(failed_within(outcome, "every branch failed; the last: "))
+        }
+        Kind::Timeout { .. } => one(branches, latest, frame),
+        Kind::Join { .. } | Kind::Map { .. } => {
+            if matches!(kind, Kind::Map { .. }) {
+                frame.pop(node);
+            }
+            if branches.iter().any(|branch| branch.frame.outcome.is_none()) {
+                return None;
+            }
+            let words = |number: usize| match kind {
+                Kind::Map { .. } => format!("MAP item {} failed: ", number + 1),
+                _ => format!("JOIN branch {} failed: ", number + 1),
+            };
+            // A branch began with the names of the fork: what it bound itself is what it brings back.
+            let before = frame.names.clone();
+            let mut results = Vec::with_capacity(branches.len());
+            let mut decided = None;
+            for branch in branches {
+                frame.undos.extend(branch.frame.undos);
+                match branch.frame.outcome.map(|outcome| *outcome) {
+                    Some(Outcome::Done(value)) => {
+                        if !matches!(kind, Kind::Map { .. }) {
+                            let bound = branch.frame.names.into_iter();
+                            frame.names.extend(bound.filter(|(name, value)| before.get(name) != Some(value)));
+                        }
+                        results.push(value);
+                    }
+                    Some(outcome) if decided.is_none() => {
+                        decided = Some(failed_within(outcome, &words(branch.number)));
+                    }
+                    _ => {}
+                }
+            }
+            Some(decided.unwrap_or_else(|| {
+                let texts: Vec<String> = results.iter().map(|value| world.json(value)).collect();
+                Outcome::Done(Value::Json(value::array(&texts)))
+            }))
+        }
+        _ => Some(Outcome::Failed(lost_level())),
+    }
+}
+
+fn failed_within(outcome: Outcome, words: &str) -> Outcome {
+    match outcome {
+        Outcome::Failed(failure) => Outcome::Failed(failure.within(words)),
+        other => other,
+    }
+}

@@ -1,0 +1,160 @@
+-- Durable functions: where they are kept. All of it is rows: a function that runs goes on after a crash, in a copy of the
+-- database, on a standby that was promoted. Rows are written by the extension's own code only; people read their own.
+
+CREATE SCHEMA df;
+COMMENT ON SCHEMA df IS 'Durable functions: SQL that survives, run as the identity that asked';
+REVOKE ALL ON SCHEMA df FROM PUBLIC;
+GRANT USAGE ON SCHEMA df TO postern_application, postern_admin, postern_monitor;
+
+CREATE TABLE postern.instance (
+    id pg_catalog.varchar(8) NOT NULL,
+    label pg_catalog.text,
+    status pg_catalog.text NOT NULL,
+    submitted_by pg_catalog.regrole NOT NULL,
+    session_role pg_catalog.regrole NOT NULL,
+    database pg_catalog.text,
+    priority pg_catalog.int2 NOT NULL,
+    key pg_catalog.text,
+    created_at pg_catalog.timestamptz NOT NULL,
+    updated_at pg_catalog.timestamptz NOT NULL,
+    completed_at pg_catalog.timestamptz,
+    ended_at pg_catalog.timestamptz,
+    graph pg_catalog.text NOT NULL,
+    vars pg_catalog.jsonb,
+    facts pg_catalog.jsonb,
+    definers pg_catalog.text[],
+    output pg_catalog.text,
+    error pg_catalog.jsonb,
+    format pg_catalog.int2 NOT NULL,
+    CONSTRAINT instance_pkey PRIMARY KEY (id)
+) WITH (fillfactor = 80);
+CREATE INDEX instance_created_at ON postern.instance (created_at DESC, id);
+CREATE INDEX instance_label ON postern.instance (label, created_at DESC, id) WHERE label IS NOT NULL;
+CREATE UNIQUE INDEX instance_key ON postern.instance (submitted_by, key) WHERE key IS NOT NULL;
+ALTER TABLE postern.instance ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON postern.instance FOR SELECT
+    USING (submitted_by OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole)
+           OR pg_catalog.pg_has_role('postern_monitor', 'USAGE'));
+REVOKE ALL ON TABLE postern.instance FROM PUBLIC;
+GRANT SELECT ON TABLE postern.instance TO postern_application, postern_admin, postern_monitor;
+COMMENT ON TABLE postern.instance IS 'Durable functions that were started; a row is written at start, when the first step has run, and at the end';
+COMMENT ON COLUMN postern.instance.submitted_by IS 'The role that steps run as';
+COMMENT ON COLUMN postern.instance.session_role IS 'The identity of the session that started it: the entered role, else session_user';
+COMMENT ON COLUMN postern.instance.priority IS 'Among those of one role, lower runs first';
+COMMENT ON COLUMN postern.instance.key IS 'Idempotency key: one instance for each key of a role';
+COMMENT ON COLUMN postern.instance.completed_at IS 'When it completed; NULL for failed and cancelled ones';
+COMMENT ON COLUMN postern.instance.ended_at IS 'When it ended, however';
+COMMENT ON COLUMN postern.instance.graph IS 'The function, as df.start() took it';
+COMMENT ON COLUMN postern.instance.vars IS 'The variables of df.setvar() as they were at the start';
+COMMENT ON COLUMN postern.instance.facts IS 'The facts that steps are entered with';
+COMMENT ON COLUMN postern.instance.definers IS 'The SECURITY DEFINER functions that the start came through, outermost first';
+COMMENT ON COLUMN postern.instance.output IS 'The result, its columns in the order of the query';
+COMMENT ON COLUMN postern.instance.error IS 'What it failed with, or was cancelled for';
+COMMENT ON COLUMN postern.instance.format IS 'Version of graph and frames; new code reads old ones';
+SELECT pg_catalog.pg_extension_config_dump('postern.instance', '');
+
+CREATE TABLE postern.strand (
+    instance pg_catalog.varchar(8) NOT NULL,
+    strand pg_catalog.int4 NOT NULL,
+    parent pg_catalog.int4,
+    branch pg_catalog.int4 NOT NULL,
+    base pg_catalog.int4 NOT NULL,
+    node pg_catalog.int4 NOT NULL,
+    state pg_catalog."char" NOT NULL,
+    due pg_catalog.timestamptz NOT NULL,
+    owner pg_catalog.regrole NOT NULL,
+    priority pg_catalog.int2 NOT NULL,
+    signal pg_catalog.text,
+    frame pg_catalog.text NOT NULL,
+    CONSTRAINT strand_pkey PRIMARY KEY (instance, strand)
+) WITH (fillfactor = 70);
+CREATE INDEX strand_queue ON postern.strand (owner, priority, due);
+ALTER TABLE postern.strand ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON postern.strand FOR SELECT
+    USING (owner OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole)
+           OR pg_catalog.pg_has_role('postern_monitor', 'USAGE'));
+REVOKE ALL ON TABLE postern.strand FROM PUBLIC;
+GRANT SELECT ON TABLE postern.strand TO postern_application, postern_admin, postern_monitor;
+COMMENT ON TABLE postern.strand IS 'Where running functions are: one row for each line of execution; deleted at its end';
+COMMENT ON COLUMN postern.strand.strand IS '0 is the function itself; a branch has one of its own';
+COMMENT ON COLUMN postern.strand.parent IS 'The strand that waits for this one';
+COMMENT ON COLUMN postern.strand.branch IS 'Which branch of the parent''s node this is, from 0';
+COMMENT ON COLUMN postern.strand.base IS 'The node at which the strand began';
+COMMENT ON COLUMN postern.strand.node IS 'The node that is next';
+COMMENT ON COLUMN postern.strand.state IS 'r: its node is to begin; w: its node waits, until due at the latest; f: waits for its branches; d: a branch that is done; p: paused';
+COMMENT ON COLUMN postern.strand.due IS 'When an executor takes it; infinity if none does';
+COMMENT ON COLUMN postern.strand.signal IS 'The signal that it waits for';
+COMMENT ON COLUMN postern.strand.frame IS 'Named results, counters of loops, the value that was last';
+SELECT pg_catalog.pg_extension_config_dump('postern.strand', '');
+
+CREATE TABLE postern.step (
+    instance pg_catalog.varchar(8) NOT NULL,
+    strand pg_catalog.int4 NOT NULL,
+    n pg_catalog.int4 NOT NULL,
+    node pg_catalog.int4 NOT NULL,
+    attempt pg_catalog.int4 NOT NULL,
+    turn pg_catalog.text,
+    status pg_catalog.text NOT NULL,
+    started_at pg_catalog.timestamptz NOT NULL,
+    ended_at pg_catalog.timestamptz NOT NULL,
+    owner pg_catalog.regrole NOT NULL,
+    query pg_catalog.text,
+    result pg_catalog.text,
+    columns pg_catalog.text,
+    error pg_catalog.jsonb,
+    CONSTRAINT step_pkey PRIMARY KEY (instance, strand, n)
+);
+ALTER TABLE postern.step ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON postern.step FOR SELECT
+    USING (owner OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole)
+           OR pg_catalog.pg_has_role('postern_monitor', 'USAGE'));
+REVOKE ALL ON TABLE postern.step FROM PUBLIC;
+GRANT SELECT ON TABLE postern.step TO postern_application, postern_admin, postern_monitor;
+COMMENT ON TABLE postern.step IS 'What ran: one row for each node, iteration and attempt, written in the transaction of its effect';
+COMMENT ON COLUMN postern.step.n IS 'Counts the rows of a strand';
+COMMENT ON COLUMN postern.step.turn IS 'The iterations of the loops around it, outermost first; NULL outside loops';
+COMMENT ON COLUMN postern.step.query IS 'The text that ran, where substitution changed it';
+COMMENT ON COLUMN postern.step.result IS 'The result, its columns in the order of the query';
+COMMENT ON COLUMN postern.step.columns IS 'Names and types of the result''s columns';
+COMMENT ON COLUMN postern.step.error IS 'SQLSTATE, message, detail, hint and context of a failure';
+SELECT pg_catalog.pg_extension_config_dump('postern.step', '');
+
+CREATE TABLE postern.message (
+    id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,
+    instance pg_catalog.varchar(8) NOT NULL,
+    kind pg_catalog."char" NOT NULL,
+    name pg_catalog.text,
+    payload pg_catalog.text,
+    sender pg_catalog.regrole NOT NULL,
+    owner pg_catalog.regrole NOT NULL,
+    sent_at pg_catalog.timestamptz NOT NULL,
+    fresh pg_catalog.bool NOT NULL,
+    CONSTRAINT message_pkey PRIMARY KEY (id)
+);
+CREATE INDEX message_box ON postern.message (instance, name);
+CREATE INDEX message_fresh ON postern.message (id) WHERE fresh;
+ALTER TABLE postern.message ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON postern.message FOR SELECT
+    USING (owner OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole)
+           OR pg_catalog.pg_has_role('postern_monitor', 'USAGE'));
+REVOKE ALL ON TABLE postern.message FROM PUBLIC;
+GRANT SELECT ON TABLE postern.message TO postern_application, postern_admin, postern_monitor;
+COMMENT ON TABLE postern.message IS 'What was sent to running functions: signals, kept until they are waited for, and requests to cancel';
+COMMENT ON COLUMN postern.message.kind IS 's: a signal; c: cancel';
+COMMENT ON COLUMN postern.message.fresh IS 'Nobody has looked at it yet';
+SELECT pg_catalog.pg_extension_config_dump('postern.message', '');
+SELECT pg_catalog.pg_extension_config_dump('postern.message_id_seq', '');
+
+CREATE TABLE df.vars (
+    name pg_catalog.text NOT NULL,
+    value pg_catalog.text NOT NULL,
+    owner pg_catalog.regrole NOT NULL DEFAULT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole,
+    CONSTRAINT vars_pkey PRIMARY KEY (owner, name)
+);
+ALTER TABLE df.vars ENABLE ROW LEVEL SECURITY;
+CREATE POLICY vars_user_isolation ON df.vars
+    USING (owner OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole));
+REVOKE ALL ON TABLE df.vars FROM PUBLIC;
+GRANT SELECT ON TABLE df.vars TO postern_application;
+COMMENT ON TABLE df.vars IS 'Variables of df.setvar(), each role its own; a function takes them over when it is started';
+SELECT pg_catalog.pg_extension_config_dump('df.vars', '');

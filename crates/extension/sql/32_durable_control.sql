@@ -1,0 +1,124 @@
+-- Durable functions: starting, signals, cancelling, waiting, variables, privileges. Who has USAGE on the schema df may call them.
+
+CREATE FUNCTION df.start(
+    fut pg_catalog.text,
+    label pg_catalog.text DEFAULT NULL,
+    database pg_catalog.text DEFAULT NULL,
+    transaction_mode pg_catalog.text DEFAULT 'caller',
+    key pg_catalog.text DEFAULT NULL,
+    priority pg_catalog.int4 DEFAULT 0
+) RETURNS pg_catalog.text
+-- Neither SECURITY DEFINER nor SET: it captures who calls it.
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_start_wrapper';
+COMMENT ON FUNCTION df.start(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4) IS
+    'Starts a durable function as the current user, with the caller''s commit; gives the id of the instance';
+
+CREATE FUNCTION df.signal(instance_id pg_catalog.text, signal_name pg_catalog.text, signal_data pg_catalog.text DEFAULT '{}')
+RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_signal_wrapper';
+COMMENT ON FUNCTION df.signal(pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
+    'Sends a signal with the caller''s commit; it is kept until it is waited for';
+
+CREATE FUNCTION df.cancel(instance_id pg_catalog.text, reason pg_catalog.text DEFAULT 'Cancelled by user')
+RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_cancel_wrapper';
+COMMENT ON FUNCTION df.cancel(pg_catalog.text, pg_catalog.text) IS 'Cancels an instance with the caller''s commit, and stops what it runs';
+
+CREATE FUNCTION df.status(instance_id pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_status_wrapper';
+COMMENT ON FUNCTION df.status(pg_catalog.text) IS 'pending, running, completed, failed or cancelled; NULL if it is unknown or not yours';
+
+CREATE FUNCTION df.await_instance(instance_id pg_catalog.text, timeout_seconds pg_catalog.int4 DEFAULT 30)
+RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_await_wrapper';
+COMMENT ON FUNCTION df.await_instance(pg_catalog.text, pg_catalog.int4) IS 'Waits until an instance has ended; gives its status';
+
+CREATE FUNCTION df.wait_for_completion(instance_id pg_catalog.text, timeout_seconds pg_catalog.int4 DEFAULT 30)
+RETURNS pg_catalog.text
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE WARNING 'df.wait_for_completion() is deprecated; use df.await_instance() instead';
+    RETURN df.await_instance(instance_id, timeout_seconds);
+END
+$$;
+COMMENT ON FUNCTION df.wait_for_completion(pg_catalog.text, pg_catalog.int4) IS 'Deprecated: df.await_instance()';
+
+CREATE FUNCTION df.result(instance_id pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT i.output::pg_catalog.jsonb::pg_catalog.text FROM postern.instance i
+     WHERE i.id OPERATOR(pg_catalog.=) result.instance_id AND i.status OPERATOR(pg_catalog.=) 'completed';
+END;
+COMMENT ON FUNCTION df.result(pg_catalog.text) IS 'The result of a completed instance; NULL for any other';
+
+CREATE FUNCTION df.run(instance_id pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce('Triggered run for instance: ' OPERATOR(pg_catalog.||) instance_id, 'Triggered run for all pending instances');
+END;
+COMMENT ON FUNCTION df.run(pg_catalog.text) IS 'Does nothing: whatever is due is run';
+
+-- Variables --------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION df.setvar(name pg_catalog.text, value pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_setvar_wrapper';
+COMMENT ON FUNCTION df.setvar(pg_catalog.text, pg_catalog.text) IS 'Sets a variable, written {name} in steps, for functions started from now on';
+
+CREATE FUNCTION df.getvar(name pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT v.value FROM df.vars v
+     WHERE v.owner OPERATOR(pg_catalog.=) pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole
+       AND v.name OPERATOR(pg_catalog.=) getvar.name;
+END;
+COMMENT ON FUNCTION df.getvar(pg_catalog.text) IS 'A variable of the current user; NULL if there is none';
+
+CREATE FUNCTION df.unsetvar(name pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_unsetvar_wrapper';
+COMMENT ON FUNCTION df.unsetvar(pg_catalog.text) IS 'Takes a variable away';
+
+CREATE FUNCTION df.clearvars() RETURNS pg_catalog.text
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_clearvars_wrapper';
+COMMENT ON FUNCTION df.clearvars() IS 'Takes all variables of the current user away';
+
+-- Privileges -------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION df.grant_usage(p_role pg_catalog.text, include_http pg_catalog.bool DEFAULT false, with_grant pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE pg_catalog.format('GRANT postern_application TO %I', p_role)
+        OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH ADMIN OPTION' ELSE '' END;
+    IF include_http THEN
+        EXECUTE pg_catalog.format(
+            'GRANT EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
+            'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) TO %I', p_role)
+            OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END;
+    END IF;
+    RAISE NOTICE 'pg_durable: granted df usage privileges to "%"', p_role;
+END
+$$;
+REVOKE ALL ON FUNCTION df.grant_usage(pg_catalog.text, pg_catalog.bool, pg_catalog.bool) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION df.grant_usage(pg_catalog.text, pg_catalog.bool, pg_catalog.bool) TO postern_application, postern_admin;
+COMMENT ON FUNCTION df.grant_usage(pg_catalog.text, pg_catalog.bool, pg_catalog.bool) IS
+    'Lets a role use durable functions, by membership of postern_application; the caller needs the right to grant it';
+
+CREATE FUNCTION df.revoke_usage(p_role pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I', p_role);
+    EXECUTE pg_catalog.format(
+        'REVOKE EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
+        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) FROM %I CASCADE', p_role);
+    RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
+END
+$$;
+REVOKE ALL ON FUNCTION df.revoke_usage(pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION df.revoke_usage(pg_catalog.text) TO postern_application, postern_admin;
+COMMENT ON FUNCTION df.revoke_usage(pg_catalog.text) IS 'Takes df.grant_usage() back';
+
+CREATE FUNCTION postern.durable_installed() RETURNS pg_catalog.void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_installed_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_installed() FROM PUBLIC;
+COMMENT ON FUNCTION postern.durable_installed() IS 'Has executors started in this database';
+SELECT postern.durable_installed();

@@ -1,0 +1,126 @@
+//! Who executes what, in shared memory: for waking, for cancelling, and for showing. Nothing is decided by it.
+//!
+//! **How it works.** Each executor takes a slot for its life. Whoever commits something to do wakes one that waits; an executor
+//! that finds more than it can take wakes the next. Lost wake-ups are excluded by order: an executor says that it waits, looks
+//! once more, and only then waits.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use crate::pg::Oid;
+use crate::pg::shmem::{self, Slot};
+use crate::pg::worker;
+
+/// An instance's id as a number; `None` for what is not eight hexadecimal digits.
+pub fn number(instance: &str) -> Option<u32> {
+    (instance.len() == 8).then(|| u32::from_str_radix(instance, 16).ok()).flatten()
+}
+
+fn slots() -> impl Iterator<Item = &'static Slot> {
+    shmem::board().into_iter().flat_map(|board| board.slots.iter())
+}
+
+fn of(database: Oid) -> impl Iterator<Item = &'static Slot> {
+    slots()
+        .filter(move |slot| slot.pid.load(Acquire) != 0 && slot.database.load(Relaxed) == database.to_u32())
+}
+
+/// Takes a free slot for this process; `None` if there is none.
+pub fn take() -> Option<&'static Slot> {
+    let mine = slots().find(|slot| slot.pid.compare_exchange(0, worker::pid(), AcqRel, Relaxed).is_ok())?;
+    mine.database.store(worker::database().to_u32(), Relaxed);
+    mine.instance.store(0, Relaxed);
+    mine.idle.store(0, Relaxed);
+    mine.latch.store(worker::latch(), Release);
+    Some(mine)
+}
+
+/// Gives the slot of this process back. When the process ends.
+pub fn give_back() {
+    for slot in slots().filter(|slot| slot.pid.load(Relaxed) == worker::pid()) {
+        slot.latch.store(0, Relaxed);
+        slot.instance.store(0, Relaxed);
+        slot.database.store(0, Relaxed);
+        slot.pid.store(0, Release);
+    }
+}
+
+/// How many executors there are in a database.
+pub fn executors(database: Oid) -> usize {
+    of(database).count()
+}
+
+/// The place of this process among the executors of its database, from 0.
+pub fn rank(slot: &Slot) -> usize {
+    of(worker::database()).position(|other| std::ptr::eq(other, slot)).unwrap_or(0)
+}
+
+/// Wakes an executor of the database that waits, if one does. Never raises.
+pub fn wake(database: Oid) {
+    for slot in of(database) {
+        if slot.idle.compare_exchange(1, 0, AcqRel, Relaxed).is_ok() {
+            worker::wake(slot.latch.load(Acquire));
+            return;
+        }
+    }
+}
+
+/// Wakes the launcher: there may be a database that has no executors yet.
+pub fn wake_launcher() {
+    if let Some(board) = shmem::board() {
+        worker::wake(board.launcher.load(Acquire));
+    }
+}
+
+/// Says where the launcher can be woken.
+pub fn i_am_the_launcher() {
+    if let Some(board) = shmem::board() {
+        board.launcher.store(worker::latch(), Release);
+    }
+}
+
+/// Something was put into a box.
+pub fn sent() {
+    if let Some(board) = shmem::board() {
+        board.messages.fetch_add(1, AcqRel);
+    }
+}
+
+/// How often something was.
+pub fn sent_so_far() -> u64 {
+    shmem::board().map_or(0, |board| board.messages.load(Acquire))
+}
+
+/// Shows what this process executes.
+pub fn executing(slot: &Slot, instance: Option<&str>, strand: i32, node: i32) {
+    slot.strand.store(strand, Relaxed);
+    slot.node.store(node, Relaxed);
+    slot.since.store(worker::now(), Relaxed);
+    slot.instance.store(instance.and_then(number).map_or(0, |number| u64::from(number) + 1), Release);
+}
+
+/// Whether an executor of this database is at a strand of the instance right now; and at which node.
+pub fn running(instance: &str) -> Vec<(i32, i32)> {
+    let Some(number) = number(instance) else { return Vec::new() };
+    let here = worker::database();
+    of(here)
+        .filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1)
+        .map(|slot| (slot.strand.load(Relaxed), slot.node.load(Relaxed)))
+        .collect()
+}
+
+/// Cancels what executors of this database run of an instance: one strand, or all. Never raises.
+pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) {
+    let Some(number) = number(instance) else { return };
+    for slot in of(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
+        let pid = slot.pid.load(Relaxed);
+        if pid != worker::pid() && strand.is_none_or(|strand| slot.strand.load(Relaxed) == strand) {
+            slot.asked.store(1, Release);
+            worker::cancel(pid);
+        }
+    }
+}
+
+/// Whether a request to cancel that this process got came from [`cancel`], and not from an operator. Asked once for each.
+pub fn was_ours(slot: &Slot) -> bool {
+    slot.asked.swap(0, AcqRel) == 1
+}

@@ -1,0 +1,222 @@
+//! The SQL face of the language: each function builds text from text (`postern_durable::compose`). Declared in
+//! `sql/31_durable_language.sql`; strictness is given there.
+#![allow(
+    clippy::result_large_err,
+    reason = "pgrx reports SQLSTATE, DETAIL and HINT from an ErrorReport only"
+)]
+#![allow(clippy::needless_pass_by_value, reason = "pgrx passes arguments by value")]
+
+use pgrx::datum::Interval;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use postern_durable::{Retry, compose};
+
+use super::error::Refusal;
+use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
+
+type Built = Result<String, ErrorReport>;
+
+fn built(result: Result<String, postern_durable::Error>) -> Built {
+    Ok(result.map_err(|error| Error::from(Refusal::from(error)))?)
+}
+
+fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
+    value.ok_or_else(|| Refusal::Null(name).into())
+}
+
+/// The length of an interval in milliseconds, a month as 30 days, as `extract(epoch …)` counts; negative ones are 0.
+fn millis(interval: &Interval) -> u64 {
+    let days = i64::from(interval.months()) * 30 + i64::from(interval.days());
+    let micros = interval.micros().saturating_add(days.saturating_mul(86_400_000_000));
+    u64::try_from(micros / 1_000).unwrap_or(0)
+}
+
+/// What the server holds as JSON; it writes no other.
+fn json(value: &Jsonb) -> serde_json::Value {
+    serde_json::from_slice(value.to_text().to_bytes()).unwrap_or_default()
+}
+
+fn texts(list: Array<&str>) -> Result<Vec<String>, Error> {
+    list.iter().map(|text| needed(text, "steps").map(str::to_owned)).collect()
+}
+
+#[pg_extern(sql = false)]
+fn df_sql(query: &str) -> String {
+    compose::sql(query)
+}
+
+#[pg_extern(sql = false)]
+fn df_seq(a: &str, b: &str) -> Built {
+    built(compose::seq(a, b))
+}
+
+#[pg_extern(sql = false)]
+fn df_as(fut: &str, name: &str) -> Built {
+    built(compose::name(fut, name))
+}
+
+#[pg_extern(sql = false)]
+fn df_sleep(seconds: i64) -> Built {
+    built(compose::sleep(seconds))
+}
+
+#[pg_extern(sql = false)]
+fn df_sleep_interval(duration: Interval) -> Built {
+    if duration.micros() >= 0 && duration.days() >= 0 && duration.months() >= 0 {
+        built(compose::sleep_millis(millis(&duration)))
+    } else {
+        built(compose::sleep(-1))
+    }
+}
+
+#[pg_extern(sql = false)]
+fn df_wait_for_schedule(cron: &str) -> Built {
+    built(compose::wait_for_schedule(cron))
+}
+
+#[pg_extern(sql = false)]
+fn df_wait_for_signal(name: Option<&str>, timeout_seconds: Option<i32>) -> Built {
+    built(compose::wait_for_signal(needed(name, "name")?, timeout_seconds))
+}
+
+#[pg_extern(sql = false)]
+fn df_loop(body: Option<&str>, condition: Option<&str>) -> Built {
+    built(compose::repeat(needed(body, "body")?, condition))
+}
+
+#[pg_extern(sql = false)]
+fn df_loop_prefix_op(body: &str) -> Built {
+    built(compose::repeat(body, None))
+}
+
+#[pg_extern(sql = false)]
+fn df_break(value: Option<&str>) -> String {
+    compose::break_loop(value)
+}
+
+#[pg_extern(sql = false)]
+fn df_if(condition: &str, then: &str, otherwise: &str) -> Built {
+    built(compose::branch(condition, then, otherwise))
+}
+
+#[pg_extern(sql = false)]
+fn df_if_rows(name: &str, then: &str, otherwise: &str) -> Built {
+    built(compose::if_rows(name, then, otherwise))
+}
+
+#[pg_extern(sql = false)]
+fn df_if_then_op(condition: &str, then: &str) -> Built {
+    built(compose::half_if(condition, then))
+}
+
+#[pg_extern(sql = false)]
+fn df_if_else_op(half: &str, otherwise: &str) -> Built {
+    built(compose::whole_if(half, otherwise))
+}
+
+#[pg_extern(sql = false)]
+fn df_join(a: &str, b: &str) -> Built {
+    built(compose::join(a, b))
+}
+
+#[pg_extern(sql = false)]
+fn df_join3(a: &str, b: &str, c: &str) -> Built {
+    built(compose::join3(a, b, c))
+}
+
+#[pg_extern(sql = false)]
+fn df_race(a: &str, b: &str) -> Built {
+    built(compose::race(a, b))
+}
+
+#[pg_extern(sql = false)]
+fn df_all(steps: Array<&str>) -> Built {
+    let steps = texts(steps)?;
+    built(compose::all(&steps.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+#[pg_extern(sql = false)]
+fn df_first(steps: Array<&str>) -> Built {
+    let steps = texts(steps)?;
+    built(compose::first(&steps.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+#[pg_extern(sql = false)]
+fn df_retry(
+    fut: Option<&str>,
+    max_attempts: Option<i32>,
+    backoff: Option<Interval>,
+    multiplier: Option<f64>,
+    max_backoff: Option<Interval>,
+    jitter: Option<f64>,
+    on_error: Option<Array<&str>>,
+) -> Built {
+    let policy = Retry {
+        max_attempts: u32::try_from(needed(max_attempts, "max_attempts")?).unwrap_or(0),
+        initial_backoff_ms: millis(&needed(backoff, "backoff")?),
+        max_backoff_ms: millis(&needed(max_backoff, "max_backoff")?),
+        backoff_multiplier: needed(multiplier, "multiplier")?,
+        jitter: needed(jitter, "jitter")?,
+        sqlstates: on_error.map(texts).transpose()?.unwrap_or_default(),
+        ..Retry::default()
+    };
+    built(compose::retry(needed(fut, "fut")?, policy))
+}
+
+#[pg_extern(sql = false)]
+fn df_catch(fut: &str, handler: &str) -> Built {
+    built(compose::catch(fut, handler))
+}
+
+#[pg_extern(sql = false)]
+fn df_timeout(fut: &str, duration: Interval) -> Built {
+    built(compose::timeout(fut, millis(&duration)))
+}
+
+#[pg_extern(sql = false)]
+fn df_compensate(fut: &str, undo: &str) -> Built {
+    built(compose::compensate(fut, undo))
+}
+
+#[pg_extern(sql = false)]
+fn df_map(query: Option<&str>, body: Option<&str>, concurrency: Option<i32>, item: Option<&str>) -> Built {
+    built(compose::map(
+        needed(query, "query")?,
+        needed(body, "body")?,
+        needed(concurrency, "concurrency")?,
+        needed(item, "item")?,
+    ))
+}
+
+#[pg_extern(sql = false)]
+fn df_http(
+    url: Option<&str>,
+    method: Option<&str>,
+    body: Option<&str>,
+    headers: Option<Jsonb>,
+    timeout_seconds: Option<i32>,
+) -> Built {
+    let headers = headers.as_ref().map(json);
+    let timeout = needed(timeout_seconds, "timeout_seconds")?;
+    built(compose::http(needed(url, "url")?, needed(method, "method")?, body, headers.as_ref(), timeout))
+}
+
+#[pg_extern(sql = false)]
+fn df_http_multipart(
+    url: Option<&str>,
+    method: Option<&str>,
+    parts: Option<Jsonb>,
+    headers: Option<Jsonb>,
+    timeout_seconds: Option<i32>,
+) -> Built {
+    let (parts, headers) = (parts.as_ref().map(json), headers.as_ref().map(json));
+    let timeout = needed(timeout_seconds, "timeout_seconds")?;
+    built(compose::http_multipart(
+        needed(url, "url")?,
+        needed(method, "method")?,
+        parts.as_ref(),
+        headers.as_ref(),
+        timeout,
+    ))
+}

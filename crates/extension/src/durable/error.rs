@@ -1,0 +1,159 @@
+//! What durable functions refuse. The messages are those that pg_durable's users know, where it has the same refusal.
+
+use pgrx::PgSqlErrorCode;
+
+/// A refusal.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// An argument that must be given.
+    #[error("argument {0} must not be null")]
+    Null(&'static str),
+    /// The function cannot be built, or is not one.
+    #[error("{0}")]
+    Language(#[from] postern_durable::Error),
+    /// An unknown mode.
+    #[error("invalid transaction_mode \"{0}\" for df.start(): expected 'caller' or 'new'")]
+    TransactionMode(String),
+    /// A mode that is not there.
+    #[error("transaction_mode => 'new' is not available")]
+    NewTransaction,
+    /// No such database.
+    #[error("database \"{0}\" does not exist")]
+    NoDatabase(String),
+    /// A database that is not this one.
+    #[error("steps in another database are not available")]
+    OtherDatabase,
+    /// `postern.start_requires_login`.
+    #[error("current_user \"{0}\" does not have LOGIN privilege")]
+    NoLogin(String),
+    /// The role may not connect to the database.
+    #[error("role \"{0}\" may not connect to this database")]
+    NoConnect(String),
+    /// `postern.enable_superuser_instances`.
+    #[error(
+        "superuser instances are disabled: role \"{0}\" is a superuser, but postern.enable_superuser_instances is off"
+    )]
+    Superuser(String),
+    /// Started from inside a SECURITY DEFINER function while `postern.start_in_definer` is `refuse`.
+    #[error("df.start() inside a SECURITY DEFINER function is refused")]
+    InDefiner {
+        /// The function.
+        function: String,
+        /// Its owner, whom the steps would run as.
+        role: String,
+        /// Who called it.
+        session: String,
+    },
+    /// Too many collisions.
+    #[error("Failed to create instance: exhausted 10 attempts to generate a collision-free ID")]
+    NoId,
+    /// Not there, or someone else's.
+    #[error("Instance not found or access denied: {0}")]
+    NotFound(String),
+    /// `df.await_instance` does not know it.
+    #[error("Instance not found: {0}")]
+    Unknown(String),
+    /// An empty argument.
+    #[error("{0} cannot be empty")]
+    Empty(&'static str),
+    /// A time-out that is none.
+    #[error("Timeout must be positive")]
+    Timeout,
+    /// Waiting took too long.
+    #[error(
+        "Timeout after {seconds}s waiting for instance {id} (status: {status}). Check if background worker is running."
+    )]
+    TimedOut {
+        /// How long.
+        seconds: i32,
+        /// For which.
+        id: String,
+        /// What it is doing.
+        status: String,
+    },
+    /// A function that would wait for itself.
+    #[error(
+        "df.await_instance() cannot be called inside a workflow - it would block a worker thread (and self-deadlock if waiting on the current instance). Use df.signal() and df.wait_for_signal() for cross-workflow coordination."
+    )]
+    AwaitInside,
+    /// Variables belong to the start.
+    #[error("df.{function}() cannot be called inside a workflow - {instead}")]
+    VariablesInside {
+        /// Which function.
+        function: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// A priority out of range.
+    #[error("priority must be between -100 and 100")]
+    Priority,
+}
+
+impl Refusal {
+    /// Its SQLSTATE.
+    pub fn code(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode as C;
+        match self {
+            Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout | Self::Priority => {
+                C::ERRCODE_INVALID_PARAMETER_VALUE
+            }
+            Self::NewTransaction | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {
+                C::ERRCODE_FEATURE_NOT_SUPPORTED
+            }
+            Self::Language(error) => match error.sqlstate() {
+                "22P02" => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
+                "54000" => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                "22004" => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                _ => C::ERRCODE_INVALID_PARAMETER_VALUE,
+            },
+            Self::NoDatabase(_) => C::ERRCODE_INVALID_CATALOG_NAME,
+            Self::NoLogin(_) | Self::NoConnect(_) | Self::Superuser(_) | Self::InDefiner { .. } => {
+                C::ERRCODE_INSUFFICIENT_PRIVILEGE
+            }
+            Self::NoId => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::NotFound(_) | Self::Unknown(_) => C::ERRCODE_UNDEFINED_OBJECT,
+            Self::TimedOut { .. } => C::ERRCODE_QUERY_CANCELED,
+        }
+    }
+
+    /// Why.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::NewTransaction => {
+                Some("An instance starts with the transaction that calls df.start().".into())
+            }
+            Self::OtherDatabase => Some("An instance runs where it was started.".into()),
+            Self::InDefiner { function, role, session } => Some(format!(
+                "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
+            )),
+            Self::Language(error) => error.detail(),
+            Self::NotFound(_) => Some("An instance can be reached by the role that it runs as.".into()),
+            _ => None,
+        }
+    }
+
+    /// What to do instead.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Language(error) => error.hint(),
+            Self::NewTransaction => Some("Start it in a transaction of its own."),
+            Self::OtherDatabase => {
+                Some("Connect to that database, with the extension in it, and start it there.")
+            }
+            Self::NoLogin(_) => Some("Grant LOGIN to the role, or turn postern.start_requires_login off."),
+            Self::NoConnect(_) => Some("GRANT CONNECT ON DATABASE … TO the role."),
+            Self::Superuser(_) => {
+                Some("Start it as the role whose work it is, or set postern.enable_superuser_instances.")
+            }
+            Self::InDefiner { .. } => Some(
+                "Make the function SECURITY INVOKER, or set postern.start_use_session_user so that steps run as whoever called.",
+            ),
+            Self::TimedOut { .. } => {
+                Some("A function that was started in this transaction runs when it is committed.")
+            }
+            Self::Unknown(_) | Self::NotFound(_) => Some("df.list_instances() shows yours."),
+            _ => None,
+        }
+    }
+}

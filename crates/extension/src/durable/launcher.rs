@@ -1,0 +1,43 @@
+//! The launcher: sees to it that every database with the extension has executors.
+//!
+//! It is connected to no database, so it cannot see where the extension is. It starts one executor in each database; one that
+//! finds no extension ends again, one that does starts its siblings. It looks when the server starts, and when it is told that
+//! the extension was made somewhere.
+
+use super::{board, executor};
+use crate::guc;
+use crate::pg::worker::{self, Job};
+use crate::pg::{catalog, log};
+
+const JOB: Job = Job { function: "postern_launcher", name: "postern launcher", argument: 0, restart: 5 };
+
+/// Has the launcher started with the server. While preloading.
+pub fn register() {
+    worker::register(JOB);
+}
+
+/// Runs until the server stops.
+pub fn run() {
+    worker::set_up(None);
+    board::i_am_the_launcher();
+    loop {
+        match worker::transaction(catalog::databases) {
+            Ok(databases) => {
+                for database in databases
+                    .into_iter()
+                    .filter(|database| board::executors(*database) == 0 && guc::executors() > 0)
+                {
+                    if !executor::start(database) {
+                        log::warning(
+                            "could not start an executor of durable functions",
+                            "No background worker is free.",
+                            "Raise max_worker_processes.",
+                        );
+                    }
+                }
+            }
+            Err(error) => log::warning(&error.message, "The launcher could not list the databases.", ""),
+        }
+        worker::wait(None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Signals, and requests to cancel: rows that the sender's transaction writes, delivered by executors after its commit.
+//!
+//! **Why nothing is lost.** A sender's row is looked at after its commit by an executor that then sees every strand that waited
+//! before. A strand that begins to wait looks into the box before, and once more after its commit. One of the two sees the other.
+
+use postern_durable::machine::{Outcome, Value};
+use postern_durable::{Failure, value};
+
+use super::board;
+use super::store::{self, State};
+use crate::pg::worker;
+
+/// Delivers what nobody has looked at. As the owner.
+pub fn deliver() {
+    for message in store::fresh_messages() {
+        match message.kind {
+            b'c' => {
+                if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
+                    // It is being executed: that executor is told, and looks here when it has rolled back.
+                    board::cancel(worker::database(), &message.instance, None);
+                }
+            }
+            _ => {
+                let name = message.name.as_deref().unwrap_or_default();
+                if wake_waiters(&message.instance, name, message.payload.as_deref()) {
+                    store::delete_message(message.id);
+                } else {
+                    store::keep_message(message.id);
+                }
+            }
+        }
+    }
+}
+
+/// A strand has begun to wait: what arrived in between wakes it.
+pub fn deliver_kept(id: &str, name: &str) {
+    if store::waiters(id, name).is_empty() {
+        return;
+    }
+    if let Some(payload) = store::take_signal(id, name)
+        && !wake_waiters(id, name, Some(&payload))
+    {
+        store::put_back(id, name, &payload);
+    }
+}
+
+/// After a crash: every strand that waits for a signal that is there.
+pub fn look_again() {
+    for (id, name) in store::waiting_with_signal() {
+        deliver_kept(&id, &name);
+    }
+}
+
+/// Makes every strand that waits for the signal ready to go on with it; false if none does.
+fn wake_waiters(id: &str, name: &str, payload: Option<&str>) -> bool {
+    let mut woken = false;
+    for number in store::waiters(id, name) {
+        // Whoever holds it has been taken by its time-out; it will look into the box itself if it waits again.
+        let Some(mut strand) = store::try_lock(id, number) else { continue };
+        if strand.state != State::Waiting || strand.signal.as_deref() != Some(name) {
+            continue;
+        }
+        let result = value::signal_result(name, payload.map(value::payload).as_deref());
+        strand.frame.outcome = Some(Box::new(Outcome::Done(Value::Json(result))));
+        strand.due = worker::now();
+        store::save(&strand);
+        woken = true;
+    }
+    woken
+}
+
+/// Ends an instance that nobody executes right now; false if somebody does.
+fn cancel(id: &str, reason: &str) -> bool {
+    let strands = store::strands(id);
+    let Some(first) = strands.first() else {
+        store::delete_messages(id);
+        return true;
+    };
+    if store::try_lock(id, first.strand).is_none() {
+        return false;
+    }
+    let failure = Failure::new("57014", format!("canceled: {reason}"));
+    store::end(id, "cancelled", None, Some(&failure), worker::now());
+    let numbers: Vec<i32> = strands.iter().map(|strand| strand.strand).collect();
+    for number in store::delete_free(id, &numbers) {
+        board::cancel(worker::database(), id, Some(number));
+    }
+    true
+}

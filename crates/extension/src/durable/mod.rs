@@ -1,0 +1,84 @@
+//! **Durable functions: SQL that survives, run as the identity that asked.**
+//!
+//! A function is a tree of steps, built by `df.*` and operators as text. `df.start()` writes it down as rows, in the caller's
+//! transaction, with the identity that asked. Executors, which are background workers, take what is due, run one step at a time
+//! inside that identity, and write its result and what comes next in the transaction of its effect.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`start`] | `df.start()`: whose it is, and its rows |
+//! | [`control`] | signals, cancelling, waiting |
+//! | [`inspect`] | what nodes came to |
+//! | [`store`] | the rows, and every statement on them |
+//! | [`launcher`], [`executor`] | the background workers |
+//! | [`turn`] | one transaction of an executor |
+//! | [`step`] | one SQL step |
+//! | [`substitution`] | `{name}` and `$name` in a step's text |
+//! | [`messages`] | delivering signals and requests to cancel |
+//! | [`board`], [`outbox`] | waking each other, through shared memory |
+//! | [`rights`] | whether a role may have work done |
+//!
+//! What comes next, and what a text means, is decided in `postern-durable`, which knows no server.
+//!
+//! # Invariants
+//! 1. An effect, its result and what comes next are one transaction: a step that took effect is never run again, and one that did
+//!    not is.
+//! 2. What decides is in tables. Shared memory and latches wake, and show; losing them loses time only.
+//! 3. Someone's SQL runs inside an entered identity, and under no other user. The engine's own statements run as the owner of its
+//!    tables, with every name qualified, before and after, while no setting of the step stands.
+//! 4. Nobody writes the tables but these functions.
+//!
+//! # Unwinding
+//! An ERROR of a step is caught with its subtransaction; any other ends the turn's transaction.
+
+mod board;
+mod compose;
+mod control;
+mod error;
+mod executor;
+mod inspect;
+mod launcher;
+mod messages;
+mod outbox;
+mod rights;
+mod sql;
+mod start;
+mod step;
+mod store;
+mod substitution;
+mod turn;
+
+pub use error::Refusal;
+
+use pgrx::{pg_guard, pg_sys};
+
+use crate::pg::{definer, shmem, xact};
+
+/// Sets up shared memory, callbacks and the launcher. Once, while preloading.
+pub fn init() {
+    shmem::init();
+    definer::init();
+    xact::also_at_end(outbox::at_transaction_end);
+    xact::also_at_end(|moment| {
+        if matches!(moment, xact::Moment::Committed | xact::Moment::Aborted) {
+            definer::forget();
+        }
+    });
+    launcher::register();
+}
+
+/// The entry point of the launcher.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code, reason = "the server finds the function by its name")]
+pub extern "C-unwind" fn postern_launcher(_argument: pg_sys::Datum) {
+    launcher::run();
+}
+
+/// The entry point of an executor.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code, reason = "the server finds the function by its name")]
+pub extern "C-unwind" fn postern_executor(argument: pg_sys::Datum) {
+    executor::run(pg_sys::Oid::from_u32(u32::try_from(argument.value()).unwrap_or(0)));
+}

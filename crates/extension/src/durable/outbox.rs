@@ -1,0 +1,54 @@
+//! What a transaction has to tell executors when it is committed. A rollback tells nobody; one of a savepoint may wake an executor
+//! that finds nothing.
+
+use std::cell::Cell;
+
+use super::board;
+use crate::pg::worker;
+use crate::pg::xact::Moment;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Pending {
+    started: bool,
+    sent: bool,
+    installed: bool,
+}
+
+thread_local! {
+    static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, installed: false }) };
+}
+
+/// A function was started.
+pub fn started() {
+    PENDING.set(Pending { started: true, ..PENDING.get() });
+}
+
+/// A message was put into a box.
+pub fn sent() {
+    PENDING.set(Pending { sent: true, ..PENDING.get() });
+}
+
+/// The extension was made in this database.
+pub fn installed() {
+    PENDING.set(Pending { installed: true, ..PENDING.get() });
+}
+
+/// The end of a transaction. Must not raise.
+pub fn at_transaction_end(moment: Moment) {
+    match moment {
+        Moment::Committed => {
+            let pending = PENDING.take();
+            if pending.sent {
+                board::sent();
+            }
+            if pending.started || pending.sent {
+                board::wake(worker::database());
+            }
+            if pending.installed {
+                board::wake_launcher();
+            }
+        }
+        Moment::Aborted => PENDING.set(Pending::default()),
+        Moment::BeforeCommit | Moment::BeforePrepare => {}
+    }
+}

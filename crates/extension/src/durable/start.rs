@@ -1,0 +1,188 @@
+//! `df.start()`: who it is that asked, and the rows that make it happen. Nothing else happens here: the rows commit with the
+//! caller's transaction, and an executor is woken when they have.
+
+use postern_durable::Graph;
+use postern_durable::machine::Frame;
+
+use super::error::Refusal;
+use super::store::{self, State, Strand};
+use super::{outbox, rights};
+use crate::error::Error;
+use crate::identity;
+use crate::pg::query::{self, Arg};
+use crate::pg::{self, NO_OID, Oid, catalog, session, user, worker};
+use crate::{guc, pg::log};
+
+/// What `df.start()` was given.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub function: &'a str,
+    pub label: Option<&'a str>,
+    pub database: Option<&'a str>,
+    pub mode: &'a str,
+    pub key: Option<&'a str>,
+    pub priority: i32,
+}
+
+/// Who asked.
+#[derive(Debug)]
+pub struct Captured {
+    /// Whom the steps run as.
+    pub role: Oid,
+    /// The identity of the session: the entered role, else `session_user`.
+    pub session: Oid,
+    /// The SECURITY DEFINER functions that the call came through, outermost first.
+    pub definers: Vec<String>,
+}
+
+/// How the version of graph and frame is marked.
+const FORMAT: i16 = 1;
+
+/// Starts a function; gives the instance's id.
+pub fn start(request: &Request) -> Result<String, Error> {
+    if !request.mode.eq_ignore_ascii_case("caller") {
+        return Err(if request.mode.eq_ignore_ascii_case("new") {
+            Refusal::NewTransaction
+        } else {
+            Refusal::TransactionMode(request.mode.into())
+        }
+        .into());
+    }
+    let priority =
+        i16::try_from(request.priority).ok().filter(|n| (-100..=100).contains(n)).ok_or(Refusal::Priority)?;
+    let graph = Graph::parse(request.function).map_err(Refusal::Language)?;
+    if let Some(name) = request.database {
+        match catalog::database(name) {
+            None => return Err(Refusal::NoDatabase(name.into()).into()),
+            Some(database) if database != worker::database() => return Err(Refusal::OtherDatabase.into()),
+            Some(_) => {}
+        }
+    }
+    let captured = capture()?;
+    rights::check_start(captured.role)?;
+    let facts = identity::facts::with(|facts| facts.to_text().to_string_lossy().into_owned());
+    query::as_owner(|| {
+        if let Some(key) = request.key
+            && let Some(id) = by_key(captured.role, key)
+        {
+            return Ok(id);
+        }
+        let id = fresh_id()?;
+        let vars = if request.function.contains('{') { variables(captured.role) } else { None };
+        let now = worker::now();
+        let added = query::run(
+            c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, key, created_at, updated_at, \
+                     graph, vars, facts, definers, format) \
+              VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $7, $8, $9::jsonb, $10::jsonb, $11, $12) \
+              ON CONFLICT (submitted_by, key) WHERE key IS NOT NULL DO NOTHING RETURNING id",
+            &[
+                Arg::Text(&id),
+                Arg::Maybe(request.label),
+                Arg::Oid(captured.role),
+                Arg::Oid(captured.session),
+                Arg::Int2(priority),
+                Arg::Maybe(request.key),
+                Arg::Time(now),
+                Arg::Text(graph.text()),
+                Arg::Maybe(vars.as_deref()),
+                Arg::Maybe(facts.as_deref()),
+                Arg::Texts(&captured.definers),
+                Arg::Int2(FORMAT),
+            ],
+        );
+        if added.is_empty() {
+            // Someone else has just used the key.
+            let key = request.key.unwrap_or_default();
+            return by_key(captured.role, key).ok_or_else(|| Refusal::NoId.into());
+        }
+        store::add(&Strand {
+            instance: id.clone(),
+            strand: 0,
+            parent: None,
+            branch: 0,
+            base: 0,
+            node: 0,
+            state: State::Ready,
+            due: now,
+            owner: captured.role,
+            priority,
+            signal: None,
+            frame: Frame::default(),
+        });
+        outbox::started();
+        Ok(id)
+    })
+}
+
+/// Whose the steps are, and what is to be said about it.
+fn capture() -> Result<Captured, Error> {
+    let current = user::current().oid;
+    let session = identity::enter::role().unwrap_or_else(user::session);
+    let definers = pg::definer::stack();
+    let by_session = guc::start_use_session_user();
+    if !by_session && current != session && !definers.is_empty() {
+        let name = pg::definer::describe(definers.last().copied().unwrap_or(NO_OID));
+        match guc::START_IN_DEFINER.get() {
+            guc::InDefiner::Allow => {}
+            guc::InDefiner::Session => {
+                return Ok(Captured { role: session, session, definers: describe(&definers) });
+            }
+            guc::InDefiner::Refuse => {
+                return Err(Refusal::InDefiner {
+                    function: name,
+                    role: pg::role::name(current),
+                    session: pg::role::name(session),
+                }
+                .into());
+            }
+            guc::InDefiner::Warn => log::warning(
+                &format!(
+                    "df.start() inside a SECURITY DEFINER function runs its steps as \"{}\"",
+                    pg::role::name(current)
+                ),
+                &format!("It was called through {name} by \"{}\".", pg::role::name(session)),
+                &format!(
+                    "Make {name} SECURITY INVOKER, or set postern.start_use_session_user so that steps run as whoever called; set \
+                     postern.start_in_definer to 'allow' if this is meant."
+                ),
+            ),
+        }
+    }
+    let role = if by_session { session } else { current };
+    Ok(Captured { role, session, definers: describe(&definers) })
+}
+
+fn describe(definers: &[Oid]) -> Vec<String> {
+    definers.iter().map(|function| pg::definer::describe(*function)).collect()
+}
+
+fn by_key(owner: Oid, key: &str) -> Option<String> {
+    let rows = query::run(
+        c"SELECT i.id FROM postern.instance i WHERE i.submitted_by = $1 AND i.key = $2",
+        &[Arg::Oid(owner), Arg::Text(key)],
+    );
+    rows.first().map(|row| row.string(0))
+}
+
+fn variables(owner: Oid) -> Option<String> {
+    let rows = query::run(
+        c"SELECT jsonb_object_agg(v.name, v.value)::text FROM df.vars v WHERE v.owner = $1",
+        &[Arg::Oid(owner)],
+    );
+    rows.first().and_then(|row| row.text(0).map(str::to_owned))
+}
+
+/// Eight hexadecimal digits that no instance has.
+fn fresh_id() -> Result<String, Error> {
+    for _ in 0..10 {
+        let mut bytes = [0; 4];
+        if !session::random_bytes(&mut bytes) {
+            return Err(Error::NoRandomness);
+        }
+        let id = format!("{:08x}", u32::from_be_bytes(bytes));
+        if query::run(c"SELECT FROM postern.instance i WHERE i.id = $1", &[Arg::Text(&id)]).is_empty() {
+            return Ok(id);
+        }
+    }
+    Err(Refusal::NoId.into())
+}

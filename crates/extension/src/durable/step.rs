@@ -1,0 +1,138 @@
+//! One SQL step: someone's statement, inside the identity that stands, in a subtransaction of its own.
+//!
+//! **Invariants**
+//! * An identity stands when the statement is parsed, and until the transaction is committed ([`crate::identity`]).
+//! * Nothing of the step happens later than the step: what is deferred is made immediate before the subtransaction ends, so a
+//!   constraint that fails then is this step's failure.
+//! * Nothing of a session passes to the next step: settings, cursors, session locks and sequence values end here. The rest is
+//!   refused while an identity stands.
+//! * A result is converted inside: a value that cannot be shown undoes the effect.
+
+use std::ffi::CString;
+
+use postern_durable::value::{self, Column, Columns};
+use postern_durable::{Failure, Param};
+
+use crate::pg::caught::Caught;
+use crate::pg::guc::Level;
+use crate::pg::statement::{self, Output, Parameter, Refusal};
+use crate::pg::{catalog, json, session, subxact, worker};
+
+/// What a step gave.
+#[derive(Debug)]
+pub struct Done {
+    /// `{"rows":[…],"row_count":N}`.
+    pub result: String,
+    /// Names and types of its columns, as JSON; `None` if it returns no rows.
+    pub columns: Option<String>,
+}
+
+/// Why a step gave nothing.
+#[derive(Debug)]
+pub enum Stopped {
+    /// It failed.
+    Failed(Failure),
+    /// It was cancelled: by whom, the caller finds out.
+    Cancelled(Failure),
+}
+
+/// Runs a statement. `timeout` in milliseconds; 0: none.
+pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
+    let Ok(text) = CString::new(sql) else {
+        return Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: the text has a NUL byte")));
+    };
+    let attempt = subxact::attempt(|| {
+        let level = Level::open();
+        if timeout > 0 {
+            worker::arm(timeout);
+        }
+        let parameters = params.iter().map(parameter).collect::<Option<Vec<_>>>();
+        let output = parameters.map(|parameters| statement::run(&text, &parameters));
+        statement::constraints_immediate();
+        if timeout > 0 {
+            worker::disarm();
+        }
+        statement::close_cursors();
+        level.undo();
+        output
+    });
+    if timeout > 0 {
+        worker::disarm();
+    }
+    session::release_advisory_locks();
+    session::forget_sequences();
+    match attempt {
+        Ok(Some(Ok(output))) => Ok(done(&output)),
+        Ok(Some(Err(refusal))) => Err(Stopped::Failed(refused(refusal))),
+        Ok(None) => {
+            Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: a value has a NUL byte")))
+        }
+        Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(failure(caught))),
+        Err(caught) => Err(Stopped::Failed(failure(caught))),
+    }
+}
+
+fn parameter(param: &Param) -> Option<Parameter> {
+    let name = CString::new(param.type_name.as_str()).ok()?;
+    let text = param.value.as_deref().map(CString::new).transpose().ok()?;
+    Some(Parameter { type_oid: catalog::type_by_name(&name), text })
+}
+
+/// What the server raised, with the words that pg_durable puts before it.
+pub fn failure(caught: Caught) -> Failure {
+    Failure {
+        sqlstate: Some(caught.sqlstate),
+        message: format!("SQL execution failed: error returned from database: {}", caught.message),
+        detail: caught.detail,
+        hint: caught.hint,
+        context: caught.context,
+        ..Failure::default()
+    }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    let words = |message: &str| format!("SQL execution failed: error returned from database: {message}");
+    match refusal {
+        Refusal::Several => {
+            Failure::new("42601", words("cannot insert multiple commands into a prepared statement"))
+        }
+        Refusal::TopLevel(name) => Failure {
+            hint: Some("Run it outside a durable function.".into()),
+            ..Failure::new("25001", words(&format!("{name} cannot run inside a transaction block")))
+        },
+        Refusal::Spi(name) => {
+            Failure::new("0A000", words(&format!("the statement cannot be run in a step: {name}")))
+        }
+    }
+}
+
+fn done(output: &Output) -> Done {
+    let names: Vec<&str> = output.columns.iter().map(|column| column.name.as_str()).collect();
+    let names = value::column_names(&names);
+    let mut result = String::from("{\"rows\":[");
+    for (n, row) in output.rows.iter().enumerate() {
+        if n > 0 {
+            result.push(',');
+        }
+        result.push('{');
+        for (m, (name, value)) in names.iter().zip(row).enumerate() {
+            if m > 0 {
+                result.push(',');
+            }
+            json::quote(&mut result, name);
+            result.push(':');
+            result.push_str(value);
+        }
+        result.push('}');
+    }
+    result.push_str("],\"row_count\":");
+    result.push_str(&output.rows.len().to_string());
+    result.push('}');
+    let columns = (!output.columns.is_empty()).then(|| {
+        let types = output.columns.iter().map(|column| column.type_name.clone());
+        let columns = names.into_iter().zip(types).map(|(name, type_name)| Column { name, type_name });
+        // Texts always serialize.
+        serde_json::to_string(&Columns(columns.collect())).unwrap_or_default()
+    });
+    Done { result, columns }
+}

@@ -1,0 +1,520 @@
+//! The rows of durable functions, and every statement that the engine runs on them.
+//!
+//! An executor's settings are its own when these run, and it has no other schema on its path than `pg_catalog` and its temporary
+//! one, in which neither functions nor operators are looked for.
+
+use std::ffi::CStr;
+
+use postern_durable::Failure;
+use postern_durable::machine::{Frame, Record};
+
+use crate::pg::Oid;
+use crate::pg::query::{self, Arg, Row};
+
+/// `timestamptz 'infinity'`.
+pub const NEVER: i64 = i64::MAX;
+
+/// What a strand does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its node is to be entered when it is due.
+    Ready,
+    /// Its node waits: until it is due, for a signal, for something outside.
+    Waiting,
+    /// Its branches run.
+    Forked,
+    /// It is a branch that has come to something.
+    Done,
+    /// It was paused.
+    Paused,
+}
+
+impl State {
+    fn code(self) -> u8 {
+        match self {
+            Self::Ready => b'r',
+            Self::Waiting => b'w',
+            Self::Forked => b'f',
+            Self::Done => b'd',
+            Self::Paused => b'p',
+        }
+    }
+
+    fn from_code(code: u8) -> Self {
+        match code {
+            b'w' => Self::Waiting,
+            b'f' => Self::Forked,
+            b'd' => Self::Done,
+            b'p' => Self::Paused,
+            _ => Self::Ready,
+        }
+    }
+}
+
+/// A line of execution: a row of `postern.strand`.
+#[derive(Debug, Clone)]
+pub struct Strand {
+    pub instance: String,
+    pub strand: i32,
+    pub parent: Option<i32>,
+    pub branch: i32,
+    pub base: u32,
+    pub node: u32,
+    pub state: State,
+    pub due: i64,
+    pub owner: Oid,
+    pub priority: i16,
+    pub signal: Option<String>,
+    pub frame: Frame,
+}
+
+/// What of an instance a step needs: a row of `postern.instance`.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    pub status: String,
+    pub facts: Option<String>,
+    pub vars: Option<String>,
+    pub label: Option<String>,
+}
+
+/// A row for `postern.step`.
+#[derive(Debug)]
+pub struct Step<'a> {
+    pub node: u32,
+    pub attempt: u32,
+    pub turn: Option<String>,
+    pub started: i64,
+    pub query: Option<&'a str>,
+    pub result: Option<&'a str>,
+    pub columns: Option<&'a str>,
+    pub failure: Option<&'a Failure>,
+}
+
+const STRAND: usize = 12;
+
+macro_rules! strand_columns {
+    () => {
+        "s.instance, s.strand, s.parent, s.branch, s.base, s.node, s.state, s.due, s.owner, s.priority, s.signal, s.frame"
+    };
+}
+
+/// A constant C string of pieces.
+macro_rules! sql {
+    ($($piece:expr),+ $(,)?) => {
+        match CStr::from_bytes_with_nul(concat!($($piece,)+ "\0").as_bytes()) {
+            Ok(text) => text,
+            Err(_) => panic!("a statement with NUL"),
+        }
+    };
+}
+
+fn strand(row: &Row) -> Strand {
+    Strand {
+        instance: row.string(0),
+        strand: row.int4(1),
+        parent: row.int(2).and_then(|n| i32::try_from(n).ok()),
+        branch: row.int4(3),
+        base: u32::try_from(row.int4(4)).unwrap_or(0),
+        node: u32::try_from(row.int4(5)).unwrap_or(0),
+        state: State::from_code(row.char(6)),
+        due: row.time(7).unwrap_or(NEVER),
+        owner: row.oid(8),
+        priority: i16::try_from(row.int4(9)).unwrap_or(0),
+        signal: row.text(10).map(str::to_owned),
+        // A frame is written by `save` only.
+        frame: serde_json::from_str(row.text(11).unwrap_or("{}")).unwrap_or_default(),
+    }
+}
+
+fn instance(row: &Row, from: usize) -> Instance {
+    let text = |n: usize| row.text(from + n).map(str::to_owned);
+    Instance { status: row.string(from), facts: text(1), vars: text(2), label: text(3) }
+}
+
+/// The first queue after (`owner`, `priority`), with the time at which its first strand is due. Queues are in order.
+pub fn queue_after(owner: Oid, priority: i16) -> Option<(Oid, i16, i64)> {
+    let rows = query::run(
+        c"SELECT s.owner::oid, s.priority, s.due FROM postern.strand s \
+          WHERE ROW(s.owner::oid, s.priority) > ROW($1, $2) \
+          ORDER BY s.owner::oid, s.priority, s.due LIMIT 1",
+        &[Arg::Oid(owner), Arg::Int2(priority)],
+    );
+    rows.first()
+        .map(|row| (row.oid(0), i16::try_from(row.int4(1)).unwrap_or(0), row.time(2).unwrap_or(NEVER)))
+}
+
+/// Locks and gives the strands of a queue that have been due longest, with their instances; those that others hold are passed over.
+pub fn claim(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(Strand, Instance)> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                ", i.status, i.facts::text, i.vars::text, i.label \
+             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
+             WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
+             ORDER BY s.due LIMIT $4 FOR UPDATE OF s SKIP LOCKED"
+            )
+        },
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now), Arg::Int8(limit)],
+    );
+    rows.iter().map(|row| (strand(row), instance(row, STRAND))).collect()
+}
+
+/// Locks and gives one strand that is due, unless another executor holds it.
+pub fn claim_one(id: &str, number: i32, now: i64) -> Option<(Strand, Instance)> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                ", i.status, i.facts::text, i.vars::text, i.label \
+             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
+             WHERE s.instance = $1 AND s.strand = $2 AND s.due <= $3 FOR UPDATE OF s SKIP LOCKED"
+            )
+        },
+        &[Arg::Text(id), Arg::Int4(number), Arg::Time(now)],
+    );
+    rows.first().map(|row| (strand(row), instance(row, STRAND)))
+}
+
+/// Locks and gives a strand whatever it does; waits for whoever holds it.
+pub fn lock(id: &str, number: i32) -> Option<Strand> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2 FOR UPDATE"
+            )
+        },
+        &[Arg::Text(id), Arg::Int4(number)],
+    );
+    rows.first().map(strand)
+}
+
+/// As [`lock`], but gives nothing if someone holds it.
+pub fn try_lock(id: &str, number: i32) -> Option<Strand> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2 FOR UPDATE SKIP LOCKED"
+            )
+        },
+        &[Arg::Text(id), Arg::Int4(number)],
+    );
+    rows.first().map(strand)
+}
+
+/// All strands of an instance, as they are now, in order.
+pub fn strands(id: &str) -> Vec<Strand> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 ORDER BY s.strand"
+            )
+        },
+        &[Arg::Text(id)],
+    );
+    rows.iter().map(strand).collect()
+}
+
+/// The branches of a strand, in order.
+pub fn branches(id: &str, parent: i32) -> Vec<Strand> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.instance = $1 AND s.parent = $2 ORDER BY s.branch"
+            )
+        },
+        &[Arg::Text(id), Arg::Int4(parent)],
+    );
+    rows.iter().map(strand).collect()
+}
+
+/// The highest number of a strand that the instance has, or has had a record of.
+pub fn last_strand(id: &str) -> i32 {
+    let rows = query::run(
+        c"SELECT greatest((SELECT max(s.strand) FROM postern.strand s WHERE s.instance = $1), \
+                          (SELECT max(p.strand) FROM postern.step p WHERE p.instance = $1))",
+        &[Arg::Text(id)],
+    );
+    rows.first().map_or(0, |row| row.int4(0))
+}
+
+/// The strands that wait for a signal of this name.
+pub fn waiters(id: &str, name: &str) -> Vec<i32> {
+    let rows = query::run(
+        c"SELECT s.strand FROM postern.strand s WHERE s.instance = $1 AND s.state = 'w' AND s.signal = $2",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    rows.iter().map(|row| row.int4(0)).collect()
+}
+
+/// A new strand.
+pub fn add(strand: &Strand) {
+    query::run(
+        c"INSERT INTO postern.strand (instance, strand, parent, branch, base, node, state, due, owner, priority, signal, frame) \
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        &[
+            Arg::Text(&strand.instance),
+            Arg::Int4(strand.strand),
+            Arg::MaybeInt4(strand.parent),
+            Arg::Int4(strand.branch),
+            Arg::Int4(strand.base.cast_signed()),
+            Arg::Int4(strand.node.cast_signed()),
+            Arg::Char(strand.state.code()),
+            Arg::Time(strand.due),
+            Arg::Oid(strand.owner),
+            Arg::Int2(strand.priority),
+            Arg::Maybe(strand.signal.as_deref()),
+            Arg::Text(&frame(&strand.frame)),
+        ],
+    );
+}
+
+/// Writes what may have changed of a strand that is locked.
+pub fn save(strand: &Strand) {
+    query::run(
+        c"UPDATE postern.strand SET node = $3, state = $4, due = $5, signal = $6, frame = $7 WHERE instance = $1 AND strand = $2",
+        &[
+            Arg::Text(&strand.instance),
+            Arg::Int4(strand.strand),
+            Arg::Int4(strand.node.cast_signed()),
+            Arg::Char(strand.state.code()),
+            Arg::Time(strand.due),
+            Arg::Maybe(strand.signal.as_deref()),
+            Arg::Text(&frame(&strand.frame)),
+        ],
+    );
+}
+
+fn frame(frame: &Frame) -> String {
+    // Maps with string keys only: it cannot fail.
+    serde_json::to_string(frame).unwrap_or_default()
+}
+
+/// Deletes a strand that is locked, or that only the holder of the root can reach.
+pub fn delete(id: &str, number: i32) {
+    query::run(
+        c"DELETE FROM postern.strand WHERE instance = $1 AND strand = $2",
+        &[Arg::Text(id), Arg::Int4(number)],
+    );
+}
+
+/// Deletes those of the strands that nobody holds; gives the ones that are left.
+pub fn delete_free(id: &str, numbers: &[i32]) -> Vec<i32> {
+    if numbers.is_empty() {
+        return Vec::new();
+    }
+    let rows = query::run(
+        c"WITH free AS (SELECT s.strand FROM postern.strand s WHERE s.instance = $1 AND s.strand = ANY ($2) FOR UPDATE SKIP LOCKED), \
+               gone AS (DELETE FROM postern.strand s USING free f WHERE s.instance = $1 AND s.strand = f.strand RETURNING s.strand) \
+          SELECT g.strand FROM gone g",
+        &[Arg::Text(id), Arg::Int4s(numbers)],
+    );
+    let gone: Vec<i32> = rows.iter().map(|row| row.int4(0)).collect();
+    numbers.iter().copied().filter(|number| !gone.contains(number)).collect()
+}
+
+/// The text of a function.
+pub fn graph(id: &str) -> Option<String> {
+    let rows = query::run(c"SELECT i.graph FROM postern.instance i WHERE i.id = $1", &[Arg::Text(id)]);
+    rows.first().and_then(|row| row.text(0).map(str::to_owned))
+}
+
+/// An instance that is running now.
+pub fn begin(id: &str, now: i64) {
+    query::run(
+        c"UPDATE postern.instance SET status = 'running', updated_at = $2 WHERE id = $1 AND status = 'pending'",
+        &[Arg::Text(id), Arg::Time(now)],
+    );
+}
+
+/// The end of an instance; one that has ended stays as it is.
+pub fn end(id: &str, status: &str, output: Option<&str>, failure: Option<&Failure>, now: i64) {
+    let failure = failure.and_then(|failure| serde_json::to_string(failure).ok());
+    query::run(
+        c"UPDATE postern.instance SET status = $2, output = $3, error = $4::jsonb, updated_at = $5, ended_at = $5, \
+                 completed_at = CASE WHEN $2 = 'completed' THEN $5 END \
+          WHERE id = $1 AND status IN ('pending', 'running')",
+        &[
+            Arg::Text(id),
+            Arg::Text(status),
+            Arg::Maybe(output),
+            Arg::Maybe(failure.as_deref()),
+            Arg::Time(now),
+        ],
+    );
+    delete_messages(id);
+}
+
+/// Writes what ran.
+pub fn record(id: &str, record: Record, owner: Oid, now: i64, step: &Step) {
+    let failure = step.failure.and_then(|failure| serde_json::to_string(failure).ok());
+    query::run(
+        c"INSERT INTO postern.step (instance, strand, n, node, attempt, turn, status, started_at, ended_at, owner, query, result, columns, error) \
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb)",
+        &[
+            Arg::Text(id),
+            Arg::Int4(record.0),
+            Arg::Int4(record.1),
+            Arg::Int4(step.node.cast_signed()),
+            Arg::Int4(step.attempt.cast_signed()),
+            Arg::Maybe(step.turn.as_deref()),
+            Arg::Text(if step.failure.is_some() { "failed" } else { "completed" }),
+            Arg::Time(step.started),
+            Arg::Time(now),
+            Arg::Oid(owner),
+            Arg::Maybe(step.query),
+            Arg::Maybe(step.result),
+            Arg::Maybe(step.columns),
+            Arg::Maybe(failure.as_deref()),
+        ],
+    );
+}
+
+/// A result that was kept, and the names and types of its columns.
+pub fn kept(id: &str, record: Record) -> Option<(String, Option<String>)> {
+    let rows = query::run(
+        c"SELECT p.result, p.columns FROM postern.step p WHERE p.instance = $1 AND p.strand = $2 AND p.n = $3",
+        &[Arg::Text(id), Arg::Int4(record.0), Arg::Int4(record.1)],
+    );
+    rows.first().and_then(|row| Some((row.text(0)?.to_owned(), row.text(1).map(str::to_owned))))
+}
+
+/// Whether somebody asked for the instance to be cancelled, and why.
+pub fn cancelled(id: &str) -> Option<String> {
+    let rows = query::run(
+        c"SELECT m.payload FROM postern.message m WHERE m.instance = $1 AND m.kind = 'c' ORDER BY m.id LIMIT 1",
+        &[Arg::Text(id)],
+    );
+    rows.first().map(|row| row.string(0))
+}
+
+/// Takes the oldest signal of this name out of the box: its payload.
+pub fn take_signal(id: &str, name: &str) -> Option<String> {
+    let rows = query::run(
+        c"DELETE FROM postern.message m WHERE m.id = (SELECT b.id FROM postern.message b \
+              WHERE b.instance = $1 AND b.name = $2 AND b.kind = 's' ORDER BY b.id LIMIT 1 FOR UPDATE) RETURNING m.payload",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    rows.first().map(|row| row.string(0))
+}
+
+/// A message that nobody has looked at.
+#[derive(Debug)]
+pub struct Message {
+    pub id: i64,
+    pub instance: String,
+    pub kind: u8,
+    pub name: Option<String>,
+    pub payload: Option<String>,
+}
+
+/// Locks and gives some messages that nobody has looked at, oldest first.
+pub fn fresh_messages() -> Vec<Message> {
+    let rows = query::run(
+        c"SELECT m.id, m.instance, m.kind, m.name, m.payload FROM postern.message m WHERE m.fresh \
+          ORDER BY m.id LIMIT 100 FOR UPDATE SKIP LOCKED",
+        &[],
+    );
+    let message = |row: &Row| Message {
+        id: row.int(0).unwrap_or(0),
+        instance: row.string(1),
+        kind: row.char(2),
+        name: row.text(3).map(str::to_owned),
+        payload: row.text(4).map(str::to_owned),
+    };
+    rows.iter().map(message).collect()
+}
+
+/// Keeps a message until someone waits for it.
+pub fn keep_message(id: i64) {
+    query::run(c"UPDATE postern.message SET fresh = false WHERE id = $1", &[Arg::Int8(id)]);
+}
+
+/// Takes a message away.
+pub fn delete_message(id: i64) {
+    query::run(c"DELETE FROM postern.message WHERE id = $1", &[Arg::Int8(id)]);
+}
+
+/// Puts a signal back that could not be delivered.
+pub fn put_back(id: &str, name: &str, payload: &str) {
+    query::run(
+        c"INSERT INTO postern.message (instance, kind, name, payload, sender, owner, sent_at, fresh) \
+          SELECT i.id, 's', $2, $3, i.submitted_by, i.submitted_by, now(), false FROM postern.instance i WHERE i.id = $1",
+        &[Arg::Text(id), Arg::Text(name), Arg::Text(payload)],
+    );
+}
+
+/// Every instance and name for which a strand waits and a signal is there.
+pub fn waiting_with_signal() -> Vec<(String, String)> {
+    let rows = query::run(
+        c"SELECT DISTINCT s.instance, s.signal FROM postern.message m \
+          JOIN postern.strand s ON s.instance = m.instance AND s.signal = m.name AND s.state = 'w' WHERE m.kind = 's'",
+        &[],
+    );
+    rows.iter().map(|row| (row.string(0), row.string(1))).collect()
+}
+
+/// Takes away whatever was sent to an instance.
+pub fn delete_messages(id: &str) {
+    query::run(c"DELETE FROM postern.message WHERE instance = $1", &[Arg::Text(id)]);
+}
+
+/// When the next strand of a queue is due that is not due yet.
+pub fn next_due(owner: Oid, priority: i16, now: i64) -> i64 {
+    let rows = query::run(
+        c"SELECT s.due FROM postern.strand s WHERE s.owner = $1 AND s.priority = $2 AND s.due > $3 ORDER BY s.due LIMIT 1",
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now)],
+    );
+    rows.first().and_then(|row| row.time(0)).unwrap_or(NEVER)
+}
+
+/// Puts a message into a box.
+pub fn send(id: &str, kind: u8, name: Option<&str>, payload: &str, sender: Oid, owner: Oid) {
+    query::run(
+        c"INSERT INTO postern.message (instance, kind, name, payload, sender, owner, sent_at, fresh) \
+          VALUES ($1, $2, $3, $4, $5, $6, now(), true)",
+        &[
+            Arg::Text(id),
+            Arg::Char(kind),
+            Arg::Maybe(name),
+            Arg::Text(payload),
+            Arg::Oid(sender),
+            Arg::Oid(owner),
+        ],
+    );
+}
+
+/// Whom an instance runs as, and its status.
+pub fn owner_and_status(id: &str) -> Option<(Oid, String)> {
+    let rows = query::run(
+        c"SELECT i.submitted_by, i.status FROM postern.instance i WHERE i.id = $1",
+        &[Arg::Text(id)],
+    );
+    rows.first().map(|row| (row.oid(0), row.string(1)))
+}
+
+/// Writes a variable of a role, or takes it away, or all of them.
+pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
+    match (name, value) {
+        (None, _) => query::run(c"DELETE FROM df.vars v WHERE v.owner = $1", &[Arg::Oid(owner)]),
+        (Some(name), None) => query::run(
+            c"DELETE FROM df.vars v WHERE v.owner = $1 AND v.name = $2",
+            &[Arg::Oid(owner), Arg::Text(name)],
+        ),
+        (Some(name), Some(value)) => query::run(
+            c"INSERT INTO df.vars (name, value, owner) VALUES ($2, $3, $1) \
+              ON CONFLICT ON CONSTRAINT vars_pkey DO UPDATE SET value = excluded.value",
+            &[Arg::Oid(owner), Arg::Text(name), Arg::Text(value)],
+        ),
+    };
+}

@@ -1,0 +1,608 @@
+//! One turn of an executor: a strand is claimed, goes on to its next rest, and what became of it is written, in one
+//! transaction with the effect of its step.
+//!
+//! **Invariants**
+//! * The row of the strand is locked from the claim to the commit. Whoever dies in between has done nothing.
+//! * At most one step with an effect in a transaction; what costs nothing (sequence, branch, loop) goes along.
+//! * Strand 0 is the lock of the instance: whoever changes another strand than its own holds it, and nobody who holds it waits
+//!   for any other row. A branch that has come to something takes it; a claim that needs it and cannot have it at once lets go.
+//! * A step counts only if its branch is still wanted: the strands above are looked at under that lock, after the statement.
+
+use std::collections::HashMap;
+
+use postern_durable::cron::Schedule;
+use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
+use postern_durable::{Failure, Graph, Kind, value};
+
+use super::store::{self, Instance, NEVER, State, Step, Strand};
+use super::{board, step, substitution};
+use crate::guc;
+use crate::pg::query::as_owner_in_executor as as_owner;
+use crate::pg::shmem::Slot;
+use crate::pg::worker;
+
+/// Leaves and branches that cost nothing, in one turn, before others have theirs.
+const FREE: usize = 1_000;
+
+/// What a turn came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The strand goes on at once.
+    Goes,
+    /// It rests, has ended, or another executor may go on.
+    Rests,
+    /// It waits now for a signal of this name: look into the box once more.
+    Awaits(String),
+    /// Someone asked for it to be cancelled: the transaction must be rolled back.
+    Cancelled,
+    /// Another branch has decided already, or the lock of the instance is not to be had: roll back.
+    NotNow,
+    /// It takes longer than others with the same commit can wait: roll back, and run it alone.
+    Slow,
+}
+
+/// One strand, for the length of a turn.
+pub struct Course<'a> {
+    pub graph: &'a Graph,
+    pub strand: Strand,
+    pub instance: &'a Instance,
+    pub slot: &'a Slot,
+    /// When the turn began.
+    pub now: i64,
+    results: Results,
+    /// The root is locked.
+    root: bool,
+    /// A step with an effect has run.
+    ran: bool,
+    /// Others wait for the same commit: a step has this many milliseconds.
+    patience: Option<i32>,
+}
+
+/// Results, as they were read or made in this turn, and what nodes with a state came to.
+struct Results {
+    instance: String,
+    gave: Vec<Gave>,
+    kept: HashMap<(i32, i32), (String, Option<String>)>,
+}
+
+/// A node with a state came to something, in this iteration and attempt.
+struct Gave {
+    node: u32,
+    outcome: Outcome,
+    turn: Option<String>,
+    attempt: u32,
+}
+
+impl Results {
+    fn get(&mut self, record: Record) -> (String, Option<String>) {
+        self.kept
+            .entry((record.0, record.1))
+            .or_insert_with(|| {
+                as_owner(|| store::kept(&self.instance, record)).unwrap_or_else(|| ("null".into(), None))
+            })
+            .clone()
+    }
+}
+
+impl World for Results {
+    fn json(&mut self, value: &Value) -> String {
+        match value {
+            Value::Json(text) => text.clone(),
+            Value::Kept(record) => self.get(*record).0,
+        }
+    }
+
+    fn random(&mut self) -> f64 {
+        crate::pg::session::random()
+    }
+
+    fn gave(&mut self, frame: &mut Frame, node: u32, outcome: &Outcome) {
+        let (turn, attempt) = (frame.turn(), frame.attempt());
+        self.gave.push(Gave { node, outcome: outcome.clone(), turn, attempt });
+    }
+}
+
+fn branch(strand: Strand) -> Branch {
+    Branch { number: usize::try_from(strand.branch).unwrap_or(0), frame: strand.frame }
+}
+
+impl<'a> Course<'a> {
+    pub fn new(
+        graph: &'a Graph,
+        strand: Strand,
+        instance: &'a Instance,
+        slot: &'a Slot,
+        patience: Option<i32>,
+    ) -> Self {
+        let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
+        let root = strand.strand == 0;
+        Self { graph, strand, instance, slot, now: worker::now(), results, root, ran: false, patience }
+    }
+
+    /// Goes on from where the strand is.
+    pub fn run(&mut self) -> Turn {
+        let node = self.strand.node;
+        let next = match self.strand.state {
+            State::Ready => self.machine().enter(node),
+            State::Waiting => {
+                let outcome = match self.strand.frame.outcome.take() {
+                    Some(arrived) => self.keep(node, *arrived),
+                    None => self.timed_out(node),
+                };
+                self.machine().finished(node, outcome)
+            }
+            // A fork is due only when its time is up.
+            State::Forked => {
+                if !self.lock_root_at_once() {
+                    return Turn::NotNow;
+                }
+                self.drop_branches(self.strand.strand);
+                let failure = Failure::new("57014", "timed out");
+                let outcome = self.keep(node, Outcome::Failed(failure));
+                self.machine().finished(node, outcome)
+            }
+            State::Done | State::Paused => return Turn::NotNow,
+        };
+        self.strand.state = State::Ready;
+        self.strand.signal = None;
+        self.follow(next)
+    }
+
+    /// Numbers of nodes come from the graph itself.
+    fn kind(&self, node: u32) -> &'a Kind {
+        &self.graph.nodes()[node as usize].kind
+    }
+
+    fn in_millis(&self, millis: u64) -> i64 {
+        self.now.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(1_000))
+    }
+
+    /// Records what loops, retries and the like came to on the way.
+    fn record_gave(&mut self) {
+        for Gave { node, outcome, turn, attempt } in std::mem::take(&mut self.results.gave) {
+            let (result, failure) = match &outcome {
+                Outcome::Done(value) => (Some(self.results.json(value)), None),
+                Outcome::Break(_) => continue,
+                Outcome::Failed(failure) => (None, Some(failure)),
+            };
+            let record = Record(self.strand.strand, self.strand.frame.n);
+            self.strand.frame.n += 1;
+            let step = Step {
+                node,
+                attempt,
+                turn,
+                started: self.now,
+                query: None,
+                result: result.as_deref(),
+                columns: None,
+                failure,
+            };
+            as_owner(|| {
+                store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step)
+            });
+        }
+    }
+
+    fn machine(&mut self) -> Machine<'_, Results> {
+        Machine {
+            graph: self.graph,
+            base: self.strand.base,
+            frame: &mut self.strand.frame,
+            world: &mut self.results,
+            now: self.now,
+            pace: Pace {
+                interval: i64::from(guc::LOOP_MIN_INTERVAL.get()) * 1_000,
+                turns: guc::LOOP_MAX_ITERATIONS.get().cast_unsigned(),
+            },
+        }
+    }
+
+    fn follow(&mut self, mut next: Next) -> Turn {
+        for _ in 0..FREE {
+            self.record_gave();
+            next = match next {
+                Next::Leaf(node) => match self.leaf(node) {
+                    Ok(next) => next,
+                    Err(turn) => return turn,
+                },
+                Next::Later(node, due) if due <= self.now && !self.ran => self.machine().enter(node),
+                Next::Later(node, due) => return self.rest(node, State::Ready, due),
+                Next::Fork(node) => match self.fork(node) {
+                    Ok(next) => next,
+                    Err(turn) => return turn,
+                },
+                Next::End(outcome) => match self.end(outcome) {
+                    Ok(next) => next,
+                    Err(turn) => return turn,
+                },
+            };
+        }
+        match next {
+            Next::Leaf(node) | Next::Fork(node) | Next::Later(node, _) => {
+                self.rest(node, State::Ready, self.now)
+            }
+            // What the strand came to is not lost: it comes to it again from its last node.
+            Next::End(_) => Turn::NotNow,
+        }
+    }
+
+    /// Does what is to be done at a leaf. `Err`: the turn is over.
+    fn leaf(&mut self, node: u32) -> Result<Next, Turn> {
+        let outcome = match self.kind(node) {
+            Kind::Sql { query } => {
+                if self.ran {
+                    return Err(self.rest(node, State::Ready, self.strand.due));
+                }
+                self.sql(node, query)?
+            }
+            Kind::Sleep { millis } => {
+                if *millis > 0 {
+                    self.strand.frame.waited();
+                    return Err(self.rest(node, State::Waiting, self.in_millis(*millis)));
+                }
+                self.keep(node, Outcome::Done(Value::Json(value::sleep_result(*millis))))
+            }
+            Kind::WaitSchedule { cron } => match next_tick(cron, self.now) {
+                Some(due) => {
+                    self.strand.frame.waited();
+                    return Err(self.rest(node, State::Waiting, due));
+                }
+                None => {
+                    let failure = Failure::new("22023", format!("No upcoming schedule found for '{cron}'"));
+                    self.keep(node, Outcome::Failed(failure))
+                }
+            },
+            Kind::Signal { name, timeout_millis } => {
+                let id = self.strand.instance.clone();
+                self.strand.frame.waited();
+                match as_owner(|| store::take_signal(&id, name)) {
+                    Some(payload) => {
+                        let result = value::signal_result(name, Some(&value::payload(&payload)));
+                        self.keep(node, Outcome::Done(Value::Json(result)))
+                    }
+                    None => {
+                        let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
+                        self.strand.signal = Some(name.clone());
+                        self.rest(node, State::Waiting, due);
+                        return Err(Turn::Awaits(name.clone()));
+                    }
+                }
+            }
+            kind => {
+                let failure = Failure::new(
+                    "0A000",
+                    format!("a step of type {} cannot be executed here", kind.node_type()),
+                );
+                self.keep(node, Outcome::Failed(failure))
+            }
+        };
+        Ok(self.machine().finished(node, outcome))
+    }
+
+    /// How long a statement may take, in milliseconds; 0: as long as it likes.
+    fn time_limit(&self) -> i32 {
+        let configured = guc::STEP_TIMEOUT.get();
+        match self.patience {
+            Some(patience) if configured == 0 || patience < configured => patience,
+            _ => configured,
+        }
+    }
+
+    /// Runs a statement and records it.
+    fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
+        let started = worker::now();
+        board::executing(self.slot, Some(&self.strand.instance), self.strand.strand, node.cast_signed());
+        let limit = self.time_limit();
+        let results = &mut self.results;
+        let names = &self.strand.frame.names;
+        let prepared =
+            substitution::prepare(query, &self.strand.instance, self.instance, names, |value| match value {
+                Value::Kept(record) => results.get(*record),
+                Value::Json(text) => (text.clone(), None),
+            });
+        let ran = match &prepared {
+            Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
+            Err(failure) => Err(step::Stopped::Failed(failure.clone())),
+        };
+        board::executing(self.slot, None, 0, 0);
+        self.ran = true;
+        let text = prepared.as_ref().ok().map(|prepared| prepared.sql.as_str()).filter(|sql| *sql != query);
+        match ran {
+            Ok(done) => {
+                let record =
+                    self.write(node, started, text, Some(&done.result), done.columns.as_deref(), None);
+                self.results.kept.insert((record.0, record.1), (done.result, done.columns));
+                Ok(Outcome::Done(Value::Kept(record)))
+            }
+            Err(step::Stopped::Cancelled(_))
+                if as_owner(|| store::cancelled(&self.strand.instance)).is_some() =>
+            {
+                Err(Turn::Cancelled)
+            }
+            // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before.
+            Err(step::Stopped::Cancelled(_)) if board::was_ours(self.slot) => Err(Turn::NotNow),
+            // Its time was up, and that was no time-out of its own; an operator's request says other words.
+            Err(step::Stopped::Cancelled(failure))
+                if self.patience.is_some_and(|patience| self.time_limit() == patience)
+                    && failure.message.contains("timeout") =>
+            {
+                Err(Turn::Slow)
+            }
+            Err(step::Stopped::Cancelled(failure) | step::Stopped::Failed(failure)) => {
+                self.write(node, started, text, None, None, Some(&failure));
+                Ok(Outcome::Failed(failure))
+            }
+        }
+    }
+
+    /// Writes a record of a node, and counts it.
+    fn write(
+        &mut self,
+        node: u32,
+        started: i64,
+        query: Option<&str>,
+        result: Option<&str>,
+        columns: Option<&str>,
+        failure: Option<&Failure>,
+    ) -> Record {
+        let frame = &mut self.strand.frame;
+        let record = Record(self.strand.strand, frame.n);
+        frame.n += 1;
+        let step = Step {
+            node,
+            attempt: frame.attempt(),
+            turn: frame.turn(),
+            started,
+            query,
+            result,
+            columns,
+            failure,
+        };
+        as_owner(|| store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step));
+        record
+    }
+
+    /// Records what a node came to that ran no statement; its result is kept there.
+    fn keep(&mut self, node: u32, outcome: Outcome) -> Outcome {
+        let now = self.now;
+        match outcome {
+            Outcome::Done(Value::Json(text)) => {
+                let record = self.write(node, now, None, Some(&text), None, None);
+                self.results.kept.insert((record.0, record.1), (text, None));
+                Outcome::Done(Value::Kept(record))
+            }
+            Outcome::Failed(failure) => {
+                self.write(node, now, None, None, None, Some(&failure));
+                Outcome::Failed(failure)
+            }
+            other => other,
+        }
+    }
+
+    /// The time of a node that waits is up: what it came to.
+    fn timed_out(&mut self, node: u32) -> Outcome {
+        let result = match self.kind(node) {
+            Kind::Sleep { millis } => value::sleep_result(*millis),
+            Kind::WaitSchedule { .. } => value::schedule_result(),
+            Kind::Signal { name, .. } => value::signal_result(name, None),
+            kind => {
+                let failure =
+                    Failure::new("XX000", format!("a node of type {} cannot wait", kind.node_type()));
+                return self.keep(node, Outcome::Failed(failure));
+            }
+        };
+        self.keep(node, Outcome::Done(Value::Json(result)))
+    }
+
+    fn rest(&mut self, node: u32, state: State, due: i64) -> Turn {
+        self.strand.node = node;
+        self.strand.state = state;
+        self.strand.due = due;
+        as_owner(|| {
+            store::save(&self.strand);
+            if self.instance.status == "pending" {
+                store::begin(&self.strand.instance, worker::now());
+            }
+        });
+        if state == State::Ready && due <= self.now { Turn::Goes } else { Turn::Rests }
+    }
+
+    /// Begins the branches of a fork.
+    fn fork(&mut self, node: u32) -> Result<Next, Turn> {
+        if !self.lock_root() {
+            return Err(Turn::NotNow);
+        }
+        if !self.begin_branches(node) {
+            // A map without rows.
+            let outcome =
+                machine::resolve(self.graph, node, &mut self.strand.frame, Vec::new(), 0, &mut self.results)
+                    .unwrap_or_else(|| Outcome::Done(Value::Json("[]".into())));
+            let outcome = self.keep(node, outcome);
+            return Ok(self.machine().finished(node, outcome));
+        }
+        let due = match self.kind(node) {
+            Kind::Timeout { millis, .. } => self.in_millis(*millis),
+            _ => NEVER,
+        };
+        self.rest(node, State::Forked, due);
+        Err(Turn::Rests)
+    }
+
+    /// Begins those branches of the strand's fork that are to run now; false if there are none.
+    fn begin_branches(&mut self, node: u32) -> bool {
+        let branches = machine::branches(self.graph, node, &mut self.strand.frame, &mut self.results);
+        if branches.is_empty() {
+            return false;
+        }
+        let first = as_owner(|| store::last_strand(&self.strand.instance)) + 1;
+        for ((branch, base, frame), number) in branches.into_iter().zip(first..) {
+            let strand = Strand {
+                instance: self.strand.instance.clone(),
+                strand: number,
+                parent: Some(self.strand.strand),
+                branch: i32::try_from(branch).unwrap_or(i32::MAX),
+                base,
+                node: base,
+                state: State::Ready,
+                due: self.now,
+                owner: self.strand.owner,
+                priority: self.strand.priority,
+                signal: None,
+                frame,
+            };
+            as_owner(|| store::add(&strand));
+        }
+        true
+    }
+
+    /// The strand has come to something: the instance has, or its parent is looked at. `Ok`: the parent goes on.
+    fn end(&mut self, outcome: Outcome) -> Result<Next, Turn> {
+        let Some(parent) = self.strand.parent else {
+            self.end_instance(outcome);
+            return Err(Turn::Rests);
+        };
+        if !self.lock_root() {
+            return Err(Turn::NotNow);
+        }
+        let id = self.strand.instance.clone();
+        let Some(mut parent) =
+            as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked)
+        else {
+            return Err(Turn::NotNow);
+        };
+        let node = parent.node;
+        let succeeded = matches!(outcome, Outcome::Done(_) | Outcome::Break(_));
+        self.strand.frame.outcome = Some(Box::new(outcome));
+        parent.frame.pending = parent.frame.pending.saturating_sub(1);
+        let latest = usize::try_from(self.strand.branch).unwrap_or(0);
+        let all = match self.kind(node) {
+            Kind::Join { .. } | Kind::Map { .. } => true,
+            Kind::First { .. } if !succeeded && parent.frame.pending > 0 => return Err(self.one_less(parent)),
+            _ => false,
+        };
+        let branches = if all {
+            let next = self.more_of_a_map(&mut parent, succeeded);
+            if next || parent.frame.pending > 0 {
+                return Err(self.one_less(parent));
+            }
+            let mine = self.strand.strand;
+            let others = as_owner(|| store::branches(&id, parent.strand));
+            others
+                .into_iter()
+                .filter(|strand| strand.strand != mine)
+                .map(branch)
+                .chain([branch(self.strand.clone())])
+                .collect()
+        } else {
+            vec![branch(self.strand.clone())]
+        };
+        let mut frame: Frame = parent.frame.clone();
+        let decided = machine::resolve(self.graph, node, &mut frame, branches, latest, &mut self.results);
+        let Some(outcome) = decided else { return Err(self.one_less(parent)) };
+        frame.pending = 0;
+        self.drop_branches(parent.strand);
+        self.strand = Strand { frame, state: State::Ready, due: self.now, ..parent };
+        let outcome = match outcome {
+            Outcome::Done(Value::Json(_)) | Outcome::Failed(_) => self.keep(node, outcome),
+            other => other,
+        };
+        self.strand.frame.waited();
+        Ok(self.machine().finished(node, outcome))
+    }
+
+    /// A branch of a map that succeeded makes room for the next; true if there was one.
+    fn more_of_a_map(&mut self, parent: &mut Strand, succeeded: bool) -> bool {
+        if !succeeded || !matches!(self.kind(parent.node), Kind::Map { .. }) {
+            return false;
+        }
+        let mine = std::mem::replace(&mut self.strand, parent.clone());
+        let begun = self.begin_branches(parent.node);
+        *parent = std::mem::replace(&mut self.strand, mine);
+        begun
+    }
+
+    /// The fork is not decided: this branch is done, and its parent knows.
+    fn one_less(&mut self, parent: Strand) -> Turn {
+        self.rest(self.strand.node, State::Done, NEVER);
+        as_owner(|| store::save(&parent));
+        Turn::Rests
+    }
+
+    fn end_instance(&mut self, outcome: Outcome) {
+        let (status, output, failure) = match outcome {
+            Outcome::Done(value) => ("completed", Some(self.results.json(&value)), None),
+            Outcome::Failed(failure) => ("failed", None, Some(failure)),
+            Outcome::Break(_) => {
+                let message =
+                    "df.break() was called outside of a loop. df.break() may only be used inside df.loop().";
+                ("failed", None, Some(Failure::new("22023", message)))
+            }
+        };
+        as_owner(|| {
+            store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
+            store::delete(&self.strand.instance, self.strand.strand);
+        });
+    }
+
+    /// Deletes everything below a strand; what runs there is cancelled, and finds that nobody wants it.
+    fn drop_branches(&mut self, above: i32) {
+        let id = &self.strand.instance;
+        let all = as_owner(|| store::strands(id));
+        let mut below = vec![above];
+        // A branch has a higher number than the strand that it was made by.
+        for strand in &all {
+            if strand.parent.is_some_and(|parent| below.contains(&parent)) {
+                below.push(strand.strand);
+            }
+        }
+        let mine = self.strand.strand;
+        let others: Vec<i32> =
+            below.into_iter().filter(|number| *number != above && *number != mine).collect();
+        for number in as_owner(|| store::delete_free(id, &others)) {
+            board::cancel(worker::database(), id, Some(number));
+        }
+        if mine != above {
+            as_owner(|| store::delete(id, mine));
+        }
+    }
+
+    /// Locks the instance, and looks whether this branch is still wanted; false: it is not.
+    fn lock_root(&mut self) -> bool {
+        if self.root {
+            return true;
+        }
+        let id = &self.strand.instance;
+        self.root = as_owner(|| store::lock(id, 0)).is_some() && self.wanted();
+        self.root
+    }
+
+    fn lock_root_at_once(&mut self) -> bool {
+        if !self.root {
+            let id = &self.strand.instance;
+            self.root = as_owner(|| store::try_lock(id, 0)).is_some() && self.wanted();
+        }
+        self.root
+    }
+
+    /// Whether every strand above this one waits for its branches.
+    pub fn wanted(&self) -> bool {
+        let all = as_owner(|| store::strands(&self.strand.instance));
+        let mut above = self.strand.parent;
+        while let Some(number) = above {
+            match all.iter().find(|strand| strand.strand == number) {
+                Some(strand) if strand.state == State::Forked => above = strand.parent,
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+/// Microseconds from the beginning of Unix time to that of PostgreSQL's.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// When a schedule says next. It was checked when the function was started.
+fn next_tick(cron: &str, now: i64) -> Option<i64> {
+    let next = Schedule::parse(cron).ok()?.next_after(now.checked_add(POSTGRES_EPOCH)?)?;
+    next.checked_sub(POSTGRES_EPOCH)
+}

@@ -1,0 +1,63 @@
+//! Looks into the system catalogs.
+
+use pgrx::{FromDatum, pg_sys};
+
+/// The databases that can be connected to, from the shared catalog: no database is needed to read it. In a transaction.
+pub fn databases() -> Vec<pg_sys::Oid> {
+    let mut found = Vec::new();
+    // SAFETY: opened and closed with the same lock here; an error in between releases it with the transaction. The fixed part
+    // of a tuple of pg_database is a FormData_pg_database.
+    unsafe {
+        let lock = pg_sys::AccessShareLock.cast_signed();
+        let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, lock);
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            pg_sys::InvalidOid,
+            false,
+            core::ptr::null_mut(),
+            0,
+            core::ptr::null_mut(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let data = (*tuple).t_data;
+            let form =
+                data.cast::<u8>().add(usize::from((*data).t_hoff)).cast::<pg_sys::FormData_pg_database>();
+            if (*form).datallowconn && (*form).datconnlimit != -2 && !(*form).datistemplate {
+                found.push((*form).oid);
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, lock);
+    }
+    found
+}
+
+/// The database of exactly this name. In a transaction.
+pub fn database(name: &str) -> Option<pg_sys::Oid> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: the name ends with NUL.
+    let oid = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// Whether the extension is in this database. In a transaction.
+pub fn is_installed() -> bool {
+    // SAFETY: the name ends with NUL.
+    unsafe { pg_sys::get_extension_oid(c"postern".as_ptr(), true) != pg_sys::InvalidOid }
+}
+
+/// The OID of a type by its qualified name, as `format_type` writes it. Raises for what is none.
+pub fn type_by_name(name: &std::ffi::CStr) -> pg_sys::Oid {
+    // SAFETY: `regtypein` reads a C string and gives an OID.
+    unsafe {
+        let datum = pgrx::direct_function_call_as_datum(
+            pg_sys::regtypein,
+            &[Some(pg_sys::Datum::from(name.as_ptr()))],
+        );
+        datum.and_then(|datum| pg_sys::Oid::from_datum(datum, false)).unwrap_or(pg_sys::InvalidOid)
+    }
+}

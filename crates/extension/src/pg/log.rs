@@ -1,0 +1,16 @@
+//! The server's log.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+
+/// Writes a warning: to the log, and to the client if there is one. An empty DETAIL or HINT is left out.
+pub fn warning(message: &str, detail: &str, hint: &str) {
+    let mut report = ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, "postern");
+    if !detail.is_empty() {
+        report = report.set_detail(detail);
+    }
+    if !hint.is_empty() {
+        report = report.set_hint(hint);
+    }
+    report.report(PgLogLevel::WARNING);
+}

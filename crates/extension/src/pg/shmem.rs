@@ -1,0 +1,104 @@
+//! A piece of shared memory (`src/backend/storage/ipc/ipci.c`).
+
+use pgrx::{pg_guard, pg_sys};
+
+/// How many executors a server can have, in all its databases.
+pub const SLOTS: usize = 256;
+
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicUsize};
+
+/// What a process of ours shows of itself to the others. Hints: nothing is decided by them.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// The process; 0: the slot is free.
+    pub pid: AtomicI32,
+    /// Its database.
+    pub database: AtomicU32,
+    /// Its latch.
+    pub latch: AtomicUsize,
+    /// 1 while it waits for work.
+    pub idle: AtomicU32,
+    /// The instance that it executes, as a number, plus one; 0: none.
+    pub instance: AtomicU64,
+    /// The strand of that instance.
+    pub strand: AtomicI32,
+    /// The node, and since when (microseconds since 2000).
+    pub node: AtomicI32,
+    /// 1: another of our processes has asked for the statement to be cancelled.
+    pub asked: AtomicU32,
+    /// When the statement began.
+    pub since: AtomicI64,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct Board {
+    /// The latch of the launcher.
+    pub launcher: AtomicUsize,
+    /// Counts messages sent, in all databases: who sees it changed looks into its box.
+    pub messages: AtomicU64,
+    /// The executors.
+    pub slots: [Slot; SLOTS],
+}
+
+static mut BOARD: *mut Board = core::ptr::null_mut();
+static mut REQUEST: pg_sys::shmem_request_hook_type = None;
+static mut STARTUP: pg_sys::shmem_startup_hook_type = None;
+
+const NAME: &core::ffi::CStr = c"postern";
+
+/// Asks for it. Once, while preloading.
+pub fn init() {
+    // SAFETY: in the postmaster, before there are other threads or backends.
+    unsafe {
+        REQUEST = pg_sys::shmem_request_hook;
+        pg_sys::shmem_request_hook = Some(request);
+        STARTUP = pg_sys::shmem_startup_hook;
+        pg_sys::shmem_startup_hook = Some(startup);
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn request() {
+    // SAFETY: written once while preloading; the hook of someone else is called as the server would.
+    unsafe {
+        if let Some(next) = REQUEST {
+            pass_on(next);
+        }
+        pg_sys::RequestAddinShmemSpace(core::mem::size_of::<Board>());
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn startup() {
+    // SAFETY: as above. The server gives memory that is aligned for any type and, when it is new, zero: zero is a free slot. It
+    // is called again after a crash, when the memory is new again.
+    unsafe {
+        if let Some(next) = STARTUP {
+            pass_on(next);
+        }
+        let mut found = false;
+        let place = pg_sys::ShmemInitStruct(NAME.as_ptr(), core::mem::size_of::<Board>(), &raw mut found);
+        if !found {
+            core::ptr::write_bytes(place.cast::<u8>(), 0, core::mem::size_of::<Board>());
+        }
+        BOARD = place.cast();
+    }
+}
+
+/// # Safety
+/// In the hook that `next` was installed for.
+#[allow(
+    ffi_unwind_calls,
+    reason = "the boundary turns an ERROR into a panic; nothing is to be dropped inside it"
+)]
+unsafe fn pass_on(next: unsafe extern "C-unwind" fn()) {
+    // SAFETY: the caller's word.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| next()) };
+}
+
+/// The board; `None` only while preloading.
+pub fn board() -> Option<&'static Board> {
+    // SAFETY: written by the postmaster before any process that calls this exists; all fields are atomics.
+    unsafe { BOARD.as_ref() }
+}

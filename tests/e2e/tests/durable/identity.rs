@@ -1,0 +1,165 @@
+//! As whom a step runs.
+
+use std::sync::LazyLock;
+
+use crate::stage::Stage;
+
+static STAGE: LazyLock<Stage> = LazyLock::new(Stage::start);
+
+#[test]
+fn a_step_runs_as_who_started_it_and_cannot_become_another() {
+    assert_eq!(STAGE.result("'select current_user as u'"), r#"{"rows": [{"u": "alice"}], "row_count": 1}"#);
+    for escape in [
+        "reset role",
+        "set role postgres",
+        "set session authorization postgres",
+        "set session authorization default",
+    ] {
+        let failure = STAGE.failure(&format!("'{escape}'"));
+        assert!(failure.contains("cannot"), "{failure}");
+    }
+    let failure = STAGE.failure("'do $$ begin begin perform 1/0; exception when others then null; end; execute ''reset role''; end $$'");
+    assert!(failure.contains("cannot"), "{failure}");
+}
+
+#[test]
+fn what_is_deferred_runs_as_who_started_it() {
+    STAGE.run(
+        "bob",
+        "create table app.trap(n int); grant insert on app.trap to alice;
+         create function app.sprung() returns trigger language plpgsql as
+             $$ begin insert into app.log(who, what) values (current_user, 'sprung'); return null; end $$;
+         create constraint trigger sprung after insert on app.trap deferrable initially deferred
+             for each row execute function app.sprung()",
+    );
+    STAGE.result("'insert into app.trap values (1)'");
+    assert_eq!(STAGE.admin("select string_agg(who, ',') from app.log where what = 'sprung'"), "alice");
+}
+
+#[test]
+fn a_role_without_login_may_have_steps() {
+    let id = STAGE
+        .admin("set role report; select df.start('select current_user as u, session_user is not null as s')");
+    let id = id.lines().last().unwrap().to_owned();
+    STAGE.until(
+        "it completes",
+        &format!("select status from postern.instance where id = '{id}'"),
+        "completed",
+    );
+    assert!(
+        STAGE.admin(&format!("select output from postern.instance where id = '{id}'")).contains("report")
+    );
+}
+
+#[test]
+fn nobody_sees_or_reaches_the_functions_of_others() {
+    let id = STAGE.start_as_alice("df.wait_for_signal('x', 600)");
+    for view in [
+        "df.instances where id",
+        "df.nodes where instance_id",
+        "postern.strand where instance",
+        "postern.instance where id",
+    ] {
+        assert_eq!(STAGE.run("bob", &format!("select count(*) from {view} = '{id}'")), "0", "{view}");
+    }
+    for call in ["df.signal('ID', 'x')", "df.cancel('ID')", "df.await_instance('ID', 1)"] {
+        let error = STAGE.try_run("bob", &format!("select {}", call.replace("ID", &id))).unwrap_err();
+        assert!(error.contains("not found"), "{error}");
+    }
+    assert_eq!(
+        STAGE.run("bob", &format!("select df.status('{id}') is null, df.result('{id}') is null")),
+        "t|t"
+    );
+    for write in [
+        "update postern.instance set submitted_by = 'bob'",
+        "insert into postern.strand select * from postern.strand",
+        "delete from df.instances",
+        "update df.vars set value = 'x'",
+        "insert into postern.message select * from postern.message",
+    ] {
+        let error = STAGE.try_run("alice", write).unwrap_err();
+        assert!(error.contains("permission denied") || error.contains("cannot"), "{error}");
+    }
+    STAGE.run("alice", &format!("select df.cancel('{id}')"));
+}
+
+/// The dangerous pattern: a function of the administrator's that starts whatever text it is given.
+fn wrapper(name: &str) -> String {
+    format!(
+        "create table if not exists app.admin_secrets(s text);
+         create function app.{name}(q text) returns text language sql security definer
+             as $$ select df.start(df.sql(q), '{name}') $$;
+         grant execute on function app.{name}(text) to alice;"
+    )
+}
+
+#[test]
+fn a_security_definer_wrapper_warns_and_records_itself() {
+    STAGE.admin("create role owner_of_wrappers nologin; grant postern_application to owner_of_wrappers; grant all on schema app to owner_of_wrappers");
+    STAGE.admin(&format!("set role owner_of_wrappers; {}", wrapper("warned")));
+    let id = STAGE.run("alice", "select app.warned('select current_user as u')");
+    STAGE.until(
+        "it completes",
+        &format!("select status from postern.instance where id = '{id}'"),
+        "completed",
+    );
+    assert_eq!(
+        STAGE.admin(&format!(
+            "select submitted_by, session_role, definers from postern.instance where id = '{id}'"
+        )),
+        "owner_of_wrappers|alice|{app.warned(pg_catalog.text)}"
+    );
+}
+
+#[test]
+fn with_the_session_s_user_a_wrapper_cannot_raise_its_caller() {
+    let stage = Stage::start();
+    stage.admin(&wrapper("run_report"));
+    stage.admin("alter system set pg_durable.start_use_session_user = on; select pg_reload_conf()");
+    stage.until("the setting is there", "show pg_durable.start_use_session_user", "on");
+    let id = stage.run("alice", "select app.run_report('drop table app.admin_secrets')");
+    let (status, text) = stage.end_of(&id);
+    assert_eq!(status, "failed");
+    assert!(text.contains("must be owner of table admin_secrets"), "{text}");
+    let error = stage.try_run("alice", "set pg_durable.start_use_session_user = off").unwrap_err();
+    assert!(error.contains("permission denied"), "{error}");
+}
+
+#[test]
+fn a_wrapper_can_be_refused() {
+    let stage = Stage::start();
+    stage.admin("create role w nologin; grant postern_application to w; grant all on schema app to w");
+    stage.admin(&format!("set role w; {}", wrapper("refused")));
+    stage.admin("alter database postgres set postern.start_in_definer = 'refuse'");
+    let error = stage.try_run("alice", "select app.refused('select 1')").unwrap_err();
+    assert!(error.contains("SECURITY DEFINER") && error.contains("app.refused(pg_catalog.text)"), "{error}");
+    stage.admin("alter database postgres set postern.start_in_definer = 'session'");
+    let id = stage.run("alice", "select app.refused('select current_user as u')");
+    assert!(stage.end_of(&id).1.contains("alice"));
+}
+
+#[test]
+fn superusers_have_no_functions_unless_they_are_allowed() {
+    let error = STAGE.cluster.psql("postgres", "select df.start('select 1')").unwrap_err().to_string();
+    assert!(error.contains("superuser instances are disabled"), "{error}");
+}
+
+#[test]
+fn a_role_that_is_dropped_or_raised_fails_its_functions() {
+    STAGE.admin("create role leaver login; grant postern_application to leaver; create role riser login; grant postern_application to riser");
+    for role in ["leaver", "riser"] {
+        STAGE.cluster.set_password(role).unwrap();
+    }
+    let start = "select df.start(df.wait_for_signal('go') ~> 'select 1')";
+    let (left, risen) = (STAGE.run("leaver", start), STAGE.run("riser", start));
+    STAGE.admin("drop owned by leaver; drop role leaver; alter role riser superuser");
+    // The operator can still reach them.
+    STAGE.admin(&format!("select df.signal('{left}', 'go'), df.signal('{risen}', 'go')"));
+    let status = |id: &str| format!("select status from postern.instance where id = '{id}'");
+    STAGE.until("the dropped role's fails", &status(&left), "failed");
+    STAGE.until("the risen role's fails", &status(&risen), "failed");
+    let error =
+        |id: &str| STAGE.admin(&format!("select error->>'message' from postern.instance where id = '{id}'"));
+    assert!(error(&left).contains("does not exist"), "{}", error(&left));
+    assert!(error(&risen).contains("superuser"), "{}", error(&risen));
+}

@@ -1,0 +1,6 @@
+//! Durable functions on real servers: what they do, as whom, and what survives.
+
+mod engine;
+mod faults;
+mod identity;
+mod stage;
