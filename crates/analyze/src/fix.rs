@@ -56,7 +56,7 @@ pub fn fix(catalog: &Catalog, routine: &Routine) -> Result<Option<Fix>, Vec<Stri
         match edit(catalog, routine, occurrence) {
             Ok(edit) => edits.extend(edit),
             Err(reason) => {
-                reasons.push(format!("{} {}: {reason}", occurrence.kind().word(), occurrence.written()))
+                reasons.push(format!("{} {}: {reason}", occurrence.kind().word(), occurrence.written()));
             }
         }
     }
@@ -279,21 +279,18 @@ pub fn file(catalog: &Catalog, text: &str, fixes: &[(&Routine, &Fix)]) -> Vec<Ed
             let set = statement
                 .windows(2)
                 .position(|pair| pair[0].is(text, "set") && pair[1].is(text, "search_path"));
-            match set {
+            if let Some(set) = set {
                 // The old clause ends where the next one begins: a name or a literal after each comma.
-                Some(set) => {
-                    let mut last = set + 3;
-                    while statement.get(last + 1).is_some_and(|token| token.text(text) == ",") {
-                        last += 2;
-                    }
-                    if let (Some(from), Some(to)) = (statement.get(set + 3), statement.get(last)) {
-                        edits.push(Edit { span: from.start..to.end, text: PINNED.into() });
-                    }
+                let mut last = set + 3;
+                while statement.get(last + 1).is_some_and(|token| token.text(text) == ",") {
+                    last += 2;
                 }
-                None => {
-                    let before = statement[at].start;
-                    edits.push(Edit { span: before..before, text: format!("SET search_path = {PINNED} ") });
+                if let (Some(from), Some(to)) = (statement.get(set + 3), statement.get(last)) {
+                    edits.push(Edit { span: from.start..to.end, text: PINNED.into() });
                 }
+            } else {
+                let before = statement[at].start;
+                edits.push(Edit { span: before..before, text: format!("SET search_path = {PINNED} ") });
             }
         }
     }

@@ -55,7 +55,9 @@ impl Path {
         for implicit in [Place::Schema(PG_CATALOG), Place::Temp] {
             if !places.contains(&implicit) {
                 places.insert(0, implicit);
-                missing.iter_mut().for_each(|(_, at)| *at += 1);
+                for (_, at) in &mut missing {
+                    *at += 1;
+                }
             }
         }
         Self { setting: setting.to_owned(), places, missing, skipped }

@@ -144,7 +144,7 @@ impl Reader<'_> {
         let at = self.at;
         let word = self.word(at).to_ascii_lowercase();
         match word.as_str() {
-            ";" => self.at += 1,
+            ";" | "else" => self.at += 1,
             "<<" => {
                 let name = self.name(at + 1);
                 self.events.push(Event::Label(name));
@@ -189,7 +189,6 @@ impl Reader<'_> {
                 }
                 self.at = then + 1;
             }
-            "else" => self.at += 1,
             "case" => {
                 let when = self.until(at + 1, &["when"]);
                 let subject = (when > at + 1).then(|| self.span(at + 1, when));
@@ -369,7 +368,7 @@ impl Reader<'_> {
                 }
             }
             "return" if self.is(at + 1, "next") => self.expression(at + 2, end),
-            "return" => self.expression(at + 1, end),
+            "return" | "assert" => self.expression(at + 1, end),
             "perform" => {
                 let span = self.span(at, end);
                 // As long as the word that it stands for.
@@ -381,7 +380,6 @@ impl Reader<'_> {
                 let when = self.until(at + 1, &["when"]).min(end);
                 self.expression(when + 1, end);
             }
-            "assert" => self.expression(at + 1, end),
             "raise" => self.raise(at, end),
             "open" => {
                 let query = self.until(at + 2, &["for"]).min(end);

@@ -161,7 +161,7 @@ pub fn own_path(routine: &Routine) -> Option<&str> {
 }
 
 /// The path of a connection of a role: what was set for it, or for the database, or what the server starts with.
-pub fn session_path<'c>(catalog: &'c Catalog, role: Oid) -> &'c str {
+pub fn session_path(catalog: &Catalog, role: Oid) -> &str {
     let of = |wanted: Oid| {
         let mut settings = catalog.snapshot.settings.iter().rev();
         settings

@@ -84,8 +84,8 @@ impl Decoded {
 
 /// Reads a literal as it stands in the source at an offset: `'…'`, `E'…'`, or dollar quotes. Others are `None`.
 pub fn decode(literal: &str, offset: usize) -> Option<Decoded> {
-    if literal.starts_with('$') {
-        let tag = literal[1..].find('$')? + 2;
+    if let Some(rest) = literal.strip_prefix('$') {
+        let tag = rest.find('$')? + 2;
         let end = literal.len().checked_sub(tag).filter(|&end| end >= tag)?;
         return Some(Decoded::plain(literal.get(tag..end)?, offset + tag));
     }

@@ -1,4 +1,5 @@
 //! No text makes the analysis panic.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use postern_analyze::body;
 use postern_analyze::catalog::{Catalog, Snapshot};
@@ -70,4 +71,19 @@ fn deep_nesting_is_reported_and_not_followed() {
     // Long is not deep.
     analyse(&format!("INSERT INTO t VALUES {}(1)", "(-1, +2, 'x'), ".repeat(20_000)));
     analyse(&format!("SELECT 1{}", " + 1".repeat(1_000)));
+}
+
+#[test]
+fn long_chains_are_read() {
+    use postern_analyze::parse::{As, parse};
+    for text in [
+        format!("SELECT 'a'{}", " || 'b'".repeat(700)),
+        format!("SELECT {}1{}", "(".repeat(300), ")".repeat(300)),
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(300)),
+    ] {
+        with_stack(|| {
+            assert!(parse(&text, As::Statements).is_ok(), "{:?}", parse(&text, As::Statements).err())
+        })
+        .unwrap();
+    }
 }

@@ -166,6 +166,7 @@ fn number(findings: &mut [Finding]) {
         let count = seen.entry(what.clone()).or_insert(0);
         *count += 1;
         let hash = Sha256::digest(format!("{what}\0{count}"));
-        finding.key = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let half = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        finding.key = format!("{half:016x}");
     }
 }

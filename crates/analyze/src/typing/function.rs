@@ -27,17 +27,14 @@ pub struct Call {
 impl Typer<'_> {
     /// Which function it is, and the arguments that it takes in this call.
     pub fn call(&self, call: &Call) -> (Choice, Option<Candidate>) {
-        let raw = self.candidates(call);
+        let mut raw = self.candidates(call);
         if call.args.contains(&OPAQUE) {
-            // One candidate is chosen whatever the types are, or the call fails.
-            return match <[Candidate; 1]>::try_from(raw) {
-                Ok([one]) if one.oid != 0 && call.args.len() != 1 => (Choice::Found(one.oid), Some(one)),
-                Ok([one]) if one.oid != 0 && self.type_as_function(call).is_none() => {
-                    (Choice::Found(one.oid), Some(one))
-                }
-                Ok(_) => (Choice::Unknown, None),
-                Err(raw) if raw.is_empty() && self.type_as_function(call).is_none() => (Choice::None, None),
-                Err(_) => (Choice::Unknown, None),
+            let maybe_type = self.type_as_function(call).is_some();
+            return match raw.len() {
+                0 if !maybe_type => (Choice::None, None),
+                // One candidate is chosen whatever the types are, or the call fails.
+                1 if !maybe_type && raw[0].oid != 0 => (Choice::Found(raw[0].oid), raw.pop()),
+                _ => (Choice::Unknown, None),
             };
         }
         let exact = raw.iter().find(|candidate| {

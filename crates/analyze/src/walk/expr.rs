@@ -363,7 +363,10 @@ impl Walker<'_> {
             };
         }
         match inner {
-            NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_) => false,
+            NodeEnum::AConst(_)
+            | NodeEnum::ParamRef(_)
+            | NodeEnum::SqlvalueFunction(_)
+            | NodeEnum::SubLink(_) => false,
             NodeEnum::TypeCast(cast) => cast.arg.as_deref().is_some_and(|arg| self.has_columns(arg)),
             NodeEnum::FuncCall(call) => call.args.iter().any(|arg| self.has_columns(arg)),
             NodeEnum::AExpr(expr) => {
@@ -371,7 +374,6 @@ impl Walker<'_> {
             }
             NodeEnum::AArrayExpr(array) => array.elements.iter().any(|element| self.has_columns(element)),
             NodeEnum::CoalesceExpr(expr) => expr.args.iter().any(|arg| self.has_columns(arg)),
-            NodeEnum::SubLink(_) => false,
             _ => true,
         }
     }

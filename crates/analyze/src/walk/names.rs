@@ -29,13 +29,11 @@ impl Walker<'_> {
     }
 
     pub(super) fn token_span(&self, at: i32) -> Range<usize> {
-        match self.token_at(at) {
-            Some(index) => self.tokens[index].start..self.tokens[index].end,
-            None => {
-                let at = usize::try_from(at).unwrap_or(0).min(self.text.len());
-                at..at
-            }
+        if let Some(index) = self.token_at(at) {
+            return self.tokens[index].start..self.tokens[index].end;
         }
+        let at = usize::try_from(at).unwrap_or(0).min(self.text.len());
+        at..at
     }
 
     /// The span of a dotted name that begins at a place.

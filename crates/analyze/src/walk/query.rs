@@ -49,7 +49,7 @@ impl Walker<'_> {
             return self.united(left, right);
         }
         if !select.values_lists.is_empty() {
-            return self.values(select);
+            return Some(self.values(select));
         }
         self.from(&select.from_clause);
         let columns = self.targets(&select.target_list);
@@ -84,7 +84,7 @@ impl Walker<'_> {
         )
     }
 
-    fn values(&mut self, select: &SelectStmt) -> Columns {
+    fn values(&mut self, select: &SelectStmt) -> Vec<(String, Oid)> {
         let mut columns: Vec<Vec<Oid>> = Vec::new();
         for row in &select.values_lists {
             let Some(NodeEnum::List(list)) = row.node.as_ref() else { continue };
@@ -97,13 +97,11 @@ impl Walker<'_> {
         }
         self.sort(&select.sort_clause);
         self.maybe(select.limit_count.as_deref());
-        Some(
-            columns
-                .iter()
-                .enumerate()
-                .map(|(at, types)| (format!("column{}", at + 1), self.common_type(types)))
-                .collect(),
-        )
+        columns
+            .iter()
+            .enumerate()
+            .map(|(at, types)| (format!("column{}", at + 1), self.common_type(types)))
+            .collect()
     }
 
     /// Names of output columns and columns of tables are no look-ups; what else stands in such a list is.
@@ -173,7 +171,7 @@ impl Walker<'_> {
                 continue;
             }
             let oid = self.expr(value);
-            let name = if target.name.is_empty() { self.figure(value) } else { target.name.clone() };
+            let name = if target.name.is_empty() { figure(value) } else { target.name.clone() };
             if let Some(columns) = &mut columns {
                 columns.push((name, oid));
             }
@@ -181,81 +179,14 @@ impl Walker<'_> {
         columns
     }
 
-    /// The name that a column of a result gets when none is given.
-    fn figure(&self, node: &Node) -> String {
-        let named = match node.node.as_ref() {
-            Some(NodeEnum::ColumnRef(column)) => parts(&column.fields).last().map(|name| (*name).to_owned()),
-            Some(NodeEnum::FuncCall(call)) => parts(&call.funcname).last().map(|name| (*name).to_owned()),
-            Some(NodeEnum::AIndirection(indirection)) => match parts(&indirection.indirection).last() {
-                Some(field) => Some((*field).to_owned()),
-                None => indirection.arg.as_deref().map(|arg| self.figure(arg)),
-            },
-            Some(NodeEnum::TypeCast(cast)) => {
-                let inner = cast.arg.as_deref().map(|arg| self.figure(arg)).filter(|name| name != "?column?");
-                inner.or_else(|| {
-                    let name = cast.type_name.as_ref()?;
-                    parts(&name.names).last().map(|name| (*name).to_owned())
-                })
-            }
-            Some(NodeEnum::CollateClause(clause)) => clause.arg.as_deref().map(|arg| self.figure(arg)),
-            Some(NodeEnum::CaseExpr(case)) => {
-                let inner = case.defresult.as_deref().map(|node| self.figure(node));
-                inner.filter(|name| name != "?column?").or(Some("case".into()))
-            }
-            Some(NodeEnum::AArrayExpr(_)) => Some("array".into()),
-            Some(NodeEnum::CoalesceExpr(_)) => Some("coalesce".into()),
-            Some(NodeEnum::RowExpr(_)) => Some("row".into()),
-            Some(NodeEnum::MinMaxExpr(expr)) => Some(if expr.op == 1 { "greatest" } else { "least" }.into()),
-            Some(NodeEnum::SubLink(link)) => match link.sub_link_type {
-                1 => Some("exists".into()),
-                7 => Some("array".into()),
-                5 => match link.subselect.as_ref().and_then(|node| node.node.as_ref()) {
-                    Some(NodeEnum::SelectStmt(select)) => {
-                        let first = select.target_list.first().and_then(|node| node.node.as_ref());
-                        match first {
-                            Some(NodeEnum::ResTarget(target)) if !target.name.is_empty() => {
-                                Some(target.name.clone())
-                            }
-                            Some(NodeEnum::ResTarget(target)) => {
-                                target.val.as_deref().map(|value| self.figure(value))
-                            }
-                            _ => None,
-                        }
-                    }
-                    _ => None,
-                },
-                _ => None,
-            },
-            Some(NodeEnum::SqlvalueFunction(value)) => Some(
-                match value.op {
-                    1 => "current_date",
-                    2 | 3 => "current_time",
-                    4 | 5 => "current_timestamp",
-                    6 | 7 => "localtime",
-                    8 | 9 => "localtimestamp",
-                    10 => "current_role",
-                    11 => "current_user",
-                    12 => "user",
-                    13 => "session_user",
-                    14 => "current_catalog",
-                    _ => "current_schema",
-                }
-                .into(),
-            ),
-            Some(NodeEnum::AExpr(expr)) if expr.kind == 6 => Some("nullif".into()),
-            _ => None,
-        };
-        named.unwrap_or_else(|| "?column?".into())
-    }
-
     pub(super) fn from(&mut self, nodes: &[Node]) {
         for node in nodes {
-            self.from_item(node);
+            self.entry(node);
         }
     }
 
     /// Adds the items of one entry; gives where they begin.
-    fn from_item(&mut self, node: &Node) -> usize {
+    fn entry(&mut self, node: &Node) -> usize {
         let start = self.levels.last().map_or(0, |level| level.items.len());
         match node.node.as_ref() {
             Some(NodeEnum::RangeVar(relation)) => {
@@ -272,7 +203,7 @@ impl Walker<'_> {
             Some(NodeEnum::JoinExpr(join)) => self.join(join),
             Some(NodeEnum::RangeTableSample(sample)) => {
                 if let Some(relation) = sample.relation.as_deref() {
-                    self.from_item(relation);
+                    self.entry(relation);
                 }
                 self.exprs(&sample.args);
                 self.maybe(sample.repeatable.as_deref());
@@ -356,7 +287,7 @@ impl Walker<'_> {
                 }
                 _ => {
                     let oid = self.expr(first);
-                    (Some(self.figure(first)), super::expr::Given { oid, columns: None })
+                    (Some(figure(first)), super::expr::Given { oid, columns: None })
                 }
             };
             let name = name.unwrap_or_default();
@@ -425,9 +356,9 @@ impl Walker<'_> {
 
     fn join(&mut self, join: &JoinExpr) {
         let Some(left) = join.larg.as_deref() else { return };
-        let start = self.from_item(left);
+        let start = self.entry(left);
         let middle = match join.rarg.as_deref() {
-            Some(right) => self.from_item(right),
+            Some(right) => self.entry(right),
             None => return,
         };
         let Some(level) = self.levels.last() else { return };
@@ -595,7 +526,7 @@ impl Walker<'_> {
         self.with(merge.with_clause.as_ref());
         self.target(merge.relation.as_ref());
         if let Some(source) = merge.source_relation.as_deref() {
-            self.from_item(source);
+            self.entry(source);
         }
         self.maybe(merge.join_condition.as_deref());
         for node in &merge.merge_when_clauses {
@@ -634,4 +565,69 @@ fn aliased(name: Option<&str>, alias: Option<&Alias>, columns: Columns, row: Oid
         .unwrap_or_default();
     let name = alias.map(|alias| alias.aliasname.clone()).or_else(|| name.map(str::to_owned));
     Item { name, columns: rename(columns, &names), row, bare: true, scalar: false }
+}
+
+/// The name that a column of a result gets when none is given.
+fn figure(node: &Node) -> String {
+    let named = match node.node.as_ref() {
+        Some(NodeEnum::ColumnRef(column)) => parts(&column.fields).last().map(|name| (*name).to_owned()),
+        Some(NodeEnum::FuncCall(call)) => parts(&call.funcname).last().map(|name| (*name).to_owned()),
+        Some(NodeEnum::AIndirection(indirection)) => match parts(&indirection.indirection).last() {
+            Some(field) => Some((*field).to_owned()),
+            None => indirection.arg.as_deref().map(figure),
+        },
+        Some(NodeEnum::TypeCast(cast)) => {
+            let inner = cast.arg.as_deref().map(figure).filter(|name| name != "?column?");
+            inner.or_else(|| {
+                let name = cast.type_name.as_ref()?;
+                parts(&name.names).last().map(|name| (*name).to_owned())
+            })
+        }
+        Some(NodeEnum::CollateClause(clause)) => clause.arg.as_deref().map(figure),
+        Some(NodeEnum::CaseExpr(case)) => {
+            let inner = case.defresult.as_deref().map(figure);
+            inner.filter(|name| name != "?column?").or(Some("case".into()))
+        }
+        Some(NodeEnum::AArrayExpr(_)) => Some("array".into()),
+        Some(NodeEnum::CoalesceExpr(_)) => Some("coalesce".into()),
+        Some(NodeEnum::RowExpr(_)) => Some("row".into()),
+        Some(NodeEnum::MinMaxExpr(expr)) => Some(if expr.op == 1 { "greatest" } else { "least" }.into()),
+        Some(NodeEnum::SubLink(link)) => match link.sub_link_type {
+            1 => Some("exists".into()),
+            7 => Some("array".into()),
+            5 => match link.subselect.as_ref().and_then(|node| node.node.as_ref()) {
+                Some(NodeEnum::SelectStmt(select)) => {
+                    let first = select.target_list.first().and_then(|node| node.node.as_ref());
+                    match first {
+                        Some(NodeEnum::ResTarget(target)) if !target.name.is_empty() => {
+                            Some(target.name.clone())
+                        }
+                        Some(NodeEnum::ResTarget(target)) => target.val.as_deref().map(figure),
+                        _ => None,
+                    }
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        Some(NodeEnum::SqlvalueFunction(value)) => Some(
+            match value.op {
+                1 => "current_date",
+                2 | 3 => "current_time",
+                4 | 5 => "current_timestamp",
+                6 | 7 => "localtime",
+                8 | 9 => "localtimestamp",
+                10 => "current_role",
+                11 => "current_user",
+                12 => "user",
+                13 => "session_user",
+                14 => "current_catalog",
+                _ => "current_schema",
+            }
+            .into(),
+        ),
+        Some(NodeEnum::AExpr(expr)) if expr.kind == 6 => Some("nullif".into()),
+        _ => None,
+    };
+    named.unwrap_or_else(|| "?column?".into())
 }

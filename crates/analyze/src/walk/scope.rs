@@ -103,9 +103,8 @@ impl Walker<'_> {
         if let Some(item) = self.find_item(first) {
             return match (item.column(second), &item.columns) {
                 (Some(oid), _) => Reference::Value(oid),
-                (None, None) => Reference::Opaque,
                 (None, Some(_)) if item.row != OPAQUE => Reference::Attribute(item.row),
-                (None, Some(_)) => Reference::Opaque,
+                (None, _) => Reference::Opaque,
             };
         }
         match self.bare_name(first) {

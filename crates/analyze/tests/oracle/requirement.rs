@@ -84,12 +84,11 @@ fn a_temporary_pg_class_captures_the_name_unless_pg_temp_is_last() {
         let theirs = session.strings("SELECT 'pg_class'::regclass::pg_catalog.oid").remove(0).remove(0);
         let report = report::sql(&catalog, sql, Some(setting), None);
         let name = report.names.iter().find(|name| name.name == "pg_class").unwrap();
-        match &name.object {
-            Some(object) => assert_eq!(object.oid.to_string(), theirs, "{setting}"),
-            None => {
-                assert_eq!(name.meaning, "a temporary table of the connection", "{setting}");
-                assert_ne!(theirs, "1259", "{setting}");
-            }
+        if let Some(object) = &name.object {
+            assert_eq!(object.oid.to_string(), theirs, "{setting}")
+        } else {
+            assert_eq!(name.meaning, "a temporary table of the connection", "{setting}");
+            assert_ne!(theirs, "1259", "{setting}");
         }
     }
 }
