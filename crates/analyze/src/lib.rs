@@ -10,6 +10,9 @@
 //! * Nothing of the analysed database is executed.
 #![forbid(unsafe_code)]
 
+// Only for its feature: see the workspace.
+use prost as _;
+
 pub mod body;
 pub mod capture;
 pub mod catalog;
