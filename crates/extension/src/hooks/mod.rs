@@ -6,10 +6,12 @@
 #![allow(ffi_unwind_calls, reason = "an error of the server passes through frames that have nothing to drop")]
 
 mod object_access;
+mod planner;
 mod utility;
 
 /// Installs the hooks, in this order.
 pub fn install() {
     utility::install();
     object_access::install();
+    planner::install();
 }
