@@ -247,8 +247,10 @@ DECLARE
     acts_as pg_catalog.oid;
     target pg_catalog.pg_class := postern.row_table(relation);
 BEGIN
-    -- Transitions of one table follow each other; who only reads does not wait.
-    LOCK TABLE postern.direct_access IN SHARE ROW EXCLUSIVE MODE;
+    -- Twice: who may not, locks nothing; and who waited is judged by what is then.
+    PERFORM postern.direct_grantor(caller, relation, command);
+    -- Transitions of one table follow each other; who reads or writes the table does not wait.
+    EXECUTE pg_catalog.format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', relation::pg_catalog.regclass);
     acts_as := postern.direct_grantor(caller, relation, command);
     IF NOT direct THEN
         DELETE FROM postern.direct_access d
@@ -433,7 +435,6 @@ BEGIN
         RAISE EXCEPTION 'permission denied to set row security for every table'
             USING ERRCODE = 'insufficient_privilege', DETAIL = 'It is for members of postern_admin.', HINT = 'Name a table that you own.';
     END IF;
-    LOCK TABLE postern.row_security_modes IN SHARE ROW EXCLUSIVE MODE;
     IF mode OPERATOR(pg_catalog.=) 'd' THEN
         DELETE FROM postern.row_security_modes m
          WHERE m.relation OPERATOR(pg_catalog.=) row_security_write.relation AND m.role OPERATOR(pg_catalog.=) row_security_write.role

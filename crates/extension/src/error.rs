@@ -108,6 +108,12 @@ pub enum Error {
     /// Durable functions refuse it.
     #[error(transparent)]
     Durable(#[from] crate::durable::Refusal),
+    /// A look as a role that is not the caller's, or with facts.
+    #[error("permission denied to look as role \"{role}\"")]
+    NotYours {
+        /// The role that was asked for.
+        role: String,
+    },
     /// Rows would be missing, and the role is to be told.
     #[error("row security would filter \"{relation}\" for role \"{role}\"")]
     Filtered {
@@ -146,6 +152,7 @@ impl Error {
             | Self::Forbidden(_)
             | Self::ChangeRole { .. }
             | Self::Filtered { .. }
+            | Self::NotYours { .. }
             | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NotPreloaded
             | Self::AlreadyEntered { .. }
@@ -216,6 +223,9 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
+            Self::NotYours { .. } => {
+                Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
+            }
             Self::Filtered { .. } => Some(
                 "Ask the owner of the table for direct access (postern.grant_direct), or for the mode \"on\" \
                  (postern.set_row_security).",

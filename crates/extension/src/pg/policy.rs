@@ -318,6 +318,21 @@ pub fn is_filtered(access: Access) -> bool {
     }
 }
 
+/// Whether the user has no privilege for one of the commands, on no column either: the executor will refuse the access. May raise
+/// as any catalog read may.
+pub fn is_denied(access: Access) -> bool {
+    access.needs.each().any(|command| {
+        let mode = pg_sys::AclMode::from(command.0);
+        let any = pg_sys::AclMaskHow::ACLMASK_ANY;
+        // SAFETY: reads the system caches.
+        unsafe {
+            pg_sys::pg_class_aclcheck(access.relation, access.user, mode) != pg_sys::AclResult::ACLCHECK_OK
+                && pg_sys::pg_attribute_aclcheck_all(access.relation, access.user, mode, any)
+                    != pg_sys::AclResult::ACLCHECK_OK
+        }
+    })
+}
+
 /// The names of the policies of the relation that are for this role and one of the commands, in order; for messages.
 pub fn names(relation: pg_sys::Oid, role: pg_sys::Oid, commands: Commands) -> Vec<String> {
     let mut names = Vec::new();

@@ -22,6 +22,7 @@
 //! error for a role with direct access.
 
 pub mod direct;
+mod look;
 pub mod mode;
 pub mod revoked;
 mod sql;

@@ -14,7 +14,12 @@ pub fn check(accesses: impl FnOnce() -> Vec<Access>) -> Result<(), Error> {
     }
     for access in accesses() {
         let refused = refused(&state, access);
-        if !refused.is_empty() && policy::is_filtered(access) && !direct::is_direct(&state, access) {
+        // Who may not at all hears that, from the server.
+        if !refused.is_empty()
+            && policy::is_filtered(access)
+            && !policy::is_denied(access)
+            && !direct::is_direct(&state, access)
+        {
             return Err(Error::Filtered {
                 relation: crate::pg::table::qualified_name(access.relation),
                 role: role::name(access.user),

@@ -11,7 +11,9 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use super::look;
 use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
 use crate::pg::query::{self, Arg};
 use crate::pg::{self, user};
 
@@ -51,6 +53,17 @@ fn change_row_security(relation: pg_sys::Oid, role: pg_sys::Oid, command: i8, mo
             &args,
         )
     });
+}
+
+/// `postern.evaluate_as(role oid, facts jsonb, query text)`
+#[pg_extern(sql = false)]
+fn evaluate_as(
+    role: Option<pg_sys::Oid>,
+    facts: Option<Jsonb>,
+    query: Option<&str>,
+) -> Result<Option<String>, ErrorReport> {
+    let role = role.ok_or(Error::Null("role"))?;
+    Ok(look::evaluate(role, facts, query.ok_or(Error::Null("query"))?)?)
 }
 
 /// `postern.rows_changed()`: trigger of both tables, for each row: no plan of the relation outlives the change.
