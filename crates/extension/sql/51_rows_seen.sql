@@ -50,34 +50,45 @@ CREATE VIEW postern.row_access AS
                OR (k.letter OPERATOR(pg_catalog.<>) 'd' AND pg_catalog.has_any_column_privilege(p.roleid, p.relid, k.command)) AS privileged
           FROM pair p CROSS JOIN command k
     ),
-    subject AS (
-        SELECT c.relid, c.roleid, c.letter FROM cell c
-         WHERE c.relrowsecurity AND c.in_schema AND c.privileged AND NOT c.rolsuper AND NOT c.rolbypassrls AND NOT c.owns
+    subject AS MATERIALIZED (
+        SELECT c.*, c.relrowsecurity AND c.in_schema AND c.privileged AND NOT c.rolsuper AND NOT c.rolbypassrls AND NOT c.owns AS is_subject,
+               -- Most tables have no grant: those are told apart by one hash.
+               (c.relid, c.letter) OPERATOR(pg_catalog.=) ANY (SELECT g.relation::pg_catalog.oid, g.command FROM postern.direct_access g) AS any_direct
+          FROM cell c
     ),
-    policy AS (
-        SELECT s.relid, s.roleid, s.letter,
-               pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE p.polpermissive) AS permissive,
-               pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE NOT p.polpermissive) AS restrictive
-          FROM subject s
-          JOIN pg_catalog.pg_policy p
-            ON p.polrelid OPERATOR(pg_catalog.=) s.relid
-           AND (p.polcmd OPERATOR(pg_catalog.=) '*' OR p.polcmd OPERATOR(pg_catalog.=) s.letter)
-           -- A policy without an expression for the command counts as absent.
-           AND CASE WHEN s.letter OPERATOR(pg_catalog.=) 'a' THEN coalesce(p.polwithcheck, p.polqual) IS NOT NULL
-                    WHEN s.letter OPERATOR(pg_catalog.=) 'w' AND NOT p.polpermissive THEN true
-                    ELSE p.polqual IS NOT NULL END
-         WHERE EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) x (role)
-                        WHERE x.role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(s.roleid, x.role, 'USAGE'))
-         GROUP BY s.relid, s.roleid, s.letter
+    judged AS (
+        SELECT c.*,
+               CASE WHEN c.is_subject AND c.any_direct
+                    THEN (SELECT pg_catalog.string_agg(pg_catalog.pg_get_userbyid(d.grantee), ', ' ORDER BY d.grantee)
+                            FROM postern.direct_access d
+                           WHERE d.relation OPERATOR(pg_catalog.=) c.relid AND d.command OPERATOR(pg_catalog.=) c.letter
+                             AND pg_catalog.pg_has_role(c.roleid, d.grantee, 'USAGE')) END AS direct,
+               coalesce(c.is_subject AND e.any_mode AND postern.is_error(c.relid, c.roleid, c.letter), false) AS error,
+               p.permissive, p.restrictive
+          FROM subject c
+         CROSS JOIN (SELECT EXISTS (SELECT FROM postern.row_security_modes)) e (any_mode)
+          LEFT JOIN LATERAL (
+               SELECT pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE p.polpermissive) AS permissive,
+                      pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE NOT p.polpermissive) AS restrictive
+                 FROM pg_catalog.pg_policy p
+                WHERE p.polrelid OPERATOR(pg_catalog.=) c.relid
+                  AND (p.polcmd OPERATOR(pg_catalog.=) '*' OR p.polcmd OPERATOR(pg_catalog.=) c.letter)
+                  -- A policy without an expression for the command counts as absent.
+                  AND CASE WHEN c.letter OPERATOR(pg_catalog.=) 'a' THEN coalesce(p.polwithcheck, p.polqual) IS NOT NULL
+                           WHEN c.letter OPERATOR(pg_catalog.=) 'w' AND NOT p.polpermissive THEN true
+                           ELSE p.polqual IS NOT NULL END
+                  AND EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) x (role)
+                               WHERE x.role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(c.roleid, x.role, 'USAGE'))
+               ) p ON c.is_subject
     )
     SELECT c.relid::pg_catalog.regclass AS relation, c.rolname AS role, c.command,
            CASE WHEN NOT c.in_schema OR NOT c.privileged THEN 'none'
                 WHEN NOT c.relrowsecurity THEN 'open'
                 WHEN c.rolsuper OR c.rolbypassrls THEN 'bypass'
                 WHEN c.owns THEN 'owner'
-                WHEN postern.is_direct(c.relid, c.roleid, c.letter) THEN 'direct'
-                WHEN postern.is_error(c.relid, c.roleid, c.letter) THEN 'error'
-                WHEN p.permissive IS NULL THEN 'none'
+                WHEN c.direct IS NOT NULL THEN 'direct'
+                WHEN c.error THEN 'error'
+                WHEN c.permissive IS NULL THEN 'none'
                 ELSE 'filtered' END AS access,
            CASE WHEN NOT c.in_schema THEN 'no USAGE on the schema'
                 WHEN NOT c.privileged THEN 'no privilege on the table'
@@ -86,17 +97,12 @@ CREATE VIEW postern.row_access AS
                 WHEN c.rolbypassrls THEN 'BYPASSRLS'
                 WHEN c.owns THEN CASE WHEN c.roleid OPERATOR(pg_catalog.=) c.relowner THEN 'owner of the table'
                                       ELSE pg_catalog.concat('inherits the owner, ', pg_catalog.pg_get_userbyid(c.relowner)) END
-                WHEN postern.is_direct(c.relid, c.roleid, c.letter)
-                THEN (SELECT pg_catalog.concat('granted to ', pg_catalog.string_agg(pg_catalog.pg_get_userbyid(d.grantee), ', ' ORDER BY d.grantee))
-                        FROM postern.direct_access d
-                       WHERE d.relation OPERATOR(pg_catalog.=) c.relid AND d.command OPERATOR(pg_catalog.=) c.letter
-                         AND pg_catalog.pg_has_role(c.roleid, d.grantee, 'USAGE'))
-                WHEN postern.is_error(c.relid, c.roleid, c.letter) THEN 'the error mode is set'
-                WHEN p.permissive IS NULL THEN 'no permissive policy'
+                WHEN c.direct IS NOT NULL THEN pg_catalog.concat('granted to ', c.direct)
+                WHEN c.error THEN 'the error mode is set'
+                WHEN c.permissive IS NULL THEN 'no permissive policy'
                 ELSE 'policies' END AS reason,
-           p.permissive, p.restrictive
-      FROM cell c
-      LEFT JOIN policy p ON p.relid OPERATOR(pg_catalog.=) c.relid AND p.roleid OPERATOR(pg_catalog.=) c.roleid AND p.letter OPERATOR(pg_catalog.=) c.letter;
+           c.permissive, c.restrictive
+      FROM judged c;
 REVOKE ALL ON TABLE postern.row_access FROM PUBLIC;
 -- It says what the catalogs say, which everyone may read.
 GRANT SELECT ON TABLE postern.row_access TO PUBLIC;
