@@ -39,6 +39,7 @@ pub enum Command {
     Up(Up),
     Serve(Serve),
     Doctor(Doctor),
+    Rows(crate::rows::args::Rows),
     Token(Token),
     Url(Url),
     /// Print the versions of this program and of what it works with

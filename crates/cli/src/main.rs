@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod database;
 mod doctor;
 mod error;
 mod progress;
+mod rows;
 mod serve;
 mod token;
 mod up;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
+        Command::Rows(args) => rows::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),
         Command::Version => version(),
