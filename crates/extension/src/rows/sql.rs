@@ -22,18 +22,13 @@ use crate::pg::{self, user};
 fn change_direct(relation: pg_sys::Oid, grantee: pg_sys::Oid, command: i8, direct: bool, with_grant: bool) {
     let args = [
         Arg::Oid(user::current().oid),
-        Arg::Int8(relation.to_u32().into()),
-        Arg::Int8(grantee.to_u32().into()),
+        Arg::Oid(relation),
+        Arg::Oid(grantee),
         Arg::Char(command.cast_unsigned()),
         Arg::Bool(direct),
         Arg::Bool(with_grant),
     ];
-    query::as_owner(|| {
-        query::run(
-            c"SELECT postern.direct_write($1, $2::pg_catalog.oid, $3::pg_catalog.oid, $4, $5, $6)",
-            &args,
-        )
-    });
+    query::as_owner(|| query::run(c"SELECT postern.direct_write($1, $2, $3, $4, $5, $6)", &args));
 }
 
 /// `postern.change_row_security(relation oid, role oid, command "char", mode "char")`
@@ -41,18 +36,12 @@ fn change_direct(relation: pg_sys::Oid, grantee: pg_sys::Oid, command: i8, direc
 fn change_row_security(relation: pg_sys::Oid, role: pg_sys::Oid, command: i8, mode: i8) {
     let args = [
         Arg::Oid(user::current().oid),
-        // 0 stands for all, and is no OID to the bindings.
-        Arg::Int8(relation.to_u32().into()),
-        Arg::Int8(role.to_u32().into()),
+        Arg::Oid(relation),
+        Arg::Oid(role),
         Arg::Char(command.cast_unsigned()),
         Arg::Char(mode.cast_unsigned()),
     ];
-    query::as_owner(|| {
-        query::run(
-            c"SELECT postern.row_security_write($1, $2::pg_catalog.oid, $3::pg_catalog.oid, $4, $5)",
-            &args,
-        )
-    });
+    query::as_owner(|| query::run(c"SELECT postern.row_security_write($1, $2, $3, $4, $5)", &args));
 }
 
 /// `postern.evaluate_as(role oid, facts jsonb, query text)`
