@@ -123,7 +123,9 @@ fn a_dump_carries_direct_access_and_the_error_mode() {
     let error = count("\"Odd, one\"").unwrap_err().to_string();
     assert!(error.contains("row security would filter \"public.doc\" for role \"Odd, one\""), "{error}");
     // A dump by a role with direct access has every row; the server wants to be told that it may be filtered.
-    target.psql("app", "alter role clerk login; grant select on all tables in schema postern to clerk").unwrap();
+    target
+        .psql("app", "alter role clerk login; grant select on all tables in schema postern to clerk")
+        .unwrap();
     let dump = target
         .client("pg_dump")
         .args(["--role=clerk", "--enable-row-security", "--data-only", "--table=public.doc", "app"])
