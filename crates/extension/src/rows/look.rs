@@ -10,7 +10,8 @@ use crate::pg::{role, spi, subxact, user};
 /// The first value of `query` as `as_role`, with `facts`; what it changed is rolled back, and it cannot leave the role.
 pub fn evaluate(as_role: pg_sys::Oid, facts: Option<Jsonb>, query: &str) -> Result<Option<String>, Error> {
     check(as_role, facts.is_some())?;
-    let facts = Checked::new(facts)?;
+    let facts = facts.map(|facts| facts.to_text().to_string_lossy().into_owned());
+    let facts = Checked::new(facts.as_deref())?;
     let query = spi::c_string(query).ok_or(Error::Null("query"))?;
     let rows = subxact::rolled_back(|| {
         enter::enter_subtransaction(as_role, facts)?;
