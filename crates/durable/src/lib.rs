@@ -5,10 +5,13 @@
 //! arguments: no PostgreSQL, no runtime, no `unsafe`, no clock.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "testing"))]
+pub mod arbitrary;
 mod check;
 pub mod compose;
 pub mod cron;
 mod error;
+pub mod explain;
 mod graph;
 mod json;
 mod kind;
@@ -16,6 +19,8 @@ mod lexer;
 pub mod machine;
 pub mod nodes;
 mod retry;
+#[cfg(any(test, feature = "testing"))]
+pub mod semantics;
 pub mod substitute;
 pub mod tree;
 pub mod value;
