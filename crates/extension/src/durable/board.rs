@@ -108,6 +108,34 @@ pub fn running(instance: &str) -> Vec<(i32, i32)> {
         .collect()
 }
 
+/// An executor, as it shows itself.
+#[derive(Debug)]
+pub struct Shown {
+    pub pid: i32,
+    pub database: u32,
+    pub idle: bool,
+    /// The instance that it is at, its strand and node, and since when.
+    pub at: Option<(String, i32, i32, i64)>,
+}
+
+/// The executors of all databases. What one is at may change while it is read.
+pub fn shown() -> Vec<Shown> {
+    let show = |slot: &Slot| {
+        let number = slot.instance.load(Acquire).checked_sub(1);
+        let at = |number| {
+            let (strand, node) = (slot.strand.load(Relaxed), slot.node.load(Relaxed));
+            (format!("{number:08x}"), strand, node, slot.since.load(Relaxed))
+        };
+        Shown {
+            pid: slot.pid.load(Acquire),
+            database: slot.database.load(Relaxed),
+            idle: slot.idle.load(Relaxed) == 1,
+            at: number.map(at),
+        }
+    };
+    slots().filter(|slot| slot.pid.load(Acquire) != 0).map(show).collect()
+}
+
 /// Cancels what executors of this database run of an instance: one strand, or all. Never raises.
 pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) {
     let Some(number) = number(instance) else { return };

@@ -46,6 +46,23 @@ pub fn set(name: &CStr, value: &CStr) {
     }
 }
 
+/// Sets a setting for the innermost level to what the configuration and the database say, as RESET does.
+pub fn to_default(name: &CStr) {
+    // SAFETY: the name ends with NUL and lives during the call; no value means the default.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            core::ptr::null(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
 /// Sets a setting of this process for its life, with the rights of a superuser.
 pub fn set_for_session(name: &CStr, value: &CStr) {
     // SAFETY: both strings end with NUL and live during the call; the server copies the value.

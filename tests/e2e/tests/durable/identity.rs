@@ -37,6 +37,27 @@ fn what_is_deferred_runs_as_who_started_it() {
 }
 
 #[test]
+fn a_step_has_the_settings_of_a_session_not_of_its_executor() {
+    STAGE.admin(
+        "create table public.notes(who name, what text); insert into notes values ('alice', 'mine'), ('bob', 'his');
+         alter table notes enable row level security;
+         create policy own on notes using (who = current_user);
+         grant select on notes to alice",
+    );
+    assert_eq!(
+        STAGE.result("'select what from notes'"),
+        r#"{"rows": [{"what": "mine"}], "row_count": 1}"#,
+        "a table on the path, and the rows of whoever asked"
+    );
+    // What one step sets, the next has not.
+    let path = r#"{"rows": [{"path": "\"$user\", public"}], "row_count": 1}"#;
+    assert_eq!(
+        STAGE.result("'set search_path = app' ~> 'select current_setting(''search_path'') as path'"),
+        path
+    );
+}
+
+#[test]
 fn a_role_without_login_may_have_steps() {
     let id = STAGE
         .admin("set role report; select df.start('select current_user as u, session_user is not null as s')");
