@@ -44,7 +44,8 @@ $$;
 COMMENT ON FUNCTION df.wait_for_completion(pg_catalog.text, pg_catalog.int4) IS 'Deprecated: df.await_instance()';
 
 CREATE FUNCTION df.result(instance_id pg_catalog.text) RETURNS pg_catalog.text
-LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+-- VOLATILE: it sees what became of an instance that was waited for in the same statement.
+LANGUAGE sql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT i.output::pg_catalog.jsonb::pg_catalog.text FROM postern.instance i
      WHERE i.id OPERATOR(pg_catalog.=) result.instance_id AND i.status OPERATOR(pg_catalog.=) 'completed';
@@ -65,7 +66,7 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_setvar
 COMMENT ON FUNCTION df.setvar(pg_catalog.text, pg_catalog.text) IS 'Sets a variable, written {name} in steps, for functions started from now on';
 
 CREATE FUNCTION df.getvar(name pg_catalog.text) RETURNS pg_catalog.text
-LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT v.value FROM df.vars v
      WHERE v.owner OPERATOR(pg_catalog.=) pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole
