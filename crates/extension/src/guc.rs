@@ -49,6 +49,20 @@ pub static START_REQUIRES_LOGIN: GucSetting<bool> = GucSetting::<bool>::new(fals
 /// `postern.start_in_definer` (warn; superuser): what `df.start()` does inside a SECURITY DEFINER function of someone else.
 pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::new(InDefiner::Warn);
 
+/// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
+pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
+
+/// What a commit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum StepCommit {
+    /// One step.
+    #[name = c"each"]
+    Each,
+    /// Short steps of one identity that are due at the same time.
+    #[name = c"group"]
+    Group,
+}
+
 /// What a start inside a SECURITY DEFINER function does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum InDefiner {
@@ -280,6 +294,14 @@ fn durable() {
     for (name, short, long, setting) in switches {
         GucRegistry::define_bool_guc(name, short, long, setting, GucContext::Suset, GucFlags::default());
     }
+    GucRegistry::define_enum_guc(
+        c"postern.step_commit",
+        c"Sets whether short steps of durable functions share a commit.",
+        c"With each, every step has a commit of its own; a step takes effect exactly once either way.",
+        &STEP_COMMIT,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     GucRegistry::define_enum_guc(
         c"postern.start_in_definer",
         c"Sets what df.start() does inside a SECURITY DEFINER function of another role.",

@@ -8,7 +8,7 @@
 //! **Unwinding.** An ERROR outside a step's own subtransaction ends the turn's transaction, never the process. A strand whose
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -24,11 +24,20 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Job};
-use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
+use crate::pg::{NO_OID, Oid, catalog, guc as settings, log, subxact};
 use crate::{guc, identity};
 
 /// Turns of one strand before others have theirs.
 const STREAK: usize = 64;
+
+/// Strands that share a commit, at the most. Each takes two subtransactions, and a session shows 64 of them to others cheaply.
+const GROUP: i64 = 16;
+
+/// Milliseconds that a step has while others wait for the same commit.
+const PATIENCE: i32 = 20;
+
+/// Microseconds after which a turn that others share takes no further strand.
+const GROUP_TIME: i64 = 5_000;
 
 /// Functions whose graphs an executor remembers.
 const GRAPHS: usize = 256;
@@ -45,8 +54,8 @@ pub fn start(database: Oid) -> bool {
 
 /// The strand that was due last, and who else.
 enum Claim {
-    /// This one.
-    Strand(Box<Strand>, Box<Instance>),
+    /// These, at least one.
+    Strands(Vec<(Strand, Instance)>),
     /// Nothing is due; the next thing is at this time.
     Nothing(i64),
 }
@@ -74,6 +83,12 @@ struct Executor {
     seen: u64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
+    /// How many strands to take with one commit: more while steps are short, one when they are not.
+    group: i64,
+    /// Strands whose step took too long for others to wait: they wait for a turn of their own.
+    slow: HashSet<(String, i32)>,
+    /// Turns to take one strand each, since a commit of several has failed.
+    alone: u32,
 }
 
 /// Runs until the server, or the extension in this database, is gone.
@@ -96,6 +111,9 @@ pub fn run(database: Oid) {
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
         broken: None,
+        group: 1,
+        slow: HashSet::new(),
+        alone: 0,
     };
     let _ = worker::transaction(|| as_owner(messages::look_again));
     executor.serve();
@@ -173,6 +191,7 @@ impl Executor {
                     self.let_go(&id, strand);
                     return;
                 }
+                Turn::Slow => return,
             }
             worker::attend();
             if board::sent_so_far() != self.seen {
@@ -188,29 +207,50 @@ impl Executor {
     }
 
     /// One transaction. `only`: this strand, else whatever is due.
+    ///
+    /// Strands of one identity share it while their steps are short, each in a subtransaction of its own: one commit then
+    /// serves all. They are of different instances, or branches of one, so that nobody waits for a lock of another instance
+    /// while it holds one.
     fn turn(&mut self, only: Option<(&str, i32)>) -> Done {
         let mut held: Option<(String, i32)> = None;
+        let mut awaited = Vec::new();
+        let began = worker::now();
         let result = worker::transaction_if(|| {
             if !catalog::is_installed() {
                 return (Done::Gone, true);
             }
-            let now = worker::now();
             let claim = as_owner(|| match only {
-                Some((id, strand)) => store::claim_one(id, strand, now)
-                    .map_or(Claim::Nothing(NEVER), |(strand, instance)| {
-                        Claim::Strand(Box::new(strand), Box::new(instance))
-                    }),
-                None => self.claim(now),
+                Some((id, strand)) => store::claim_one(id, strand, began)
+                    .map_or(Claim::Nothing(NEVER), |found| Claim::Strands(vec![found])),
+                None => self.claim(began),
             });
-            let (strand, instance) = match claim {
+            let mut strands = match claim {
                 Claim::Nothing(due) => return (Done::Nothing(due), true),
-                Claim::Strand(strand, instance) => (*strand, *instance),
+                Claim::Strands(strands) => strands.into_iter(),
             };
+            let Some((strand, instance)) = strands.next() else { return (Done::Nothing(NEVER), true) };
             let (id, number) = (strand.instance.clone(), strand.strand);
             held = Some((id.clone(), number));
-            let turn = self.one(strand, &instance);
-            let good = !matches!(turn, Turn::NotNow | Turn::Cancelled);
-            (Done::Turn(id, number, turn), good)
+            // While others are locked with it, it has no longer than they can wait; then it is run alone.
+            let patience = (strands.len() > 0).then_some(PATIENCE);
+            let turn = self.one(strand, &instance, patience);
+            if matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow) {
+                return (Done::Turn(id, number, turn), false);
+            }
+            let mut shared = 0;
+            for (strand, other) in strands {
+                if worker::now() - began > GROUP_TIME {
+                    break;
+                }
+                let together = if number == 0 { strand.strand == 0 } else { strand.instance == id };
+                if together && other.facts == instance.facts {
+                    awaited.extend(self.shared(strand, &other));
+                    shared += 1;
+                }
+            }
+            // Who shares a commit goes on with the others of its queue, not by itself.
+            let turn = if shared > 0 && turn == Turn::Goes { Turn::Rests } else { turn };
+            (Done::Turn(id, number, turn), true)
         });
         board::executing(self.slot, None, 0, 0);
         match (result, held) {
@@ -218,10 +258,28 @@ impl Executor {
                 if let Done::Turn(..) = done {
                     self.broken = None;
                 }
+                if only.is_none()
+                    && let Done::Turn(_, _, turn) = &done
+                {
+                    self.pace(worker::now() - began, *turn == Turn::Slow);
+                }
+                for (id, name) in awaited {
+                    let _ = worker::transaction(|| as_owner(|| messages::deliver_kept(&id, &name)));
+                }
                 done
             }
             (Err(caught), Some((id, strand))) => {
-                self.failed(&id, strand, caught);
+                if self.group > 1 && self.alone == 0 {
+                    // Whose fault it was shows when each has a commit of its own.
+                    self.alone = 2 * GROUP.unsigned_abs().try_into().unwrap_or(16);
+                    log::warning(
+                        &caught.message,
+                        "Several steps that shared a commit were rolled back; each is run alone.",
+                        "",
+                    );
+                } else {
+                    self.failed(&id, strand, caught);
+                }
                 Done::Turn(id, strand, Turn::Rests)
             }
             (Err(caught), None) => {
@@ -237,6 +295,58 @@ impl Executor {
         }
     }
 
+    /// A turn that shares the commit of others, in an identity that stands already. Gives the signal that it waits for now.
+    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<(String, String)> {
+        let id = strand.instance.clone();
+        let me = (id.clone(), strand.strand);
+        if !matches!(instance.status.as_str(), "pending" | "running") || self.slow.contains(&me) {
+            return None;
+        }
+        // A function that cannot be read fails in a turn of its own.
+        let graph = self.graph(&id).ok()?;
+        let slot = self.slot;
+        let turn = subxact::attempt_if(|| {
+            let turn = Course::new(&graph, strand, instance, slot, Some(PATIENCE)).run();
+            let good = !matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow);
+            (turn, good)
+        });
+        board::executing(slot, None, 0, 0);
+        match turn {
+            Ok(Turn::Awaits(name)) => Some((id, name)),
+            Ok(Turn::Slow) => {
+                // What is forgotten here is only found out again.
+                if self.slow.len() >= GRAPHS {
+                    self.slow.clear();
+                }
+                self.slow.insert(me);
+                None
+            }
+            Ok(Turn::Cancelled) => {
+                self.seen = self.seen.wrapping_sub(1);
+                None
+            }
+            // What is wrong with it shows in a turn of its own.
+            Err(_) => {
+                self.alone = 1;
+                None
+            }
+            Ok(Turn::Goes | Turn::Rests | Turn::NotNow) => None,
+        }
+    }
+
+    /// How many strands the next commit is for.
+    fn pace(&mut self, took: i64, slow: bool) {
+        if slow {
+            self.group = 1;
+        } else if self.alone > 0 {
+            self.alone -= 1;
+        } else if guc::STEP_COMMIT.get() == guc::StepCommit::Each || took > GROUP_TIME {
+            self.group = 1;
+        } else {
+            self.group = (self.group * 2).min(GROUP);
+        }
+    }
+
     /// The strand that has been due longest in the next queue of the round.
     fn claim(&mut self, now: i64) -> Claim {
         let start = self.after;
@@ -248,10 +358,12 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        if let Some((strand, instance)) = store::claim(owner, priority, now) {
+                        let limit = if self.alone > 0 { 1 } else { self.group };
+                        let strands = store::claim(owner, priority, now, limit);
+                        if !strands.is_empty() {
                             // The next round begins with the next owner: its own later priorities come after it.
                             self.after = (owner, i16::MAX);
-                            return Claim::Strand(Box::new(strand), Box::new(instance));
+                            return Claim::Strands(strands);
                         }
                         next = next.min(store::next_due(owner, priority, now));
                     } else {
@@ -272,8 +384,9 @@ impl Executor {
         Claim::Nothing(next)
     }
 
-    fn one(&mut self, strand: Strand, instance: &Instance) -> Turn {
+    fn one(&mut self, strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
         let id = strand.instance.clone();
+        self.slow.remove(&(id.clone(), strand.strand));
         if !matches!(instance.status.as_str(), "pending" | "running") {
             as_owner(|| store::delete(&id, strand.strand));
             return Turn::Rests;
@@ -289,7 +402,7 @@ impl Executor {
             fail(&id, &failure);
             return Turn::Rests;
         }
-        Course::new(&graph, strand, instance, self.slot).run()
+        Course::new(&graph, strand, instance, self.slot, patience).run()
     }
 
     /// Enters the identity that the instance was started with.

@@ -37,6 +37,8 @@ pub enum Turn {
     Cancelled,
     /// Another branch has decided already, or the lock of the instance is not to be had: roll back.
     NotNow,
+    /// It takes longer than others with the same commit can wait: roll back, and run it alone.
+    Slow,
 }
 
 /// One strand, for the length of a turn.
@@ -52,6 +54,8 @@ pub struct Course<'a> {
     root: bool,
     /// A step with an effect has run.
     ran: bool,
+    /// Others wait for the same commit: a step has this many milliseconds.
+    patience: Option<i32>,
 }
 
 /// Results, as they were read or made in this turn, and what nodes with a state came to.
@@ -103,10 +107,16 @@ fn branch(strand: Strand) -> Branch {
 }
 
 impl<'a> Course<'a> {
-    pub fn new(graph: &'a Graph, strand: Strand, instance: &'a Instance, slot: &'a Slot) -> Self {
+    pub fn new(
+        graph: &'a Graph,
+        strand: Strand,
+        instance: &'a Instance,
+        slot: &'a Slot,
+        patience: Option<i32>,
+    ) -> Self {
         let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
         let root = strand.strand == 0;
-        Self { graph, strand, instance, slot, now: worker::now(), results, root, ran: false }
+        Self { graph, strand, instance, slot, now: worker::now(), results, root, ran: false, patience }
     }
 
     /// Goes on from where the strand is.
@@ -269,10 +279,20 @@ impl<'a> Course<'a> {
         Ok(self.machine().finished(node, outcome))
     }
 
+    /// How long a statement may take, in milliseconds; 0: as long as it likes.
+    fn time_limit(&self) -> i32 {
+        let configured = guc::STEP_TIMEOUT.get();
+        match self.patience {
+            Some(patience) if configured == 0 || patience < configured => patience,
+            _ => configured,
+        }
+    }
+
     /// Runs a statement and records it.
     fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
         let started = worker::now();
         board::executing(self.slot, Some(&self.strand.instance), self.strand.strand, node.cast_signed());
+        let limit = self.time_limit();
         let results = &mut self.results;
         let names = &self.strand.frame.names;
         let prepared =
@@ -281,7 +301,7 @@ impl<'a> Course<'a> {
                 Value::Json(text) => (text.clone(), None),
             });
         let ran = match &prepared {
-            Ok(prepared) => step::run(&prepared.sql, &prepared.params, guc::STEP_TIMEOUT.get()),
+            Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
         };
         board::executing(self.slot, None, 0, 0);
@@ -301,6 +321,13 @@ impl<'a> Course<'a> {
             }
             // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before.
             Err(step::Stopped::Cancelled(_)) if board::was_ours(self.slot) => Err(Turn::NotNow),
+            // Its time was up, and that was no time-out of its own; an operator's request says other words.
+            Err(step::Stopped::Cancelled(failure))
+                if self.patience.is_some_and(|patience| self.time_limit() == patience)
+                    && failure.message.contains("timeout") =>
+            {
+                Err(Turn::Slow)
+            }
             Err(step::Stopped::Cancelled(failure) | step::Stopped::Failed(failure)) => {
                 self.write(node, started, text, None, None, Some(&failure));
                 Ok(Outcome::Failed(failure))

@@ -292,3 +292,49 @@ fn nothing_of_a_session_passes_to_the_next_step() {
     );
     assert_eq!(result, r#"{"rows": [{"clean": true, "locks": 0}], "row_count": 1}"#);
 }
+
+#[test]
+fn steps_that_share_a_commit_fail_and_take_long_by_themselves() {
+    STAGE.run("alice", "create table app.shared(n int primary key)");
+    // Every tenth fails, every twentieth takes long, and all are due at once.
+    STAGE.run(
+        "alice",
+        "select count(df.start(
+             format('insert into app.shared values (%s)', n)
+             ~> case when n % 10 = 0 then 'select 1/0' when n % 20 = 5 then 'select pg_sleep(0.2)' else 'select 1' end,
+             'shared')) from generate_series(1, 200) n",
+    );
+    STAGE.until(
+        "all end",
+        "select count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed')
+           from postern.instance where label = 'shared'",
+        "180|20",
+    );
+    assert_eq!(STAGE.run("alice", "select count(*) from app.shared"), "200");
+}
+
+#[test]
+fn a_constraint_that_is_deferred_fails_its_own_step() {
+    STAGE.run(
+        "alice",
+        "create table app.parent(id int primary key); create table app.child(p int references app.parent deferrable initially deferred);
+         select count(df.start(format('insert into app.child values (%s)', n % 2), 'deferred')) from generate_series(1, 40) n",
+    );
+    STAGE.until(
+        "all fail",
+        "select count(*) from postern.instance where label = 'deferred' and status = 'failed'",
+        "40",
+    );
+    STAGE.run(
+        "alice",
+        "insert into app.parent values (1);
+         select count(df.start(format('insert into app.child values (%s)', n % 2), 'deferred again')) from generate_series(1, 40) n",
+    );
+    STAGE.until(
+        "half of them fail",
+        "select count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed')
+           from postern.instance where label = 'deferred again'",
+        "20|20",
+    );
+    assert_eq!(STAGE.run("alice", "select count(*) from app.child"), "20");
+}
