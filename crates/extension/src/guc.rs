@@ -236,29 +236,7 @@ fn durable() {
         GucContext::Suset,
         GucFlags::default(),
     );
-    for (name, long, setting) in [
-        (
-            c"postern.list_instances_max_limit",
-            c"Pages of more rows are asked for with a cursor.",
-            &LIST_LIMIT,
-        ),
-        (
-            c"pg_durable.list_instances_max_limit",
-            c"Another name for postern.list_instances_max_limit.",
-            &LIST_LIMIT_ALIAS,
-        ),
-    ] {
-        GucRegistry::define_int_guc(
-            name,
-            c"Sets the number of rows that df.list_instances() gives at most.",
-            long,
-            setting,
-            1,
-            1_000_000,
-            GucContext::Suset,
-            GucFlags::default(),
-        );
-    }
+    looking();
     let switches: [(&CStr, &CStr, &CStr, &'static GucSetting<bool>); 5] = [
         (
             c"postern.enable_superuser_instances",
@@ -310,6 +288,33 @@ fn durable() {
         GucContext::Suset,
         GucFlags::default(),
     );
+}
+
+/// The settings of looking at them.
+fn looking() {
+    for (name, long, setting) in [
+        (
+            c"postern.list_instances_max_limit",
+            c"Pages of more rows are asked for with a cursor.",
+            &LIST_LIMIT,
+        ),
+        (
+            c"pg_durable.list_instances_max_limit",
+            c"Another name for postern.list_instances_max_limit.",
+            &LIST_LIMIT_ALIAS,
+        ),
+    ] {
+        GucRegistry::define_int_guc(
+            name,
+            c"Sets the number of rows that df.list_instances() gives at most.",
+            long,
+            setting,
+            1,
+            1_000_000,
+            GucContext::Suset,
+            GucFlags::default(),
+        );
+    }
 }
 
 /// Refuses any other setting that begins with `postern.`. After all of them are defined.

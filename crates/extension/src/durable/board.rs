@@ -4,7 +4,8 @@
 //! that finds more than it can take wakes the next. Lost wake-ups are excluded by order: an executor says that it waits, looks
 //! once more, and only then waits.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::fence;
 
 use crate::pg::Oid;
 use crate::pg::shmem::{self, Slot};
@@ -96,6 +97,8 @@ pub fn executing(slot: &Slot, instance: Option<&str>, strand: i32, node: i32) {
     slot.node.store(node, Relaxed);
     slot.since.store(worker::now(), Relaxed);
     slot.instance.store(instance.and_then(number).map_or(0, |number| u64::from(number) + 1), Release);
+    // Shown before it looks whether something was sent: see `cancel`.
+    fence(SeqCst);
 }
 
 /// Whether an executor of this database is at a strand of the instance right now; and at which node.
@@ -139,6 +142,8 @@ pub fn shown() -> Vec<Shown> {
 /// Cancels what executors of this database run of an instance: one strand, or all. Never raises.
 pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) {
     let Some(number) = number(instance) else { return };
+    // Whoever is not shown yet will see that something was sent: that was before this.
+    fence(SeqCst);
     for slot in of(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
         let pid = slot.pid.load(Relaxed);
         if pid != worker::pid() && strand.is_none_or(|strand| slot.strand.load(Relaxed) == strand) {
