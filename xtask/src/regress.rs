@@ -76,7 +76,7 @@ pub fn run(driver: Driver, server: &Installation, names: &[String], accept: bool
         .installation(server.clone())
         .extension(true)
         .setting("max_prepared_transactions", "10")
-        // Executors of durable functions are background workers, and so are those of parallel queries.
+        // Executors take some, and there are tests of parallel workers.
         .setting("max_worker_processes", "32")
         .start()?;
     cluster.create_database(DATABASE, true)?;

@@ -13,6 +13,10 @@ use crate::retry::Retry;
 pub enum Kinds {
     /// Those of old.
     Known,
+    /// One line of execution: nothing runs beside anything, but there are undos.
+    Line,
+    /// All but CALL and COMPENSATE.
+    Branches,
     /// All.
     All,
 }
@@ -31,39 +35,48 @@ pub fn function(size: u32, kinds: Kinds) -> BoxedStrategy<String> {
         prop::option::of(Just("done")).prop_map(compose::break_loop).boxed(),
         Just(built(compose::wait_for_schedule("* * * * *"))).boxed(),
     ];
-    if kinds == Kinds::All {
+    if kinds != Kinds::Known {
         leaves.push((1..500_u64).prop_map(|millis| built(compose::sleep_millis(millis))).boxed());
     }
     let leaf = prop::strategy::Union::new(leaves);
     leaf.prop_recursive(6, size, 3, move |inner| {
         let pair = || (inner.clone(), inner.clone());
         let list = || prop::collection::vec(inner.clone(), 1..4);
+        let refs = |steps: &[String], make: fn(&[&str]) -> Result<String, crate::Error>| {
+            built(make(&steps.iter().map(String::as_str).collect::<Vec<_>>()))
+        };
         let mut nodes = vec![
             pair().prop_map(|(a, b)| built(compose::seq(&a, &b))).boxed(),
             pair().prop_map(|(a, b)| built(compose::seq(&a, &b))).boxed(),
             (inner.clone(), name.clone()).prop_map(|(step, name)| built(compose::name(&step, name))).boxed(),
-            pair().prop_map(|(a, b)| built(compose::join(&a, &b))).boxed(),
-            pair().prop_map(|(a, b)| built(compose::race(&a, &b))).boxed(),
             (pair(), inner.clone()).prop_map(|((c, a), b)| built(compose::branch(&c, &a, &b))).boxed(),
             (name.clone(), pair()).prop_map(|(name, (a, b))| built(compose::if_rows(name, &a, &b))).boxed(),
             (inner.clone(), prop::option::of(inner.clone()))
                 .prop_map(|(body, condition)| built(compose::repeat(&body, condition.as_deref())))
                 .boxed(),
         ];
-        if kinds == Kinds::All {
-            let refs = |steps: &[String], make: fn(&[&str]) -> Result<String, crate::Error>| {
-                built(make(&steps.iter().map(String::as_str).collect::<Vec<_>>()))
-            };
+        if kinds != Kinds::Line {
+            nodes.extend([
+                pair().prop_map(|(a, b)| built(compose::join(&a, &b))).boxed(),
+                pair().prop_map(|(a, b)| built(compose::race(&a, &b))).boxed(),
+            ]);
+        }
+        if kinds != Kinds::Known {
+            nodes.extend([
+                (inner.clone(), 1..4_u32)
+                    .prop_map(|(step, max_attempts)| {
+                        let policy = Retry { max_attempts, jitter: 0.0, ..Retry::default() };
+                        built(compose::retry(&step, policy))
+                    })
+                    .boxed(),
+                pair().prop_map(|(a, b)| built(compose::catch(&a, &b))).boxed(),
+            ]);
+        }
+        if matches!(kinds, Kinds::Branches | Kinds::All) {
             nodes.extend([
                 list().prop_map(move |steps| refs(&steps, compose::all)).boxed(),
                 list().prop_map(move |steps| refs(&steps, compose::first)).boxed(),
                 list().prop_map(move |steps| refs(&steps, compose::race_all)).boxed(),
-                (inner.clone(), 1..4_u32)
-                    .prop_map(|(step, max_attempts)| {
-                        built(compose::retry(&step, Retry { max_attempts, ..Retry::default() }))
-                    })
-                    .boxed(),
-                pair().prop_map(|(a, b)| built(compose::catch(&a, &b))).boxed(),
                 (inner.clone(), 1..5_000_u64)
                     .prop_map(|(step, millis)| built(compose::timeout(&step, millis)))
                     .boxed(),
@@ -72,9 +85,13 @@ pub fn function(size: u32, kinds: Kinds) -> BoxedStrategy<String> {
                         built(compose::map(&rows, &body, concurrency, "item"))
                     })
                     .boxed(),
-                inner.clone().prop_map(|step| built(compose::call(&step, None))).boxed(),
-                pair().prop_map(|(a, b)| built(compose::compensate(&a, &b))).boxed(),
             ]);
+        }
+        if matches!(kinds, Kinds::Line | Kinds::All) {
+            nodes.push(pair().prop_map(|(a, b)| built(compose::compensate(&a, &b))).boxed());
+        }
+        if kinds == Kinds::All {
+            nodes.push(inner.clone().prop_map(|step| built(compose::call(&step, None))).boxed());
         }
         prop::strategy::Union::new(nodes)
     })

@@ -9,15 +9,16 @@
 //! | JOIN, MAP | all are waited for; in branch order the first that failed or broke decides. After a failure a MAP begins no further row |
 //! | RACE, FIRST | what the losers have not begun when it is decided, they never begin; what they have not ended stays running |
 //! | LOOP | body, then condition; an iteration that waited for nothing takes at least [`Limits::loop_millis`] |
-//! | RETRY | a failed attempt leaves no results and its undos run; then the pause, then the next |
+//! | TIMEOUT | what was bound before the time was up is gone with the step |
+//! | RETRY | the undos of a failed attempt run; then the pause, then the next, which sees what the failed one had bound |
 //! | CATCH | the undos of the failed step run, then the handler, which sees `$error` and what the step had bound |
-//! | COMPENSATE | a step that succeeded registers its undo, with the results of that moment. A failure that reaches a RETRY, a CATCH, the root of a CALL or of the instance runs what was registered below it, latest first; an undo that fails stops nothing |
+//! | COMPENSATE | a step that succeeded registers its undo, with the results of that moment. A failure that reaches a RETRY, a CATCH, the root of a CALL or of the instance runs what was registered below it, latest first; an undo that fails stops nothing, its words are added to the failure |
 //! | CALL | results go in as into a branch; only its own result comes out; a break does not leave it |
 //!
-//! **Scope**: JOIN, RACE, FIRST and loops below the root work on a copy of the results and give back what they bound
-//! (JOIN in branch order, RACE and FIRST the winner's); MAP bodies give nothing back; a loop at the root starts each
-//! iteration with none.
+//! **Scope**: branches work on a copy of the results; JOIN takes over, in branch order, what those that succeeded bound, RACE and
+//! FIRST what the one that decided bound, MAP nothing. A loop at the root starts each iteration with none.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::explain::Status;
@@ -208,20 +209,28 @@ impl Run<'_> {
                 "22023",
             );
         }
-        if let How::Failed(_) = end.how {
-            end.at = self.undo(undos, end.at);
+        if let How::Failed(failure) = &mut end.how {
+            end.at = self.undo(undos, end.at, failure);
+        }
+        if end.at >= self.limits.horizon {
+            end.how = How::Never;
         }
         self.undos.truncate(undos);
         end
     }
 
     /// Runs the undos from `keep` on, latest first.
-    fn undo(&mut self, keep: usize, mut at: u64) -> u64 {
+    fn undo(&mut self, keep: usize, mut at: u64, why: &mut Failure) -> u64 {
         let mut due = self.undos.split_off(keep);
         due.sort_by_key(|undo| undo.at);
         while let Some(mut undo) = due.pop() {
             let nested = self.undos.len();
-            at = self.node(undo.node, at, &mut undo.results).at;
+            let end = self.node(undo.node, at, &mut undo.results);
+            at = if matches!(end.how, How::Never) { u64::MAX } else { end.at };
+            if let How::Failed(failure) = end.how {
+                why.message.push_str("; undoing failed: ");
+                why.message.push_str(&failure.message);
+            }
             self.undos.truncate(nested);
         }
         at
@@ -240,18 +249,23 @@ impl Run<'_> {
         }
     }
 
-    /// What was logged and registered from these places on ends at `at`.
+    /// Of what was logged and registered in these places only what came before `at` has happened.
     fn cut(&mut self, log: std::ops::Range<usize>, undos: std::ops::Range<usize>, at: u64) {
         let mut place = 0;
+        // Only leaves are counted, each once for each time that it began.
+        let visits = &mut self.visits;
         self.log.retain(|event| {
-            let late = event.at > at || (event.at == at && event.what == What::Begin);
             place += 1;
-            !(log.contains(&(place - 1)) && late)
+            let gone = log.contains(&(place - 1)) && event.at >= at;
+            if let (true, What::Begin, Some(count)) = (gone, event.what, visits.get_mut(&event.node)) {
+                *count -= 1;
+            }
+            !gone
         });
         place = 0;
         self.undos.retain(|undo| {
             place += 1;
-            !(undos.contains(&(place - 1)) && undo.at > at)
+            !(undos.contains(&(place - 1)) && undo.at >= at)
         });
     }
 
@@ -334,12 +348,14 @@ impl Run<'_> {
             Kind::Catch { step, handler } => self.catch(*step, *handler, at, results),
             Kind::Timeout { step, millis } => {
                 let (log, undos) = (self.log.len(), self.undos.len());
-                let end = self.node(*step, at, results);
+                let mut inside = results.copy();
+                let end = self.node(*step, at, &mut inside);
                 let deadline = at.saturating_add(*millis);
                 if end.at <= deadline && !matches!(end.how, How::Never) {
+                    results.merge(&inside);
                     return end;
                 }
-                self.cut(log..self.log.len(), undos..self.undos.len(), deadline);
+                self.cut(log..self.log.len(), undos..self.undos.len(), deadline + 1);
                 let message = format!("Timeout after {}s", crate::kind::seconds(*millis));
                 End { at: deadline, how: failed(message, "57014") }
             }
@@ -413,8 +429,10 @@ impl Run<'_> {
             ends.push((end, inside));
         }
         let last = ends.iter().map(|(end, _)| end.at).max().unwrap_or(at);
-        for (_, inside) in &ends {
-            results.merge(inside);
+        for (end, inside) in &ends {
+            if matches!(end.how, How::Done(_)) {
+                results.merge(inside);
+            }
         }
         let how = gather(ends.into_iter().map(|(end, _)| end.how), "JOIN branch");
         End { at: last, how }
@@ -444,16 +462,17 @@ impl Run<'_> {
         let moment = ends[decided].1.at;
         // From the back, so that the ranges in front stay right.
         for (place, _, _, log, undos) in ends.iter().rev() {
-            if *place != decided {
-                self.cut(log.clone(), undos.clone(), moment);
+            // At one moment the branches in front come first.
+            match place.cmp(&decided) {
+                Ordering::Less => self.cut(log.clone(), undos.clone(), moment + 1),
+                Ordering::Equal => {}
+                Ordering::Greater => self.cut(log.clone(), undos.clone(), moment),
             }
         }
         let (place, end, inside, ..) = ends.swap_remove(decided);
         results.merge(&inside);
         let how = match end.how {
-            How::Failed(failure) if success => {
-                prefixed(&format!("FIRST branch {} failed: ", place + 1), failure)
-            }
+            How::Failed(failure) if success => prefixed("every branch failed; the last: ", failure),
             How::Failed(failure) => {
                 let which = match (branches.len(), place) {
                     (2, 0) => "left branch".to_owned(),
@@ -476,7 +495,6 @@ impl Run<'_> {
         results: &mut Results,
     ) -> End {
         let root = number == 0;
-        let mut inside = if root { Results::default() } else { results.copy() };
         let below: Vec<u32> = condition.into_iter().chain([body]).collect();
         let fail = |failure| {
             if root { How::Failed(failure) } else { prefixed("Loop sub-orchestration failed: ", failure) }
@@ -486,15 +504,15 @@ impl Run<'_> {
                 self.reset(at, &below);
             }
             if root {
-                inside = Results::default();
+                *results = Results::default();
             }
             let (begun, waits) = (at, self.waits);
-            let mut last = self.node(body, at, &mut inside);
+            let mut last = self.node(body, at, results);
             let mut ended = condition.is_some();
             let mut result = None;
             if let (How::Done(done), Some(condition)) = (&last.how, condition) {
                 result = Some(done.clone());
-                last = self.node(condition, last.at, &mut inside);
+                last = self.node(condition, last.at, results);
                 if let How::Done(judged) = &last.how {
                     ended = !value::is_true(&judged.json);
                 }
@@ -502,14 +520,10 @@ impl Run<'_> {
             at = last.at;
             match last.how {
                 How::Done(done) if ended => {
-                    results.merge(&inside);
                     return End { at, how: How::Done(result.unwrap_or(done)) };
                 }
                 How::Done(_) => {}
-                How::Broke(value) => {
-                    results.merge(&inside);
-                    return End { at, how: How::Done(plain(value)) };
-                }
+                How::Broke(value) => return End { at, how: How::Done(plain(value)) },
                 How::Failed(failure) => return End { at, how: fail(failure) },
                 How::Never => return End { at, how: How::Never },
             }
@@ -528,8 +542,7 @@ impl Run<'_> {
         let mut attempt = 1;
         loop {
             let undos = self.undos.len();
-            let mut inside = results.copy();
-            let mut end = self.node(step, at, &mut inside);
+            let mut end = self.node(step, at, results);
             if let How::Done(result) = &end.how
                 && let Some(status) = policy.refused(&result.json)
             {
@@ -546,11 +559,8 @@ impl Run<'_> {
                 }
                 _ => None,
             };
-            let Some(pause) = again else {
-                results.merge(&inside);
-                return end;
-            };
-            at = self.undo(undos, end.at).saturating_add(pause);
+            let (Some(pause), How::Failed(failure)) = (again, &mut end.how) else { return end };
+            at = self.undo(undos, end.at, failure).saturating_add(pause);
             attempt += 1;
             if at >= self.limits.horizon {
                 return End { at, how: How::Never };
@@ -562,19 +572,10 @@ impl Run<'_> {
     fn catch(&mut self, step: u32, handler: u32, at: u64, results: &mut Results) -> End {
         let undos = self.undos.len();
         let end = self.node(step, at, results);
-        let How::Failed(failure) = end.how else { return end };
-        let at = self.undo(undos, end.at);
-        let shadowed = results.named.insert(FAILURE.into(), plain(failure.to_result()));
-        let bound = results.bound.contains(FAILURE);
-        let handled = self.node(handler, at, results);
-        match shadowed {
-            Some(before) => results.named.insert(FAILURE.into(), before),
-            None => results.named.remove(FAILURE),
-        };
-        if !bound {
-            results.bound.remove(FAILURE);
-        }
-        handled
+        let How::Failed(mut failure) = end.how else { return end };
+        let at = self.undo(undos, end.at, &mut failure);
+        results.bind(FAILURE, plain(failure.to_result()));
+        self.node(handler, at, results)
     }
 
     fn map(
@@ -614,7 +615,7 @@ impl Run<'_> {
             ends.push(end);
         }
         let last = ends.iter().map(|end| end.at).max().unwrap_or(from.at);
-        End { at: last, how: gather(ends.into_iter().map(|end| end.how), "MAP row") }
+        End { at: last, how: gather(ends.into_iter().map(|end| end.how), "MAP item") }
     }
 
     /// The derived status of every node.

@@ -52,6 +52,13 @@ pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::ne
 /// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
 pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
 
+/// `postern.retention_days` (30; superuser, configuration file): how long functions that have ended are kept.
+pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
+
+/// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; of older
+/// ones, those that have ended are removed.
+pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -107,7 +114,8 @@ pub fn start_use_session_user() -> bool {
 }
 
 /// `postern.facts`: how the facts reach parallel workers, which take over the settings of their leader. Nobody sets it by
-/// SQL: its check hook takes values from [`identity`] only. Empty: not entered; `null`: entered without facts.
+/// SQL: its check hook takes values from [`identity`] only. `null`: entered without facts. Empty: not entered, or no worker was
+/// needed so far.
 static FACTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// `request.jwt.claims`: what PostgREST fills, and policies written for it read. While entered it shows the `claims` of the
@@ -162,7 +170,7 @@ pub fn init() {
             c"It cannot be set.",
             &FACTS,
             GucContext::Suset,
-            hidden | GucFlags::NOT_WHILE_SEC_REST,
+            hidden,
             Some(check_facts),
             None,
             None,
@@ -234,6 +242,26 @@ fn durable() {
         1,
         i32::MAX,
         GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.retention_days",
+        c"Sets how many days durable functions that have ended are kept.",
+        c"",
+        &RETENTION_DAYS,
+        0,
+        36_500,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.retention_instances",
+        c"Sets how many instances of durable functions are kept in each database.",
+        c"Of older ones, those that have ended are removed.",
+        &RETENTION_INSTANCES,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
         GucFlags::default(),
     );
     looking();
@@ -340,14 +368,14 @@ pub fn is_claim_setting(name: &CStr) -> bool {
     same(CLAIMS_NAME) || EMPTY_NAMES.into_iter().any(same)
 }
 
-/// Takes the facts of an identity for the level of settings that is open: for parallel workers. Only [`identity`] calls it.
+/// Takes the facts of an identity for the innermost level of settings: for parallel workers. Only [`identity`] calls it.
 pub fn take_facts(text: &CStr) {
     WRITING.with(|writing| writing.set(true));
     pg::guc::set(FACTS_NAME, text);
     WRITING.with(|writing| writing.set(false));
 }
 
-/// The facts as a parallel worker got them.
+/// The facts as parallel workers get them, in the leader and in the worker.
 pub fn facts_for_worker() -> Option<CString> {
     FACTS.get().filter(|text| !text.is_empty())
 }

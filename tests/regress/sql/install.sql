@@ -38,7 +38,7 @@ create extension postern;
 drop schema postern;
 create extension postern;
 \c regression
-drop database squatted;
+drop database squatted with (force);
 drop role squatter;
 -- Default privileges of whoever installs reach nothing of ours.
 create role generous nologin;
@@ -58,5 +58,5 @@ select p.oid::regprocedure from pg_proc p
 select p.oid::regprocedure from pg_proc p where p.pronamespace = 'postern'::regnamespace and has_function_privilege('generous', p.oid, 'EXECUTE') order by p.proname;
 select n, has_schema_privilege('generous', n, 'CREATE'), has_schema_privilege('generous', n, 'USAGE') from unnest(array['postern', 'df', '_duroxide']) n;
 \c regression
-drop database defaults;
+drop database defaults with (force);
 drop role generous;

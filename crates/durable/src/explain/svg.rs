@@ -101,7 +101,7 @@ fn escape(text: &str) -> String {
             '\'' => out.push_str("&#39;"),
             // XML has no way to write these.
             c if (c.is_control() && c != '\t') || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                out.push('\u{fffd}')
+                out.push('\u{fffd}');
             }
             c => out.push(c),
         }

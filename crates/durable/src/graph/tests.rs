@@ -193,7 +193,7 @@ proptest! {
             .prop_recursive(4, 20, 3, |inner| {
                 (prop::sample::select(tree::NODE_TYPES.to_vec()), prop::collection::vec((prop::sample::select(vec!["left_node", "right_node", "condition_node"]), inner), 0..3))
                     .prop_map(|(kind, children)| {
-                        let children: String = children.iter().map(|(key, child)| format!(",\"{key}\":{child}")).collect();
+                        let children = children.iter().fold(String::new(), |text, (key, child)| format!("{text},\"{key}\":{child}"));
                         node(&format!("\"{kind}\"{children}"))
                     })
             })

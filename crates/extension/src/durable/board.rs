@@ -31,6 +31,8 @@ pub fn take() -> Option<&'static Slot> {
     mine.database.store(worker::database().to_u32(), Relaxed);
     mine.instance.store(0, Relaxed);
     mine.idle.store(0, Relaxed);
+    mine.leave.store(0, Relaxed);
+    mine.asked.store(0, Relaxed);
     mine.latch.store(worker::latch(), Release);
     Some(mine)
 }
@@ -53,6 +55,27 @@ pub fn executors(database: Oid) -> usize {
 /// The place of this process among the executors of its database, from 0.
 pub fn rank(slot: &Slot) -> usize {
     of(worker::database()).position(|other| std::ptr::eq(other, slot)).unwrap_or(0)
+}
+
+/// Wakes all of them.
+pub fn wake_all(database: Oid) {
+    for slot in of(database) {
+        worker::wake(slot.latch.load(Acquire));
+    }
+}
+
+/// Asks the executors of a database to leave it; they do when they run no statement. Gives how many there are still.
+pub fn ask_to_leave(database: Oid) -> usize {
+    for slot in of(database) {
+        slot.leave.store(1, Release);
+        worker::wake(slot.latch.load(Acquire));
+    }
+    executors(database)
+}
+
+/// Whether this process was asked to leave.
+pub fn is_to_leave(slot: &Slot) -> bool {
+    slot.leave.load(Acquire) == 1
 }
 
 /// Wakes an executor of the database that waits, if one does. Never raises.

@@ -9,7 +9,6 @@
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
 use std::rc::Rc;
 
 use postern_durable::Failure;
@@ -20,7 +19,6 @@ use super::turn::{Course, Turn};
 use super::{board, messages, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
-use crate::pg::jsonb::Jsonb;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Job};
@@ -38,6 +36,15 @@ const PATIENCE: i32 = 20;
 
 /// Microseconds after which a turn that others share takes no further strand.
 const GROUP_TIME: i64 = 5_000;
+
+/// Microseconds between two looks for instances that are too old, where little happens.
+const RETIRE_EVERY: i64 = 3_600_000_000;
+
+/// Turns between two such looks, where much does; each may have ended [`GROUP`] instances.
+const RETIRE_TURNS: u32 = 250;
+
+/// How many are removed at once: as many as may have ended since the last look.
+const RETIRE_AT_ONCE: i64 = 4_000;
 
 /// Functions whose graphs an executor remembers.
 const GRAPHS: usize = 256;
@@ -87,6 +94,9 @@ struct Executor {
     group: i64,
     /// Strands whose step took too long for others to wait: they wait for a turn of their own.
     slow: HashSet<(String, i32)>,
+    /// Turns since old instances were looked for, and when that was.
+    turns: u32,
+    retired: i64,
     /// Turns to take one strand each, since a commit of several has failed.
     alone: u32,
 }
@@ -96,7 +106,7 @@ pub fn run(database: Oid) {
     worker::set_up(Some(database));
     worker::at_exit(board::give_back);
     let Some(slot) = board::take() else { return };
-    match worker::transaction(catalog::is_installed) {
+    match worker::transaction(catalog::hold_extension) {
         Ok(true) => {}
         _ => return,
     }
@@ -113,10 +123,17 @@ pub fn run(database: Oid) {
         broken: None,
         group: 1,
         slow: HashSet::new(),
+        turns: 0,
+        retired: 0,
         alone: 0,
     };
-    let _ = worker::transaction(|| as_owner(messages::look_again));
+    let _ = ours(|| as_owner(messages::look_again));
     executor.serve();
+}
+
+/// A transaction on our tables; nothing if they are gone.
+fn ours<R: Default>(f: impl FnOnce() -> R) -> Result<R, Caught> {
+    worker::transaction(|| if catalog::hold_extension() { f() } else { R::default() })
 }
 
 /// An executor's own settings: those of the configuration, whatever the database says; steps have the role's.
@@ -147,7 +164,7 @@ impl Executor {
         loop {
             let changed = worker::attend();
             let rank = board::rank(self.slot);
-            if rank >= guc::executors() {
+            if rank >= guc::executors() || board::is_to_leave(self.slot) {
                 return;
             }
             // One of them sees to the others: when it begins, and when the setting may have changed.
@@ -156,6 +173,7 @@ impl Executor {
             }
             (first, self.configured) = (false, false);
             self.deliver();
+            self.retire(rank);
             match self.turn(None) {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
@@ -180,7 +198,7 @@ impl Executor {
                 }
                 Turn::Awaits(name) => {
                     // Sent after our look into the box, and before it could be seen that somebody waits.
-                    let _ = worker::transaction(|| as_owner(|| messages::deliver_kept(&id, &name)));
+                    let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
                     return;
                 }
                 Turn::Cancelled => {
@@ -195,7 +213,7 @@ impl Executor {
                 Turn::Slow => return,
             }
             worker::attend();
-            if board::sent_so_far() != self.seen {
+            if board::sent_so_far() != self.seen || board::is_to_leave(self.slot) {
                 return;
             }
             match self.turn(Some((&id, strand))) {
@@ -215,9 +233,10 @@ impl Executor {
     fn turn(&mut self, only: Option<(&str, i32)>) -> Done {
         let mut held: Option<(String, i32)> = None;
         let mut awaited = Vec::new();
+        self.turns = self.turns.saturating_add(1);
         let began = worker::now();
         let result = worker::transaction_if(|| {
-            if !catalog::is_installed() {
+            if !catalog::hold_extension() {
                 return (Done::Gone, true);
             }
             let claim = as_owner(|| match only {
@@ -265,7 +284,7 @@ impl Executor {
                     self.pace(worker::now() - began, *turn == Turn::Slow);
                 }
                 for (id, name) in awaited {
-                    let _ = worker::transaction(|| as_owner(|| messages::deliver_kept(&id, &name)));
+                    let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
                 }
                 done
             }
@@ -410,12 +429,7 @@ impl Executor {
     fn enter(&self, strand: &Strand, instance: &Instance) -> Result<(), Failure> {
         rights::check(strand.owner)?;
         let superusers = if guc::superuser_instances() { Superusers::Allowed } else { Superusers::Refused };
-        // What is not JSON cannot be in a column of the type.
-        let facts = instance
-            .facts
-            .as_deref()
-            .and_then(|text| CString::new(text).ok())
-            .map(|text| Jsonb::parse(&text));
+        let facts = instance.facts.as_deref();
         identity::worker::enter(&self.right, strand.owner, facts, superusers).map_err(rights::failure)
     }
 
@@ -433,6 +447,39 @@ impl Executor {
         Ok(graph)
     }
 
+    /// Removes instances that are too old: one executor every hour, each after so many turns of its own.
+    fn retire(&mut self, rank: usize) {
+        let hourly = rank == 0 && worker::now() - self.retired >= RETIRE_EVERY;
+        if !hourly && self.turns < RETIRE_TURNS {
+            return;
+        }
+        (self.turns, self.retired) = (0, worker::now());
+        loop {
+            let removed = ours(|| {
+                as_owner(|| {
+                    store::retire(
+                        guc::RETENTION_DAYS.get(),
+                        guc::RETENTION_INSTANCES.get().into(),
+                        RETIRE_AT_ONCE,
+                    )
+                })
+            });
+            match removed {
+                Ok(removed) if hourly && removed > 0 && !board::is_to_leave(self.slot) => {}
+                Ok(_) => return,
+                Err(caught) => {
+                    log::warning(
+                        &caught.message,
+                        "Durable functions that have ended could not be removed.",
+                        "",
+                    );
+                    return;
+                }
+            }
+            worker::attend();
+        }
+    }
+
     /// Looks into the box if something was put in.
     fn deliver(&mut self) {
         let sent = board::sent_so_far();
@@ -440,14 +487,14 @@ impl Executor {
             return;
         }
         self.seen = sent;
-        if let Err(caught) = worker::transaction(|| as_owner(messages::deliver)) {
+        if let Err(caught) = ours(|| as_owner(messages::deliver)) {
             log::warning(&caught.message, "Messages to durable functions could not be delivered.", "");
         }
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
     fn let_go(&mut self, id: &str, strand: i32) {
-        let result = worker::transaction(|| {
+        let result = ours(|| {
             as_owner(|| {
                 if store::lock(id, 0).is_none() {
                     return;
@@ -486,7 +533,7 @@ impl Executor {
             return;
         }
         let failure = super::step::failure(caught);
-        let result = worker::transaction(|| fail(id, &failure));
+        let result = ours(|| fail(id, &failure));
         if let Err(caught) = result {
             log::warning(&caught.message, &format!("Durable function {id} could not be ended."), "");
             worker::wait(Some(1_000));
@@ -507,6 +554,11 @@ impl Executor {
                 board::wake(worker::database());
                 return self.streak(id, strand, turn);
             }
+        };
+        let due = if self.retired > 0 && board::rank(self.slot) == 0 {
+            due.min(self.retired + RETIRE_EVERY)
+        } else {
+            due
         };
         let wait = if due == NEVER {
             None

@@ -13,6 +13,7 @@ use std::ffi::CString;
 use postern_durable::value::{self, Column, Columns};
 use postern_durable::{Failure, Param};
 
+use crate::identity;
 use crate::pg::caught::Caught;
 use crate::pg::guc::{self, Level};
 use crate::pg::statement::{self, Output, Parameter, Refusal};
@@ -46,6 +47,7 @@ pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
         // The executor's own are for its own statements.
         guc::to_default(c"search_path");
         guc::to_default(c"row_security");
+        identity::worker::apply_settings();
         if timeout > 0 {
             worker::arm(timeout);
         }

@@ -518,3 +518,18 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
         ),
     };
 }
+
+/// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
+/// They are looked for by when they were created, which never changes: an index on their end would be written at every end.
+pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
+    let rows = query::run(
+        c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
+                             (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
+                       ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
+               steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id) \
+          DELETE FROM postern.instance i USING old o WHERE i.id = o.id RETURNING i.id",
+        &[Arg::Int4(days), Arg::Int8(keep), Arg::Int8(limit)],
+    );
+    rows.len()
+}

@@ -26,6 +26,8 @@ pub struct Slot {
     pub node: AtomicI32,
     /// 1: another of our processes has asked for the statement to be cancelled.
     pub asked: AtomicU32,
+    /// 1: the process is to leave its database, as soon as it runs no statement.
+    pub leave: AtomicU32,
     /// When the statement began.
     pub since: AtomicI64,
 }

@@ -338,3 +338,19 @@ fn a_constraint_that_is_deferred_fails_its_own_step() {
     );
     assert_eq!(STAGE.run("alice", "select count(*) from app.child"), "20");
 }
+
+#[test]
+fn what_has_ended_is_kept_as_long_as_the_settings_say() {
+    let stage =
+        Stage::with(postern_cluster::Cluster::builder().setting("postern.retention_instances", "100"));
+    let waiting = stage.start_as_alice("df.wait_for_signal('go')");
+    // Enough turns that old ones are looked for.
+    stage.run("alice", "select count(df.start('select 1' ~> 'select 2')) from generate_series(1, 20000)");
+    stage.until("all end", "select count(*) from postern.strand", "1");
+    stage.until("old ones are removed", "select count(*) <= 8500 from postern.instance", "t");
+    assert_eq!(
+        stage.admin("select count(*) from postern.step p where not exists (select from postern.instance i where i.id = p.instance)"),
+        "0"
+    );
+    assert_eq!(stage.run("alice", &format!("select df.status('{waiting}')")), "running");
+}
