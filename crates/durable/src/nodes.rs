@@ -99,11 +99,12 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
         |error: serde_json::Error| Error::Argument(format!("the rows of a function cannot be read: {error}"));
     let steps: Vec<Step> = serde_json::from_str(steps.unwrap_or("[]")).map_err(read)?;
     let strands: Vec<Strand> = serde_json::from_str(strands.unwrap_or("[]")).map_err(read)?;
-    let states = states(&graph, &steps, &strands, status);
+    let live = matches!(status, "pending" | "running");
+    let states = states(&graph, &steps, &strands, live);
     let mut rows: Vec<Row> = Vec::with_capacity(states.len());
     for (number, (node, state)) in (0_u32..).zip(graph.nodes().iter().zip(&states)) {
         let (left, right) = node.kind.row_children();
-        let (inferred, from) = inferred(&graph, &states, number);
+        let (inferred, from) = inferred(&graph, &states, number, live);
         let result = state
             .result
             .map(str::to_owned)
@@ -127,7 +128,7 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
     serde_json::to_string(&rows).map_err(read)
 }
 
-fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], status: &str) -> Vec<State<'a>> {
+fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) -> Vec<State<'a>> {
     let mut states: Vec<State> = vec![State::default(); graph.nodes().len()];
     for step in steps {
         let Some(state) = states.get_mut(step.node as usize) else { continue };
@@ -148,7 +149,6 @@ fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], status: &str
             details: Some(details),
         };
     }
-    let live = matches!(status, "pending" | "running");
     if live {
         for strand in strands.iter().filter(|strand| strand.state != "d") {
             under_way(graph, strand, &mut states);
@@ -219,8 +219,9 @@ fn follows<'a>(graph: &Graph, states: &[State<'a>], number: usize, live: bool) -
     Some(State { status: if begun && live { Status::Running } else { Status::Pending }, ..State::default() })
 }
 
-/// The status of a node in the light of the nodes above it: what lies unfinished under a finished one was skipped.
-fn inferred(graph: &Graph, states: &[State], number: u32) -> (&'static str, Option<u32>) {
+/// The status of a node in the light of what is around it: what lies unfinished under a finished node, or in an instance that has
+/// ended, was skipped.
+fn inferred(graph: &Graph, states: &[State], number: u32, live: bool) -> (&'static str, Option<u32>) {
     let own = states[number as usize].status;
     if own.has_ended() {
         return (own.name(), None);
@@ -232,7 +233,7 @@ fn inferred(graph: &Graph, states: &[State], number: u32) -> (&'static str, Opti
         }
         above = graph.nodes()[node as usize].parent;
     }
-    (own.name(), None)
+    (if live { own.name() } else { "skipped" }, None)
 }
 
 #[cfg(test)]
@@ -260,6 +261,14 @@ mod tests {
         let found = statuses(&graph, &[step(1, "failed", "division by zero")], "failed");
         let own = |status: &str, inferred: &str| (status.to_owned(), inferred.to_owned());
         assert_eq!(found, [own("failed", "failed"), own("failed", "failed"), own("pending", "skipped")]);
+    }
+
+    #[test]
+    fn what_was_cancelled_is_not_pending_for_ever() {
+        let graph = compose::seq("select 1", "select 2").unwrap();
+        let found = statuses(&graph, &[step(1, "completed", "{}")], "cancelled");
+        let inferred: Vec<&str> = found.iter().map(|(_, inferred)| inferred.as_str()).collect();
+        assert_eq!(inferred, ["skipped", "completed", "skipped"]);
     }
 
     #[test]

@@ -89,6 +89,10 @@ CREATE FUNCTION df.first(steps pg_catalog._text) RETURNS pg_catalog.text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'df_first_wrapper';
 COMMENT ON FUNCTION df.first(pg_catalog._text) IS 'All in parallel; the first to succeed counts';
 
+CREATE FUNCTION df.race_all(steps pg_catalog._text) RETURNS pg_catalog.text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'df_race_all_wrapper';
+COMMENT ON FUNCTION df.race_all(pg_catalog._text) IS 'All in parallel; the first to finish counts';
+
 CREATE FUNCTION df.retry(fut pg_catalog.text, max_attempts pg_catalog.int4 DEFAULT 3, backoff pg_catalog.interval DEFAULT '1 second', multiplier pg_catalog.float8 DEFAULT 2, max_backoff pg_catalog.interval DEFAULT '5 minutes', jitter pg_catalog.float8 DEFAULT 0.1, on_error pg_catalog._text DEFAULT NULL) RETURNS pg_catalog.text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'df_retry_wrapper';
 COMMENT ON FUNCTION df.retry(pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.float8, pg_catalog.interval, pg_catalog.float8, pg_catalog._text) IS 'Tries a step again when it fails';

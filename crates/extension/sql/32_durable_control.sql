@@ -44,7 +44,8 @@ $$;
 COMMENT ON FUNCTION df.wait_for_completion(pg_catalog.text, pg_catalog.int4) IS 'Deprecated: df.await_instance()';
 
 CREATE FUNCTION df.result(instance_id pg_catalog.text) RETURNS pg_catalog.text
-LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+-- VOLATILE: it sees what became of an instance that was waited for in the same statement.
+LANGUAGE sql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT i.output::pg_catalog.jsonb::pg_catalog.text FROM postern.instance i
      WHERE i.id OPERATOR(pg_catalog.=) result.instance_id AND i.status OPERATOR(pg_catalog.=) 'completed';
@@ -65,7 +66,7 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_setvar
 COMMENT ON FUNCTION df.setvar(pg_catalog.text, pg_catalog.text) IS 'Sets a variable, written {name} in steps, for functions started from now on';
 
 CREATE FUNCTION df.getvar(name pg_catalog.text) RETURNS pg_catalog.text
-LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT v.value FROM df.vars v
      WHERE v.owner OPERATOR(pg_catalog.=) pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole
@@ -86,14 +87,29 @@ COMMENT ON FUNCTION df.clearvars() IS 'Takes all variables of the current user a
 CREATE FUNCTION df.grant_usage(p_role pg_catalog.text, include_http pg_catalog.bool DEFAULT false, with_grant pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- From 16 on, whether a member has the rights is the membership's; before, the member's own.
+    by_membership CONSTANT pg_catalog.bool := pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000;
+    options pg_catalog.text := '';
 BEGIN
-    EXECUTE pg_catalog.format('GRANT postern_application TO %I', p_role)
-        OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH ADMIN OPTION' ELSE '' END;
+    IF p_role IS NULL THEN
+        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF by_membership THEN
+        options := CASE WHEN with_grant THEN ' WITH ADMIN TRUE, INHERIT TRUE' ELSE ' WITH INHERIT TRUE' END;
+    ELSIF with_grant THEN
+        options := ' WITH ADMIN OPTION';
+    END IF;
+    EXECUTE pg_catalog.format('GRANT postern_application TO %I', p_role) OPERATOR(pg_catalog.||) options;
     IF include_http THEN
         EXECUTE pg_catalog.format(
             'GRANT EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
             'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) TO %I', p_role)
             OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END;
+    END IF;
+    IF NOT pg_catalog.pg_has_role(p_role, 'postern_application', 'USAGE') THEN
+        RAISE WARNING 'role "%" does not inherit the privileges of postern_application', p_role
+            USING HINT = pg_catalog.format('ALTER ROLE %I INHERIT.', p_role);
     END IF;
     RAISE NOTICE 'pg_durable: granted df usage privileges to "%"', p_role;
 END
@@ -105,11 +121,22 @@ COMMENT ON FUNCTION df.grant_usage(pg_catalog.text, pg_catalog.bool, pg_catalog.
 
 CREATE FUNCTION df.revoke_usage(p_role pg_catalog.text) RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    sensitive pg_catalog.regprocedure;
 BEGIN
-    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I', p_role);
-    EXECUTE pg_catalog.format(
-        'REVOKE EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
-        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) FROM %I CASCADE', p_role);
+    IF p_role IS NULL THEN
+        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
+    -- What the caller could not have granted, it does not take back.
+    FOREACH sensitive IN ARRAY ARRAY[
+        'df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)',
+        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)'
+    ]::pg_catalog.regprocedure[] LOOP
+        IF pg_catalog.has_function_privilege(sensitive, 'EXECUTE WITH GRANT OPTION') THEN
+            EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I CASCADE', sensitive, p_role);
+        END IF;
+    END LOOP;
     RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
 END
 $$;

@@ -8,17 +8,18 @@ DECLARE
 BEGIN
     FOR kind, object, grantee IN
         SELECT o.kind, o.object, r.rolname
-          FROM (
+          FROM (SELECT ARRAY['postern', 'df', '_duroxide']::pg_catalog.regnamespace[]) ours (schemas),
+          LATERAL (
               SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner, p.proacl
-                FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) 'postern'::pg_catalog.regnamespace
+                FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) ANY (ours.schemas)
               UNION ALL
               SELECT 'TABLE', c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner, c.relacl
                 FROM pg_catalog.pg_class c
-               WHERE c.relnamespace OPERATOR(pg_catalog.=) 'postern'::pg_catalog.regnamespace
-                 AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,v}'::pg_catalog."char"[])
+               WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY (ours.schemas)
+                 AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'v', 'S']::pg_catalog."char"[])
               UNION ALL
               SELECT 'SCHEMA', n.nspname::pg_catalog.text, n.nspowner, n.nspacl
-                FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) 'postern'
+                FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) ANY (ours.schemas)
           ) o (kind, object, owner, acl),
           LATERAL (SELECT DISTINCT a.grantee FROM pg_catalog.aclexplode(o.acl) a) g
           JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.grantee

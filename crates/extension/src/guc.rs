@@ -29,6 +29,11 @@ pub static LOOP_MIN_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 /// `postern.loop_max_iterations` (100 000; superuser): a loop with more fails.
 pub static LOOP_MAX_ITERATIONS: GucSetting<i32> = GucSetting::<i32>::new(100_000);
 
+/// `postern.list_instances_max_limit` (1000; superuser): `df.list_instances()` gives no more rows at once.
+static LIST_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(LIST_LIMIT_DEFAULT);
+static LIST_LIMIT_ALIAS: GucSetting<i32> = GucSetting::<i32>::new(LIST_LIMIT_DEFAULT);
+const LIST_LIMIT_DEFAULT: i32 = 1_000;
+
 /// `postern.enable_superuser_instances` (off; superuser): durable functions of superusers.
 pub static SUPERUSER_INSTANCES: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SUPERUSER_INSTANCES_ALIAS: GucSetting<bool> = GucSetting::<bool>::new(false);
@@ -87,6 +92,14 @@ pub fn executors() -> usize {
     match usize::try_from(EXECUTORS.get()) {
         Ok(executors) => executors,
         Err(_) => std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4),
+    }
+}
+
+/// How many rows `df.list_instances()` gives at most: by the one of the two names that was set.
+pub fn list_limit() -> i32 {
+    match LIST_LIMIT_ALIAS.get() {
+        LIST_LIMIT_DEFAULT => LIST_LIMIT.get(),
+        other => other,
     }
 }
 
@@ -251,6 +264,7 @@ fn durable() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    looking();
     let switches: [(&CStr, &CStr, &CStr, &'static GucSetting<bool>); 5] = [
         (
             c"postern.enable_superuser_instances",
@@ -302,6 +316,33 @@ fn durable() {
         GucContext::Suset,
         GucFlags::default(),
     );
+}
+
+/// The settings of looking at them.
+fn looking() {
+    for (name, long, setting) in [
+        (
+            c"postern.list_instances_max_limit",
+            c"Pages of more rows are asked for with a cursor.",
+            &LIST_LIMIT,
+        ),
+        (
+            c"pg_durable.list_instances_max_limit",
+            c"Another name for postern.list_instances_max_limit.",
+            &LIST_LIMIT_ALIAS,
+        ),
+    ] {
+        GucRegistry::define_int_guc(
+            name,
+            c"Sets the number of rows that df.list_instances() gives at most.",
+            long,
+            setting,
+            1,
+            1_000_000,
+            GucContext::Suset,
+            GucFlags::default(),
+        );
+    }
 }
 
 /// Refuses any other setting that begins with `postern.`. After all of them are defined.

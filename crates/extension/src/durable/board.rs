@@ -4,7 +4,8 @@
 //! that finds more than it can take wakes the next. Lost wake-ups are excluded by order: an executor says that it waits, looks
 //! once more, and only then waits.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::fence;
 
 use crate::guc;
 use crate::pg::Oid;
@@ -156,6 +157,8 @@ pub fn executing(slot: &Slot, instance: Option<&str>, strand: i32, node: i32) {
     slot.node.store(node, Relaxed);
     slot.since.store(worker::now(), Relaxed);
     slot.instance.store(instance.and_then(number).map_or(0, |number| u64::from(number) + 1), Release);
+    // Shown before it looks whether something was sent: see `cancel`.
+    fence(SeqCst);
 }
 
 /// Whether an executor of this database is at a strand of the instance right now; and at which node.
@@ -168,9 +171,39 @@ pub fn running(instance: &str) -> Vec<(i32, i32)> {
         .collect()
 }
 
+/// An executor, as it shows itself.
+#[derive(Debug)]
+pub struct Shown {
+    pub pid: i32,
+    pub database: u32,
+    pub idle: bool,
+    /// The instance that it is at, its strand and node, and since when.
+    pub at: Option<(String, i32, i32, i64)>,
+}
+
+/// The executors of all databases. What one is at may change while it is read.
+pub fn shown() -> Vec<Shown> {
+    let show = |slot: &Slot| {
+        let number = slot.instance.load(Acquire).checked_sub(1);
+        let at = |number| {
+            let (strand, node) = (slot.strand.load(Relaxed), slot.node.load(Relaxed));
+            (format!("{number:08x}"), strand, node, slot.since.load(Relaxed))
+        };
+        Shown {
+            pid: slot.pid.load(Acquire),
+            database: slot.database.load(Relaxed),
+            idle: slot.idle.load(Relaxed) == 1,
+            at: number.map(at),
+        }
+    };
+    slots().filter(|slot| slot.pid.load(Acquire) != 0).map(show).collect()
+}
+
 /// Cancels what executors of this database run of an instance: one strand, or all. Never raises.
 pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) {
     let Some(number) = number(instance) else { return };
+    // Whoever is not shown yet will see that something was sent: that was before this.
+    fence(SeqCst);
     for slot in of(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
         let pid = slot.pid.load(Relaxed);
         if pid != worker::pid() && strand.is_none_or(|strand| slot.strand.load(Relaxed) == strand) {

@@ -12,10 +12,16 @@ use pgrx::prelude::*;
 use postern_durable::{Retry, compose};
 
 use super::error::Refusal;
+use super::misuse;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 
 type Built = Result<String, ErrorReport>;
+
+/// Builds from steps, none of which is what a function answered.
+fn built_from(steps: &[&str], build: impl FnOnce() -> Result<String, postern_durable::Error>) -> Built {
+    built(steps.iter().try_for_each(|step| misuse::check(step)).and_then(|()| build()))
+}
 
 fn built(result: Result<String, postern_durable::Error>) -> Built {
     Ok(result.map_err(|error| Error::from(Refusal::from(error)))?)
@@ -41,6 +47,12 @@ fn texts(list: Array<&str>) -> Result<Vec<String>, Error> {
     list.iter().map(|text| needed(text, "steps").map(str::to_owned)).collect()
 }
 
+fn of_many(steps: Array<&str>, build: fn(&[&str]) -> Result<String, postern_durable::Error>) -> Built {
+    let steps = texts(steps)?;
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    built_from(&steps, || build(&steps))
+}
+
 #[pg_extern(sql = false)]
 fn df_sql(query: &str) -> String {
     compose::sql(query)
@@ -48,12 +60,12 @@ fn df_sql(query: &str) -> String {
 
 #[pg_extern(sql = false)]
 fn df_seq(a: &str, b: &str) -> Built {
-    built(compose::seq(a, b))
+    built_from(&[a, b], || compose::seq(a, b))
 }
 
 #[pg_extern(sql = false)]
 fn df_as(fut: &str, name: &str) -> Built {
-    built(compose::name(fut, name))
+    built_from(&[fut], || compose::name(fut, name))
 }
 
 #[pg_extern(sql = false)]
@@ -82,12 +94,13 @@ fn df_wait_for_signal(name: Option<&str>, timeout_seconds: Option<i32>) -> Built
 
 #[pg_extern(sql = false)]
 fn df_loop(body: Option<&str>, condition: Option<&str>) -> Built {
-    built(compose::repeat(needed(body, "body")?, condition))
+    let body = needed(body, "body")?;
+    built_from(&[body, condition.unwrap_or_default()], || compose::repeat(body, condition))
 }
 
 #[pg_extern(sql = false)]
 fn df_loop_prefix_op(body: &str) -> Built {
-    built(compose::repeat(body, None))
+    built_from(&[body], || compose::repeat(body, None))
 }
 
 #[pg_extern(sql = false)]
@@ -97,49 +110,52 @@ fn df_break(value: Option<&str>) -> String {
 
 #[pg_extern(sql = false)]
 fn df_if(condition: &str, then: &str, otherwise: &str) -> Built {
-    built(compose::branch(condition, then, otherwise))
+    built_from(&[condition, then, otherwise], || compose::branch(condition, then, otherwise))
 }
 
 #[pg_extern(sql = false)]
 fn df_if_rows(name: &str, then: &str, otherwise: &str) -> Built {
-    built(compose::if_rows(name, then, otherwise))
+    built_from(&[then, otherwise], || compose::if_rows(name, then, otherwise))
 }
 
 #[pg_extern(sql = false)]
 fn df_if_then_op(condition: &str, then: &str) -> Built {
-    built(compose::half_if(condition, then))
+    built_from(&[condition, then], || compose::half_if(condition, then))
 }
 
 #[pg_extern(sql = false)]
 fn df_if_else_op(half: &str, otherwise: &str) -> Built {
-    built(compose::whole_if(half, otherwise))
+    built_from(&[otherwise], || compose::whole_if(half, otherwise))
 }
 
 #[pg_extern(sql = false)]
 fn df_join(a: &str, b: &str) -> Built {
-    built(compose::join(a, b))
+    built_from(&[a, b], || compose::join(a, b))
 }
 
 #[pg_extern(sql = false)]
 fn df_join3(a: &str, b: &str, c: &str) -> Built {
-    built(compose::join3(a, b, c))
+    built_from(&[a, b, c], || compose::join3(a, b, c))
 }
 
 #[pg_extern(sql = false)]
 fn df_race(a: &str, b: &str) -> Built {
-    built(compose::race(a, b))
+    built_from(&[a, b], || compose::race(a, b))
 }
 
 #[pg_extern(sql = false)]
 fn df_all(steps: Array<&str>) -> Built {
-    let steps = texts(steps)?;
-    built(compose::all(&steps.iter().map(String::as_str).collect::<Vec<_>>()))
+    of_many(steps, compose::all)
 }
 
 #[pg_extern(sql = false)]
 fn df_first(steps: Array<&str>) -> Built {
-    let steps = texts(steps)?;
-    built(compose::first(&steps.iter().map(String::as_str).collect::<Vec<_>>()))
+    of_many(steps, compose::first)
+}
+
+#[pg_extern(sql = false)]
+fn df_race_all(steps: Array<&str>) -> Built {
+    of_many(steps, compose::race_all)
 }
 
 #[pg_extern(sql = false)]
@@ -161,32 +177,30 @@ fn df_retry(
         sqlstates: on_error.map(texts).transpose()?.unwrap_or_default(),
         ..Retry::default()
     };
-    built(compose::retry(needed(fut, "fut")?, policy))
+    let fut = needed(fut, "fut")?;
+    built_from(&[fut], || compose::retry(fut, policy))
 }
 
 #[pg_extern(sql = false)]
 fn df_catch(fut: &str, handler: &str) -> Built {
-    built(compose::catch(fut, handler))
+    built_from(&[fut, handler], || compose::catch(fut, handler))
 }
 
 #[pg_extern(sql = false)]
 fn df_timeout(fut: &str, duration: Interval) -> Built {
-    built(compose::timeout(fut, millis(&duration)))
+    built_from(&[fut], || compose::timeout(fut, millis(&duration)))
 }
 
 #[pg_extern(sql = false)]
 fn df_compensate(fut: &str, undo: &str) -> Built {
-    built(compose::compensate(fut, undo))
+    built_from(&[fut, undo], || compose::compensate(fut, undo))
 }
 
 #[pg_extern(sql = false)]
 fn df_map(query: Option<&str>, body: Option<&str>, concurrency: Option<i32>, item: Option<&str>) -> Built {
-    built(compose::map(
-        needed(query, "query")?,
-        needed(body, "body")?,
-        needed(concurrency, "concurrency")?,
-        needed(item, "item")?,
-    ))
+    let (query, body) = (needed(query, "query")?, needed(body, "body")?);
+    let (concurrency, item) = (needed(concurrency, "concurrency")?, needed(item, "item")?);
+    built_from(&[query, body], || compose::map(query, body, concurrency, item))
 }
 
 #[pg_extern(sql = false)]

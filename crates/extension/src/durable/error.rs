@@ -31,7 +31,7 @@ pub enum Refusal {
     NoConnect(String),
     /// `postern.enable_superuser_instances`.
     #[error(
-        "superuser instances are disabled: role \"{0}\" is a superuser, but postern.enable_superuser_instances is off"
+        "pg_durable: superuser instances are disabled. current_user \"{0}\" is a superuser, but pg_durable.enable_superuser_instances is off. Set pg_durable.enable_superuser_instances = on to allow this."
     )]
     Superuser(String),
     /// Started from inside a SECURITY DEFINER function while `postern.start_in_definer` is `refuse`.
@@ -84,6 +84,9 @@ pub enum Refusal {
         /// What to do.
         instead: &'static str,
     },
+    /// A picture of a kind that there is not.
+    #[error("unknown format \"{0}\": expected 'text', 'mermaid' or 'svg'")]
+    Format(String),
     /// A priority out of range.
     #[error("priority must be between -100 and 100")]
     Priority,
@@ -95,7 +98,7 @@ impl Refusal {
         use PgSqlErrorCode as C;
         match self {
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout | Self::Priority => {
+            Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout | Self::Priority | Self::Format(_) => {
                 C::ERRCODE_INVALID_PARAMETER_VALUE
             }
             Self::NewTransaction | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {

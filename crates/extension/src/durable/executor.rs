@@ -186,7 +186,8 @@ impl Executor {
                     return;
                 }
                 Turn::Cancelled => {
-                    self.seen = self.seen.wrapping_sub(1);
+                    // Not for this process alone: another may take the strand before the box is looked into.
+                    board::sent();
                     return;
                 }
                 Turn::NotNow => {
@@ -307,9 +308,9 @@ impl Executor {
         }
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
-        let slot = self.slot;
+        let (slot, seen) = (self.slot, self.seen);
         let turn = subxact::attempt_if(|| {
-            let turn = Course::new(&graph, strand, instance, slot, Some(PATIENCE)).run();
+            let turn = Course::new(&graph, strand, instance, slot, seen, Some(PATIENCE)).run();
             let good = !matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow);
             (turn, good)
         });
@@ -325,7 +326,7 @@ impl Executor {
                 None
             }
             Ok(Turn::Cancelled) => {
-                self.seen = self.seen.wrapping_sub(1);
+                board::sent();
                 None
             }
             // What is wrong with it shows in a turn of its own.
@@ -405,7 +406,7 @@ impl Executor {
             fail(&id, &failure);
             return Turn::Rests;
         }
-        Course::new(&graph, strand, instance, self.slot, patience).run()
+        Course::new(&graph, strand, instance, self.slot, self.seen, patience).run()
     }
 
     /// Enters the identity that the instance was started with.
@@ -501,6 +502,11 @@ impl Executor {
 
     /// A turn failed for a reason that is not the step's: tried once more, then the instance fails.
     fn failed(&mut self, id: &str, strand: i32, caught: Caught) {
+        if caught.sqlstate == "57014" && board::was_ours(self.slot) {
+            // It was cancelled outside its statement: whoever asked for it is heard again.
+            board::sent();
+            return;
+        }
         let times = match &self.broken {
             Some((broken, number, times)) if broken == id && *number == strand => times + 1,
             _ => 1,

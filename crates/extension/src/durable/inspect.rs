@@ -1,4 +1,8 @@
-//! What nodes came to, worked out from what a function wrote; and its picture.
+//! What nodes came to, worked out from what a function wrote; its picture; who executes what.
+
+use postern_durable::Graph;
+use postern_durable::explain::{self, Instance, Status, Subject};
+use serde::Deserialize;
 
 use super::error::Refusal;
 use crate::error::Error;
@@ -8,13 +12,49 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
     Ok(postern_durable::nodes::nodes(graph, status, steps, strands).map_err(Refusal::from)?)
 }
 
-/// The picture of a function.
-pub fn explain(
-    graph: &str,
-    nodes: Option<&str>,
-    header: Option<&str>,
-    format: &str,
-) -> Result<String, Error> {
-    let _ = (nodes, header, format);
-    Ok(graph.to_owned())
+/// What a text given to `df.explain()` is.
+pub fn subject(input: &str) -> &'static str {
+    match explain::subject(input) {
+        Subject::Instance => "instance",
+        Subject::Tree => "tree",
+        Subject::Expression => "expression",
+        Subject::Sql => "sql",
+        Subject::Unknown => "unknown",
+    }
+}
+
+/// An instance to be drawn, as `sql/33_durable_inspect.sql` puts it together.
+#[derive(Debug, Deserialize)]
+struct Drawn {
+    id: String,
+    label: Option<String>,
+    status: String,
+    output: Option<String>,
+    /// The derived statuses of the nodes, in their order.
+    nodes: Vec<String>,
+}
+
+/// The picture of a function, or of an instance of it.
+pub fn explain(graph: &str, instance: Option<&str>, format: &str) -> Result<String, Error> {
+    let graph = Graph::parse(graph).map_err(Refusal::from)?;
+    let drawn: Option<Drawn> = instance.and_then(|text| serde_json::from_str(text).ok());
+    let statuses: Option<Vec<Status>> = drawn.as_ref().map(|drawn| {
+        drawn.nodes.iter().map(|name| Status::from_name(name).unwrap_or(Status::Pending)).collect()
+    });
+    let statuses = statuses.as_deref();
+    match (format.to_ascii_lowercase().as_str(), &drawn, statuses) {
+        ("text", Some(drawn), Some(statuses)) => {
+            let header = Instance {
+                id: &drawn.id,
+                label: drawn.label.as_deref(),
+                status: &drawn.status,
+                output: drawn.output.as_deref(),
+            };
+            Ok(explain::instance(&graph, statuses, header))
+        }
+        ("text", ..) => Ok(explain::tree(&graph, None)),
+        ("mermaid", ..) => Ok(explain::mermaid(&graph, statuses)),
+        ("svg", ..) => Ok(explain::svg(&graph, statuses)),
+        _ => Err(Refusal::Format(format.into()).into()),
+    }
 }

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`start`] | `df.start()`: whose it is, and its rows |
 //! | [`control`] | signals, cancelling, waiting |
-//! | [`inspect`] | what nodes came to |
+//! | [`inspect`] | what nodes came to; pictures; who executes what |
+//! | [`compose`], [`sql`] | the functions of SQL; [`misuse`]: an answer taken for a step |
 //! | [`store`] | the rows, and every statement on them |
 //! | [`launcher`], [`executor`] | the background workers |
 //! | [`turn`] | one transaction of an executor |
@@ -41,6 +42,7 @@ mod inspect;
 mod launcher;
 mod leave;
 mod messages;
+mod misuse;
 mod outbox;
 mod rights;
 mod sql;

@@ -8,9 +8,13 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use pgrx::datum::TimestampWithTimeZone;
+
 use super::error::Refusal;
-use super::{board, control, inspect, outbox, start};
+use super::{board, control, inspect, misuse, outbox, start};
 use crate::error::Error;
+use crate::guc;
+use crate::pg::{log, worker};
 
 fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
     value.ok_or_else(|| Refusal::Null(name).into())
@@ -26,15 +30,25 @@ fn durable_start(
     key: Option<&str>,
     priority: Option<i32>,
 ) -> Result<String, ErrorReport> {
+    let function = needed(fut, "fut")?;
+    misuse::check_start(function)?;
     let request = start::Request {
-        function: needed(fut, "fut")?,
+        function,
         label,
         database,
         mode: needed(mode, "transaction_mode")?,
         key,
         priority: needed(priority, "priority")?,
     };
-    Ok(start::start(&request)?)
+    let id = start::start(&request)?;
+    if guc::executors() == 0 {
+        log::warning(
+            "nothing executes durable functions here",
+            "The function was started, and waits: postern.executors is 0.",
+            "Set postern.executors, and reload the configuration.",
+        );
+    }
+    Ok(id)
 }
 
 /// `df.signal(instance_id text, signal_name text, signal_data text)`
@@ -60,7 +74,9 @@ fn durable_status(id: &str) -> Result<Option<String>, ErrorReport> {
 /// `df.await_instance(instance_id text, timeout_seconds integer)`
 #[pg_extern(sql = false)]
 fn durable_await(id: &str, seconds: i32) -> Result<String, ErrorReport> {
-    Ok(control::await_end(id, seconds)?)
+    let status = control::await_end(id, seconds)?;
+    misuse::answered("await_instance");
+    Ok(status)
 }
 
 /// `postern.durable_running(instance text)`: whether an executor is at it right now.
@@ -80,36 +96,89 @@ fn durable_nodes(
     Ok(inspect::nodes(graph, status, steps, strands)?)
 }
 
-/// `postern.durable_explain(graph text, nodes text, header text, format text)`
+/// `postern.durable_subject(input text)`: what `df.explain()` was given.
+#[pg_extern(sql = false)]
+fn durable_subject(input: &str) -> &'static str {
+    inspect::subject(input)
+}
+
+/// `postern.durable_explain(graph text, instance text, format text)`
 #[pg_extern(sql = false)]
 fn durable_explain(
     graph: Option<&str>,
-    nodes: Option<&str>,
-    header: Option<&str>,
+    instance: Option<&str>,
     format: Option<&str>,
 ) -> Result<String, ErrorReport> {
-    Ok(inspect::explain(needed(graph, "input")?, nodes, header, needed(format, "format")?)?)
+    Ok(inspect::explain(needed(graph, "input")?, instance, needed(format, "format")?)?)
+}
+
+/// `postern.durable_list_limit()`
+#[pg_extern(sql = false)]
+fn durable_list_limit() -> i32 {
+    guc::list_limit()
+}
+
+/// `postern.durable_ready()`: whether this database has executors.
+#[pg_extern(sql = false)]
+fn durable_ready() -> bool {
+    board::executors(worker::database()) > 0
+}
+
+/// `postern.durable_executors()`: every executor, and what it is at.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity, reason = "a row")]
+fn durable_executors() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(database, pg_sys::Oid),
+        name!(idle, bool),
+        name!(instance, Option<String>),
+        name!(strand, Option<i32>),
+        name!(node, Option<i32>),
+        name!(since, Option<TimestampWithTimeZone>),
+    ),
+> {
+    TableIterator::new(board::shown().into_iter().map(|shown| {
+        let database = pg_sys::Oid::from(shown.database);
+        match shown.at {
+            Some((instance, strand, node, since)) => (
+                shown.pid,
+                database,
+                shown.idle,
+                Some(instance),
+                Some(strand),
+                Some(node),
+                TimestampWithTimeZone::try_from(since).ok(),
+            ),
+            None => (shown.pid, database, shown.idle, None, None, None, None),
+        }
+    }))
+}
+
+/// Sets a variable, or takes some away.
+fn variable(function: &'static str, name: Option<&str>, value: Option<&str>) -> Result<&'static str, Error> {
+    control::set_variable(function, name, value)?;
+    misuse::answered(function);
+    Ok("OK")
 }
 
 /// `df.setvar(name text, value text)`
 #[pg_extern(sql = false)]
 fn durable_setvar(name: &str, value: &str) -> Result<&'static str, ErrorReport> {
-    control::set_variable("setvar", Some(name), Some(value))?;
-    Ok("OK")
+    Ok(variable("setvar", Some(name), Some(value))?)
 }
 
 /// `df.unsetvar(name text)`
 #[pg_extern(sql = false)]
 fn durable_unsetvar(name: &str) -> Result<&'static str, ErrorReport> {
-    control::set_variable("unsetvar", Some(name), None)?;
-    Ok("OK")
+    Ok(variable("unsetvar", Some(name), None)?)
 }
 
 /// `df.clearvars()`
 #[pg_extern(sql = false)]
 fn durable_clearvars() -> Result<&'static str, ErrorReport> {
-    control::set_variable("clearvars", None, None)?;
-    Ok("OK")
+    Ok(variable("clearvars", None, None)?)
 }
 
 /// `postern.durable_installed()`: has the launcher look at this database when the transaction is committed.

@@ -13,8 +13,9 @@ use std::ffi::CString;
 use postern_durable::value::{self, Column, Columns};
 use postern_durable::{Failure, Param};
 
+use crate::identity;
 use crate::pg::caught::Caught;
-use crate::pg::guc::Level;
+use crate::pg::guc::{self, Level};
 use crate::pg::statement::{self, Output, Parameter, Refusal};
 use crate::pg::{catalog, json, session, subxact, worker};
 
@@ -43,6 +44,10 @@ pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
     };
     let attempt = subxact::attempt(|| {
         let level = Level::open();
+        // The executor's own are for its own statements.
+        guc::to_default(c"search_path");
+        guc::to_default(c"row_security");
+        identity::worker::apply_settings();
         if timeout > 0 {
             worker::arm(timeout);
         }

@@ -47,6 +47,8 @@ pub struct Course<'a> {
     pub strand: Strand,
     pub instance: &'a Instance,
     pub slot: &'a Slot,
+    /// How much had been sent when the box was looked into last.
+    seen: u64,
     /// When the turn began.
     pub now: i64,
     results: Results,
@@ -112,11 +114,12 @@ impl<'a> Course<'a> {
         strand: Strand,
         instance: &'a Instance,
         slot: &'a Slot,
+        seen: u64,
         patience: Option<i32>,
     ) -> Self {
         let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
         let root = strand.strand == 0;
-        Self { graph, strand, instance, slot, now: worker::now(), results, root, ran: false, patience }
+        Self { graph, strand, instance, slot, seen, now: worker::now(), results, root, ran: false, patience }
     }
 
     /// Goes on from where the strand is.
@@ -300,6 +303,11 @@ impl<'a> Course<'a> {
     fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
         let started = worker::now();
         board::executing(self.slot, Some(&self.strand.instance), self.strand.strand, node.cast_signed());
+        // Who delivered a request to cancel may have found the strand locked, and nobody shown who executes it.
+        if board::sent_so_far() != self.seen && as_owner(|| store::cancelled(&self.strand.instance)).is_some()
+        {
+            return Err(Turn::Cancelled);
+        }
         let limit = self.time_limit();
         let results = &mut self.results;
         let names = &self.strand.frame.names;

@@ -99,8 +99,17 @@ pub fn check_transaction() -> Result<(), Error> {
     Ok(())
 }
 
-/// Enters `role`, judged before, until the transaction ends.
+/// Enters `role`, judged before, until the transaction ends, with its settings.
 pub fn enter(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
+    enter_without_settings(role, facts)?;
+    // An error from here on ends the transaction, and the identity with it.
+    super::settings::apply(role);
+    Ok(())
+}
+
+/// Enters `role`, judged before, until the transaction ends. For who runs SQL of its own meanwhile, to which the role's settings,
+/// such as a path, must not apply.
+pub fn enter_without_settings(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
     clean::before()?;
     guc::reserve_requests();
     let settings = Level::open();
@@ -117,6 +126,8 @@ pub fn enter(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
 pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
     check_not_entered()?;
     stand(role, facts, Level::open(), Scope::Subtransaction(xact::subxact_id()));
+    // An error from here on ends the subtransaction, and the identity with it.
+    super::settings::apply(role);
     Ok(())
 }
 
@@ -126,8 +137,6 @@ fn stand(role: pg_sys::Oid, facts: Checked<'_>, settings: Level, scope: Scope) {
     facts::remember(facts);
     user::set(User::confined(role));
     ENTERED.set(Some(Entered { role, before, settings, scope }));
-    // An error from here on ends the transaction, or the subtransaction, and the identity with it.
-    super::settings::apply(role);
 }
 
 /// The end of a transaction.

@@ -19,7 +19,7 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 
 use super::facts::Checked;
-use super::{admission, enter};
+use super::{admission, enter, settings};
 use crate::error::Error;
 use crate::pg::{self, user};
 
@@ -43,7 +43,8 @@ impl Worker {
     }
 }
 
-/// Enters `role` until the transaction ends; `facts` are the text of a JSON object.
+/// Enters `role` until the transaction ends; `facts` are the text of a JSON object. Its settings are not applied: a worker runs
+/// SQL of its own meanwhile, as the owner of its tables, and a role may set its own path. See [`apply_settings`].
 pub fn enter(
     _right: &Worker,
     role: pg_sys::Oid,
@@ -57,5 +58,12 @@ pub fn enter(
     }
     enter::check_transaction()?;
     let role = admission::harmless_oid(role, superusers)?;
-    enter::enter(role.oid, Checked::new(facts)?)
+    enter::enter_without_settings(role.oid, Checked::new(facts)?)
+}
+
+/// Applies the settings of the entered role to the innermost level of settings, which ends before SQL of the worker's own is run.
+pub fn apply_settings() {
+    if let Some(role) = enter::role() {
+        settings::apply(role);
+    }
 }

@@ -48,6 +48,23 @@ pub fn set(name: &CStr, value: &CStr) {
     }
 }
 
+/// Sets a setting for the innermost level to what the configuration and the database say, as RESET does.
+pub fn to_default(name: &CStr) {
+    // SAFETY: the name ends with NUL and lives during the call; no value means the default.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            core::ptr::null(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
 /// Sets a setting for the innermost level, as a login sets those of its role: with the rights of a superuser, and with a
 /// warning where it cannot. May raise all the same: a check hook may.
 pub fn set_for_role(name: &CStr, value: &CStr) {

@@ -32,6 +32,12 @@ pub fn drop_temp() {
     unsafe { pg_sys::ResetTempTableNamespace() };
 }
 
+/// When the client's statement began: microseconds since 2000-01-01 00:00 UTC. The same for whatever it calls.
+pub fn statement_began() -> i64 {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
+}
+
 /// Fills `bytes` with randomness of the operating system; false if there was none.
 pub fn random_bytes(bytes: &mut [u8]) -> bool {
     // SAFETY: pointer and length are those of one slice.

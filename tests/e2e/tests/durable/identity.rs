@@ -37,6 +37,54 @@ fn what_is_deferred_runs_as_who_started_it() {
 }
 
 #[test]
+fn a_step_has_the_settings_of_a_session_not_of_its_executor() {
+    STAGE.admin(
+        "create table public.notes(who name, what text); insert into notes values ('alice', 'mine'), ('bob', 'his');
+         alter table notes enable row level security;
+         create policy own on notes using (who = current_user);
+         grant select on notes to alice",
+    );
+    assert_eq!(
+        STAGE.result("'select what from notes'"),
+        r#"{"rows": [{"what": "mine"}], "row_count": 1}"#,
+        "a table on the path, and the rows of whoever asked"
+    );
+    // What one step sets, the next has not.
+    let path = r#"{"rows": [{"path": "\"$user\", public"}], "row_count": 1}"#;
+    assert_eq!(
+        STAGE.result("'set search_path = app' ~> 'select current_setting(''search_path'') as path'"),
+        path
+    );
+}
+
+#[test]
+fn a_role_s_settings_are_for_its_steps_and_never_for_the_engine() {
+    let stage = Stage::start();
+    // Operators in front of the server's, in a path that the role has set for itself: who uses them, says so.
+    stage.admin("create schema evil authorization alice; create table app.caught(who name); grant all on app.caught to public");
+    stage.run(
+        "alice",
+        "create function evil.same(text, text) returns bool language plpgsql as
+             $$ begin insert into app.caught values (current_user); return pg_catalog.texteq($1, $2); end $$;
+         create operator evil.= (function = evil.same, leftarg = text, rightarg = text);
+         create function evil.same(varchar, text) returns bool language plpgsql as
+             $$ begin insert into app.caught values (current_user); return pg_catalog.texteq($1, $2); end $$;
+         create operator evil.= (function = evil.same, leftarg = varchar, rightarg = text);
+         alter role alice set search_path = evil, pg_catalog, public;
+         alter role alice set work_mem = '7MB'",
+    );
+    let text = stage.result(
+        "'select current_setting(''work_mem'') as w, current_setting(''search_path'') as p' |=> 's'
+         ~> 'select 1' ~> df.catch('select 1/0', 'select ''x'' = ''x''::text as caught, $s.w as w, $s.p as p')",
+    );
+    assert_eq!(
+        text,
+        r#"{"rows": [{"p": "evil, pg_catalog, public", "w": "7MB", "caught": true}], "row_count": 1}"#
+    );
+    assert_eq!(stage.admin("select distinct who from app.caught"), "alice");
+}
+
+#[test]
 fn a_role_without_login_may_have_steps() {
     let id = STAGE
         .admin("set role report; select df.start('select current_user as u, session_user is not null as s')");

@@ -1,5 +1,6 @@
 //! Durable functions on real servers: what they do, as whom, and what survives.
 
+mod cancel;
 mod engine;
 mod faults;
 mod identity;
