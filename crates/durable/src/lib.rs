@@ -15,6 +15,7 @@ mod kind;
 mod lexer;
 pub mod machine;
 pub mod nodes;
+pub mod request;
 mod retry;
 pub mod substitute;
 pub mod tree;

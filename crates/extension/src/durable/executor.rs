@@ -17,7 +17,7 @@ use postern_durable::Graph;
 
 use super::store::{self, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
-use super::{board, messages, rights};
+use super::{board, messages, outbound, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::jsonb::Jsonb;
@@ -423,5 +423,6 @@ fn fail(id: &str, failure: &Failure) {
         for number in store::delete_free(id, &all) {
             board::cancel(worker::database(), id, Some(number));
         }
+        outbound::drop_unwanted(id);
     });
 }

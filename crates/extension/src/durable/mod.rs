@@ -14,6 +14,7 @@
 //! | [`turn`] | one transaction of an executor |
 //! | [`step`] | one SQL step |
 //! | [`substitution`] | `{name}` and `$name` in a step's text |
+//! | [`outbound`] | HTTP requests, for the worker that sends them |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
 //! | [`rights`] | whether a role may have work done |
@@ -39,6 +40,7 @@ mod executor;
 mod inspect;
 mod launcher;
 mod messages;
+mod outbound;
 mod outbox;
 mod rights;
 mod sql;

@@ -43,7 +43,7 @@ pub enum Superusers {
 }
 
 /// Postern's own roles that administer the wall, or open it.
-const OURS: [&str; 2] = ["postern_admin", "postern_gate"];
+const OURS: [&str; 3] = ["postern_admin", "postern_gate", "postern_outbound"];
 
 thread_local! {
     /// Roles found admitted, by name: true until the server says that a role, a membership or the list has changed. It is the

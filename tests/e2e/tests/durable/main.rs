@@ -2,5 +2,6 @@
 
 mod engine;
 mod faults;
+mod http;
 mod identity;
 mod stage;
