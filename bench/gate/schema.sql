@@ -1,7 +1,8 @@
 -- What every contestant reads: a row of one tenant, by its key, under row security.
 --
 -- The policy is the one that PostgREST's users write. Claims reach it in each contestant's own way: by the settings of the
--- login role, by set_config, or by the facts of the identity that was entered.
+-- login role, by set_config, or by the facts of the identity that was entered. They are the same claims, so that reading them
+-- costs the same.
 
 CREATE ROLE bench_owner NOLOGIN;
 -- Whose rights the reader has.
@@ -11,8 +12,8 @@ CREATE ROLE bench_direct LOGIN;
 -- Logs in for others.
 CREATE ROLE bench_pool LOGIN NOINHERIT;
 GRANT bench_user TO bench_pool;
-ALTER ROLE bench_direct SET request.jwt.claims = '{"tenant":"acme","sub":"alice"}';
-ALTER ROLE bench_pool SET request.jwt.claims = '{"tenant":"acme","sub":"alice"}';
+ALTER ROLE bench_direct SET request.jwt.claims = '{"iss":"bench","aud":"postern","sub":"alice","tenant":"acme","role":"bench_user","iat":1767225600,"exp":1767229200}';
+ALTER ROLE bench_pool SET request.jwt.claims = '{"iss":"bench","aud":"postern","sub":"alice","tenant":"acme","role":"bench_user","iat":1767225600,"exp":1767229200}';
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC;

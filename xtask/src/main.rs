@@ -12,6 +12,7 @@ mod regress;
 mod report;
 mod run;
 mod script;
+mod servers;
 mod suites;
 mod test;
 mod workspace;
@@ -67,6 +68,8 @@ enum Task {
         #[command(flatten)]
         server: Server,
     },
+    /// Fetch servers of other versions into target/servers, as `test` does
+    FetchServers,
     /// Check format, lints, documentation, licences and advisories
     Check {
         #[command(flatten)]
@@ -139,6 +142,7 @@ fn perform(task: Task) -> Result<()> {
             regress::run(regress::Driver::Isolation, &server, &names, accept)?.verdict()
         }
         Task::Test { server } => test::run(&server.installation()?),
+        Task::FetchServers => servers::fetch(),
         Task::Check { server } => check::run(&server.installation()?),
         Task::Run { server, release, arguments } => {
             run::up(&server.installation()?, profile(release), &arguments)

@@ -76,6 +76,8 @@ pub fn run(driver: Driver, server: &Installation, names: &[String], accept: bool
         .installation(server.clone())
         .extension(true)
         .setting("max_prepared_transactions", "10")
+        // Executors take some, and there are tests of parallel workers.
+        .setting("max_worker_processes", "32")
         .start()?;
     cluster.create_database(DATABASE, true)?;
     let mut command = cluster.client(&program);

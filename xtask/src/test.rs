@@ -15,7 +15,7 @@ use crate::process::{Context, Result, is_there};
 use crate::regress::Driver;
 use crate::report::{Report, Suite};
 use crate::workspace::Profile;
-use crate::{build, process, regress, suites, workspace};
+use crate::{build, process, regress, servers, suites, workspace};
 
 /// All crates but the extension, which is built for one server at a time and tested apart.
 const ALL: [&str; 3] = ["--workspace", "--exclude", "postern-extension"];
@@ -54,7 +54,7 @@ pub fn run(server: &Installation) -> Result<()> {
         report.suites.push(cargo_test("crates", command.args(["test", "--no-fail-fast"]).args(ALL))?);
     }
     report.suites.extend(suites::run_all(server)?);
-    report.suites.extend(other_versions(server)?);
+    report.suites.extend(other_versions(server, servers::fetch().err().as_ref())?);
     let reasons = fs::read_to_string(&skipped).unwrap_or_default();
     if !reasons.is_empty() {
         let skipped = reasons.lines().map(str::to_owned).collect();
@@ -77,15 +77,17 @@ fn extension(server: &Installation) -> Result<Vec<Suite>> {
 }
 
 /// The extension on every other version that is to be had here; those that are not are named.
-fn other_versions(tested: &Installation) -> Result<Vec<Suite>> {
+fn other_versions(tested: &Installation, not_fetched: Option<&process::Error>) -> Result<Vec<Suite>> {
     let found = Installation::find_all()?;
     let mut suites = Vec::new();
     for major in Installation::supported().filter(|major| *major != tested.major) {
         let title = format!("PostgreSQL {major}");
         match found.iter().find(|server| server.major == major) {
             None => {
-                let reason = "there is no such server here (POSTERN_PG_CONFIGS names more)";
-                suites.push(Suite::skipped(&title, reason));
+                let why =
+                    not_fetched.map_or_else(String::new, |error| format!("; none was fetched: {error}"));
+                let reason = format!("there is no such server here (POSTERN_PG_CONFIGS names more){why}");
+                suites.push(Suite::skipped(&title, &reason));
             }
             Some(server) if !server.has_headers()? => {
                 suites.push(Suite::skipped(&title, "the server's headers are not installed"));

@@ -5,7 +5,9 @@ import { createServer } from 'node:http';
 import pg from 'pg';
 
 const ROLE = 'bench_user';
-const CLAIMS = JSON.stringify({ tenant: 'acme', sub: 'alice' });
+const CLAIMS = JSON.stringify({
+  iss: 'bench', aud: 'postern', sub: 'alice', tenant: 'acme', role: 'bench_user', iat: 1767225600, exp: 1767229200,
+});
 
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: Number(process.env.CONNECTIONS) });
 const names = new Map();

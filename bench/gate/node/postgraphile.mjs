@@ -16,7 +16,9 @@ Promise.withResolvers ??= function () {
   return { promise, resolve, reject };
 };
 
-const pgSettings = { role: 'bench_user', 'request.jwt.claims': JSON.stringify({ tenant: 'acme', sub: 'alice' }) };
+const pgSettings = { role: 'bench_user', 'request.jwt.claims': JSON.stringify({
+  iss: 'bench', aud: 'postern', sub: 'alice', tenant: 'acme', role: 'bench_user', iat: 1767225600, exp: 1767229200,
+}) };
 
 const instance = postgraphile({
   extends: [PostGraphileAmberPreset],

@@ -95,11 +95,12 @@ impl Fixture {
     }
 
     /// The gate's configuration: what is not said here is as it comes, but that nobody is kept from asking as often as they
-    /// can, and that a long answer may take its time.
+    /// can, that a long answer may take its time, and that a server without the last security release is measured too.
     pub fn gate_config(&self, port: u16, connections: usize) -> String {
         let string = |text: &str| Value::from(text).to_string();
         format!(
-            "[listen]\naddress = \"127.0.0.1:{port}\"\n\
+            "[doctor]\nallow = [\"server-below-floor\"]\n\
+             [listen]\naddress = \"127.0.0.1:{port}\"\n\
              [database]\nurl = {url}\nconnections = {connections}\n\
              [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nkey_file = {key}\nroles = [\"{ENTERED_ROLE}\"]\n\
              [limits]\nrate = 0\nconcurrency = 0\nwall_clock = \"30m\"\n",

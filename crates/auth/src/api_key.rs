@@ -87,6 +87,11 @@ impl ApiKeys {
         Self { roles: config.roles.clone(), ttl: config.cache_ttl, store, found: Answers::new(cache_bytes) }
     }
 
+    /// Whether the key was found a moment ago.
+    pub(crate) fn remembers(&self, key: &str, clock: &dyn Clock) -> bool {
+        self.found.knows(&sha256(key.as_bytes()), clock.elapsed())
+    }
+
     pub(crate) async fn credential(&self, key: &str, clock: &dyn Clock) -> Result<Arc<Credential>, Error> {
         if !looks_like_key(key) {
             return Err(Error::rejected("text is not of the form of an API key"));

@@ -80,6 +80,19 @@ impl Authenticator {
         credential.enter(client, presented.requested_role)
     }
 
+    /// Whether the credential was found good a moment ago, so that nothing has to be asked or checked for it; also if there is
+    /// none.
+    pub fn remembers(&self, presented: &Presented<'_>) -> bool {
+        let key = presented.api_key.or(presented.bearer.filter(|bearer| looks_like_key(bearer)));
+        match (key, presented.bearer) {
+            (Some(key), _) => self.api_keys.as_ref().is_some_and(|keys| keys.remembers(key, &*self.clock)),
+            (None, Some(token)) => {
+                self.issuers.remembers(token) || self.servers.iter().any(|server| server.remembers(token))
+            }
+            (None, None) => true,
+        }
+    }
+
     async fn api_key(&self, key: &str) -> Result<Arc<Credential>, Error> {
         match &self.api_keys {
             Some(keys) => keys.credential(key, &*self.clock).await,

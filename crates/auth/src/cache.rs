@@ -85,6 +85,11 @@ impl<V: Bytes + Clone> Cache<V> {
         Ok(value)
     }
 
+    /// Whether something is kept under the key and has not ended.
+    pub(crate) fn holds(&self, key: &[u8; 32], now: Duration) -> bool {
+        self.0.peek(key).is_some_and(|entry| now < entry.until)
+    }
+
     /// What is kept under the key and has not ended.
     fn get(&self, key: &[u8; 32], now: Duration) -> Option<V> {
         self.0.get(key).filter(|entry| now < entry.until).map(|entry| entry.value)
@@ -116,6 +121,11 @@ impl<V: Bytes + Clone> Answers<V> {
 
     pub(crate) fn new(bytes: u64) -> Self {
         Self { known: Cache::new(bytes), unknown: Cache::new(bytes.min(Self::UNKNOWN)) }
+    }
+
+    /// Whether a credential is known, without asking.
+    pub(crate) fn knows(&self, key: &[u8; 32], now: Duration) -> bool {
+        self.known.holds(key, now)
     }
 
     /// The answer that is kept and has not ended; else what `load` gives, kept until the end that it says.

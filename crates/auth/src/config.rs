@@ -60,17 +60,47 @@ impl Default for Config {
     }
 }
 
+/// What is believed of an issuer's credentials: the same keys in `[[auth.jwt]]` and `[[auth.introspection]]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Belief {
+    /// `aud` must name one of these.
+    pub audience: OneOrMany,
+    /// How far clocks may differ.
+    #[serde(default = "default_leeway", with = "humantime_serde")]
+    pub leeway: Duration,
+    /// The claim, or the member of the answer, that says whom the credential is about.
+    #[serde(default = "default_subject")]
+    pub subject: String,
+}
+
 /// What a credential of an issuer gives: the same keys in `[[auth.jwt]]` and `[[auth.introspection]]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Rules {
     /// The only roles this issuer can give.
     pub roles: Vec<RoleName>,
     /// CEL: the role, or a list of roles of which a request may choose.
+    #[serde(default = "default_role")]
     pub role: String,
     /// CEL: members added to the claims in the facts, by name.
+    #[serde(default)]
     pub facts: BTreeMap<String, String>,
     /// The only claims that become facts. All, if missing.
+    #[serde(default)]
     pub claims: Option<Vec<String>>,
+}
+
+/// How an issuer is reached: the same keys in `[[auth.jwt]]` and `[[auth.introspection]]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reach {
+    /// Certificates (PEM) to believe instead of the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Plain HTTP, for development.
+    #[serde(default)]
+    pub allow_insecure_http: bool,
+    /// Loopback and private addresses.
+    #[serde(default)]
+    pub allow_private_addresses: bool,
 }
 
 /// `[[auth.jwt]]`
@@ -79,8 +109,6 @@ pub struct Rules {
 pub struct Jwt {
     /// `iss`, exactly.
     pub issuer: String,
-    /// `aud` must name one of these.
-    pub audience: OneOrMany,
     /// Where the issuer's public keys are.
     #[serde(default)]
     pub jwks_url: Option<String>,
@@ -99,32 +127,15 @@ pub struct Jwt {
     /// Accepted values of the header `typ`, which may always be missing.
     #[serde(default = "default_types")]
     pub types: Vec<String>,
-    /// How far clocks may differ.
-    #[serde(default = "default_leeway", with = "humantime_serde")]
-    pub leeway: Duration,
-    /// The claim that says whom the token is about.
-    #[serde(default = "default_subject")]
-    pub subject: String,
-    /// The only roles this issuer can give.
-    pub roles: Vec<RoleName>,
-    /// CEL: the role, or a list of roles of which a request may choose.
-    #[serde(default = "default_role")]
-    pub role: String,
-    /// CEL: members added to the claims in the facts, by name.
-    #[serde(default)]
-    pub facts: BTreeMap<String, String>,
-    /// The only claims that become facts. All, if missing.
-    #[serde(default)]
-    pub claims: Option<Vec<String>>,
-    /// Certificates (PEM) to believe instead of the system's.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-    /// Fetch over plain HTTP, for development.
-    #[serde(default)]
-    pub allow_insecure_http: bool,
-    /// Fetch from loopback and private addresses.
-    #[serde(default)]
-    pub allow_private_addresses: bool,
+    /// What is believed.
+    #[serde(flatten)]
+    pub belief: Belief,
+    /// What it gives.
+    #[serde(flatten)]
+    pub rules: Rules,
+    /// How the issuer is reached.
+    #[serde(flatten)]
+    pub reach: Reach,
 }
 
 /// `[[auth.introspection]]`: RFC 7662.
@@ -140,37 +151,18 @@ pub struct Introspection {
     /// `iss` of the answer, if it has to have one; also names the issuer in the facts, instead of `url`.
     #[serde(default)]
     pub issuer: Option<String>,
-    /// `aud` of the answer must name one of these.
-    pub audience: OneOrMany,
     /// How long an answer is believed; never past the end of the token.
     #[serde(default = "default_introspection_ttl", with = "humantime_serde")]
     pub cache_ttl: Duration,
-    /// How far clocks may differ.
-    #[serde(default = "default_leeway", with = "humantime_serde")]
-    pub leeway: Duration,
-    /// The member of the answer that says whom the token is about.
-    #[serde(default = "default_subject")]
-    pub subject: String,
-    /// The only roles this issuer can give.
-    pub roles: Vec<RoleName>,
-    /// CEL: the role, or a list of roles of which a request may choose.
-    #[serde(default = "default_role")]
-    pub role: String,
-    /// CEL: members added to the claims in the facts, by name.
-    #[serde(default)]
-    pub facts: BTreeMap<String, String>,
-    /// The only claims that become facts. All, if missing.
-    #[serde(default)]
-    pub claims: Option<Vec<String>>,
-    /// Certificates (PEM) to believe instead of the system's.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-    /// Ask over plain HTTP, for development.
-    #[serde(default)]
-    pub allow_insecure_http: bool,
-    /// Ask at loopback and private addresses.
-    #[serde(default)]
-    pub allow_private_addresses: bool,
+    /// What is believed.
+    #[serde(flatten)]
+    pub belief: Belief,
+    /// What it gives.
+    #[serde(flatten)]
+    pub rules: Rules,
+    /// How the issuer is reached.
+    #[serde(flatten)]
+    pub reach: Reach,
 }
 
 /// `[auth.api_keys]`
@@ -279,14 +271,14 @@ impl Config {
     pub fn resolve_paths(&mut self, folder: &Path) {
         let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
         for jwt in &mut self.jwt {
-            [&mut jwt.key_file, &mut jwt.secret_file, &mut jwt.ca_file]
+            [&mut jwt.key_file, &mut jwt.secret_file, &mut jwt.reach.ca_file]
                 .into_iter()
                 .flatten()
                 .for_each(resolve);
         }
         for introspection in &mut self.introspection {
             resolve(&mut introspection.client_secret_file);
-            introspection.ca_file.iter_mut().for_each(resolve);
+            introspection.reach.ca_file.iter_mut().for_each(resolve);
         }
     }
 
@@ -295,8 +287,8 @@ impl Config {
         let mut roles: Vec<&RoleName> = self
             .jwt
             .iter()
-            .flat_map(|jwt| &jwt.roles)
-            .chain(self.introspection.iter().flat_map(|introspection| &introspection.roles))
+            .flat_map(|jwt| &jwt.rules.roles)
+            .chain(self.introspection.iter().flat_map(|introspection| &introspection.rules.roles))
             .chain(self.api_keys.iter().filter(|keys| keys.enabled).flat_map(|keys| &keys.roles))
             .chain(self.anonymous.iter().map(|anonymous| &anonymous.role))
             .collect();
@@ -307,18 +299,11 @@ impl Config {
 }
 
 impl Jwt {
-    /// What its claims give.
-    pub fn rules(&self) -> Rules {
-        let Self { roles, role, facts, claims, .. } = self.clone();
-        Rules { roles, role, facts, claims }
-    }
-
     fn validate(&self, section: &str) -> Result<(), ConfigError> {
         let key = |name: &str| format!("{section}.{name}");
         if self.issuer.is_empty() {
             return Err(ConfigError::new(key("issuer"), "is empty", "write the value of iss in its tokens"));
         }
-        check_audience(&key("audience"), &self.audience)?;
         let sources =
             [self.jwks_url.is_some(), self.discovery, self.key_file.is_some(), self.secret_file.is_some()];
         if sources.into_iter().filter(|&given| given).count() != 1 {
@@ -329,10 +314,10 @@ impl Jwt {
             ));
         }
         if let Some(url) = &self.jwks_url {
-            check_url(&key("jwks_url"), url, self.allow_insecure_http)?;
+            check_url(&key("jwks_url"), url, self.reach.allow_insecure_http)?;
         }
         if self.discovery {
-            check_url(&key("issuer"), &self.issuer, self.allow_insecure_http)?;
+            check_url(&key("issuer"), &self.issuer, self.reach.allow_insecure_http)?;
         }
         if let Some(algorithms) = &self.algorithms {
             let hmac = |algorithm: &Algorithm| {
@@ -346,28 +331,24 @@ impl Jwt {
                 ));
             }
         }
-        at_most(&key("leeway"), self.leeway, MAX_LEEWAY)?;
-        check_roles(section, &self.roles)?;
-        Mapping::compile(section, &self.rules()).map(drop)
+        check_shared(section, &self.belief, &self.rules)
     }
 }
 
 impl Introspection {
-    /// What its answers give.
-    pub fn rules(&self) -> Rules {
-        let Self { roles, role, facts, claims, .. } = self.clone();
-        Rules { roles, role, facts, claims }
-    }
-
     fn validate(&self, section: &str) -> Result<(), ConfigError> {
         let key = |name: &str| format!("{section}.{name}");
-        check_url(&key("url"), &self.url, self.allow_insecure_http)?;
-        check_audience(&key("audience"), &self.audience)?;
+        check_url(&key("url"), &self.url, self.reach.allow_insecure_http)?;
         at_most(&key("cache_ttl"), self.cache_ttl, MAX_TTL)?;
-        at_most(&key("leeway"), self.leeway, MAX_LEEWAY)?;
-        check_roles(section, &self.roles)?;
-        Mapping::compile(section, &self.rules()).map(drop)
+        check_shared(section, &self.belief, &self.rules)
     }
+}
+
+fn check_shared(section: &str, belief: &Belief, rules: &Rules) -> Result<(), ConfigError> {
+    check_audience(&format!("{section}.audience"), &belief.audience)?;
+    at_most(&format!("{section}.leeway"), belief.leeway, MAX_LEEWAY)?;
+    check_roles(section, &rules.roles)?;
+    Mapping::compile(section, rules).map(drop)
 }
 
 fn at_most(key: &str, value: Duration, most: Duration) -> Result<(), ConfigError> {

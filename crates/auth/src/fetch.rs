@@ -14,6 +14,7 @@ use reqwest::{Client, RequestBuilder, Url, redirect};
 
 use crate::ConfigError;
 use crate::address::Resolver;
+use crate::config::Reach;
 
 /// Longest answer.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -45,32 +46,24 @@ pub(crate) enum Failure {
     Unusable(String),
 }
 
-/// How an entry of the configuration may be fetched.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Options<'a> {
-    pub ca_file: Option<&'a Path>,
-    pub allow_http: bool,
-    pub allow_private: bool,
-}
-
 impl Fetcher {
     /// `section`: the section of the configuration, for errors.
-    pub(crate) fn new(section: &str, url: &Url, options: Options<'_>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(section: &str, url: &Url, reach: &Reach) -> Result<Self, ConfigError> {
         // Both reqwest and rustls ask for the process's provider. Whoever installed one before us chose it.
         let _ = rustls::crypto::ring::default_provider().install_default();
 
-        let policy = Policy { private: options.allow_private };
+        let policy = Policy { private: reach.allow_private_addresses };
         let builder = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            .https_only(!options.allow_http)
+            .https_only(!reach.allow_insecure_http)
             .connect_timeout(CONNECT)
             .timeout(TOTAL)
             .pool_max_idle_per_host(4)
             .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Resolver(policy));
-        let builder = match options.ca_file {
+        let builder = match reach.ca_file.as_deref() {
             Some(path) => builder.tls_certs_only(certificates(&format!("{section}.ca_file"), path)?),
             // Plain HTTP must work on a machine without any certificates.
             None if url.scheme() == "http" => builder.tls_certs_only([]),
@@ -83,7 +76,7 @@ impl Fetcher {
                 "install the certificates of public authorities (Debian: ca-certificates), or give a ca_file",
             )
         })?;
-        Ok(Self { client, policy, allow_http: options.allow_http })
+        Ok(Self { client, policy, allow_http: reach.allow_insecure_http })
     }
 
     /// The text of the JSON document at a URL.
@@ -193,7 +186,9 @@ mod tests {
 
     fn fetcher(allow_http: bool, allow_private: bool) -> Fetcher {
         let url = Url::parse("http://localhost/").unwrap();
-        Fetcher::new("jwt[0]", &url, Options { ca_file: None, allow_http, allow_private }).unwrap()
+        let reach =
+            Reach { ca_file: None, allow_insecure_http: allow_http, allow_private_addresses: allow_private };
+        Fetcher::new("jwt[0]", &url, &reach).unwrap()
     }
 
     #[tokio::test]

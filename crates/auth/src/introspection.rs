@@ -21,7 +21,7 @@ use crate::claims::{Expected, subject};
 use crate::clock::Clock;
 use crate::config::{self, check_url};
 use crate::credential::{Credential, Origin, check_expiry};
-use crate::fetch::{Failure, Fetcher, Options};
+use crate::fetch::{Failure, Fetcher};
 use crate::json::{self, Limits};
 use crate::jwt::{MAX_TOKEN, read};
 use crate::mapping::Mapping;
@@ -68,12 +68,7 @@ impl Server {
         cache_bytes: u64,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        let url = check_url(&format!("{section}.url"), &config.url, config.allow_insecure_http)?;
-        let options = Options {
-            ca_file: config.ca_file.as_deref(),
-            allow_http: config.allow_insecure_http,
-            allow_private: config.allow_private_addresses,
-        };
+        let url = check_url(&format!("{section}.url"), &config.url, config.reach.allow_insecure_http)?;
         let key = format!("{section}.client_secret_file");
         let hint = "name a file with the secret of client_id and nothing else";
         let secret = read(&key, &config.client_secret_file, hint)?;
@@ -86,18 +81,23 @@ impl Server {
             client_secret: secret,
             issuer: config.issuer.clone(),
             name: config.issuer.as_deref().unwrap_or(&config.url).into(),
-            audience: config.audience.as_slice().to_vec(),
+            audience: config.belief.audience.as_slice().to_vec(),
             ttl: config.cache_ttl,
-            leeway: config.leeway,
-            subject: config.subject.clone(),
-            mapping: Arc::new(Mapping::compile(section, &config.rules())?),
-            fetcher: Fetcher::new(section, &url, options)?,
+            leeway: config.belief.leeway,
+            subject: config.belief.subject.clone(),
+            mapping: Arc::new(Mapping::compile(section, &config.rules)?),
+            fetcher: Fetcher::new(section, &url, &config.reach)?,
             url,
             clock,
             questions: Semaphore::new(AT_ONCE),
             failed: Mutex::default(),
             answers: Answers::new(cache_bytes),
         })
+    }
+
+    /// Whether the server vouched for the token a moment ago.
+    pub(crate) fn remembers(&self, token: &str) -> bool {
+        self.answers.knows(&sha256(token.as_bytes()), self.clock.elapsed())
     }
 
     /// The credential of a token. `Ok(None)`: this server does not know it.

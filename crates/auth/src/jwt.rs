@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{self, check_url};
 use crate::credential::{Credential, Origin, check_expiry};
 use crate::error::quoted;
-use crate::fetch::{Fetcher, Options};
+use crate::fetch::Fetcher;
 use crate::json::{self, Limits};
 use crate::jwks::{Location, Remote};
 use crate::keys::{Key, KeySet};
@@ -147,6 +147,11 @@ impl Issuers {
         Ok(Self { by_name, ttl: config.cache_ttl, clock, verified: Cache::new(config.cache_bytes) })
     }
 
+    /// Whether the token was verified a moment ago.
+    pub(crate) fn remembers(&self, token: &str) -> bool {
+        self.verified.holds(&sha256(token.as_bytes()), self.clock.elapsed())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
@@ -201,24 +206,19 @@ impl Issuer {
     fn new(section: &str, config: &config::Jwt, clock: &Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let algorithms = config.algorithms.as_deref();
         let remote = |url: &Url, location: Location| {
-            let options = Options {
-                ca_file: config.ca_file.as_deref(),
-                allow_http: config.allow_insecure_http,
-                allow_private: config.allow_private_addresses,
-            };
-            let fetcher = Fetcher::new(section, url, options)?;
+            let fetcher = Fetcher::new(section, url, &config.reach)?;
             let algorithms = config.algorithms.clone();
             Ok(Keys::Remote(Remote::new(location, fetcher, algorithms, Arc::clone(clock))))
         };
         let keys = if let Some(url) = &config.jwks_url {
-            let url = check_url(&format!("{section}.jwks_url"), url, config.allow_insecure_http)?;
+            let url = check_url(&format!("{section}.jwks_url"), url, config.reach.allow_insecure_http)?;
             remote(&url.clone(), Location::Jwks(url))?
         } else if config.discovery {
             let document =
                 format!("{}/.well-known/openid-configuration", config.issuer.trim_end_matches('/'));
-            let url = check_url(&format!("{section}.issuer"), &document, config.allow_insecure_http)?;
+            let url = check_url(&format!("{section}.issuer"), &document, config.reach.allow_insecure_http)?;
             let issuer = config.issuer.clone();
-            let allow_http = config.allow_insecure_http;
+            let allow_http = config.reach.allow_insecure_http;
             remote(&url.clone(), Location::Discovery { url, issuer, allow_http })?
         } else if let Some(path) = &config.key_file {
             let key = format!("{section}.key_file");
@@ -248,11 +248,11 @@ impl Issuer {
         };
         Ok(Self {
             name: config.issuer.as_str().into(),
-            audience: config.audience.as_slice().to_vec(),
+            audience: config.belief.audience.as_slice().to_vec(),
             types: config.types.clone(),
-            leeway: config.leeway,
-            subject: config.subject.clone(),
-            mapping: Arc::new(Mapping::compile(section, &config.rules())?),
+            leeway: config.belief.leeway,
+            subject: config.belief.subject.clone(),
+            mapping: Arc::new(Mapping::compile(section, &config.rules)?),
             keys,
         })
     }

@@ -29,9 +29,14 @@ fn jwt(lines: &str) -> String {
     config
 }
 
+/// A good authorization server.
+const INTROSPECTION: &str = "[[introspection]]\nurl = \"https://i/introspect\"\nclient_id = \"gate\"\n\
+    client_secret_file = \"secret\"\naudience = \"gate\"\nroles = [\"a\"]";
+
 #[test]
 fn what_is_right_is_accepted() {
     for config in [
+        INTROSPECTION.into(),
         String::new(),
         jwt(""),
         jwt("-jwks_url\ndiscovery = true"),
@@ -72,6 +77,13 @@ fn an_error_names_the_key_and_says_what_to_do() {
         (jwt("facts = { t = \"claims.a.\" }"), "jwt[0].facts.t", "cannot be compiled", "CEL"),
         (jwt("facts = { t = \"requested_role\" }"), "jwt[0].facts.t", "what the client asks for", "claims"),
         (format!("{}{}", jwt(""), jwt("")), "jwt[1].issuer", "same issuer", "one entry"),
+        (format!("{INTROSPECTION}\nleeway = \"1h\""), "introspection[0].leeway", "too long", "5m"),
+        (
+            format!("{INTROSPECTION}\nrole = \"claims.\""),
+            "introspection[0].role",
+            "cannot be compiled",
+            "CEL",
+        ),
         ("cache_ttl = \"2h\"".into(), "cache_ttl", "too long", "1h"),
         ("[api_keys]\nroles = []".into(), "api_keys.roles", "is empty", "roles"),
         ("[anonymous]\nrole = \"public\"".into(), "anonymous.role", "can never be entered", "postern.admit"),
@@ -89,6 +101,11 @@ fn an_error_names_the_key_and_says_what_to_do() {
 fn a_misspelt_key_or_an_impossible_value_is_refused() {
     for config in [
         jwt("audiance = \"x\""),
+        // The keys that both kinds of issuers share are no way around that.
+        jwt("allow_insecure_htpp = true"),
+        format!("{INTROSPECTION}\nrule = \"claims.role\""),
+        format!("{INTROSPECTION}\ndiscovery = true"),
+        format!("{INTROSPECTION}\nroles = [\"b\"]"),
         jwt("algorithms = [\"none\"]"),
         jwt("algorithms = [\"rs256\"]"),
         jwt(&format!("roles = [\"{}\"]", "a".repeat(64))),

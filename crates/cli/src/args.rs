@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 /// The folder of `postern up`, in the working directory.
@@ -39,6 +39,9 @@ pub enum Command {
     Up(Up),
     Serve(Serve),
     Doctor(Doctor),
+    Resolve(Resolve),
+    Check(Check),
+    Fix(Fix),
     Token(Token),
     Url(Url),
     /// Print the versions of this program and of what it works with
@@ -95,7 +98,7 @@ pub struct Up {
     long_about = "Start a gate before a database.\n\n\
         The gate keeps nothing: any number of them can serve one database. At the start the doctor examines the database, and \
         the gate refuses to serve it while there are dangers that the configuration does not allow. Ctrl-C or SIGTERM let \
-        requests under way finish.",
+        requests under way finish; SIGHUP reads certificate and key again.",
     after_help = "Examples:\n  \
         postern serve -c /etc/postern/postern.toml\n  \
         postern doctor -c /etc/postern/postern.toml && postern serve -c /etc/postern/postern.toml\n\n\
@@ -141,6 +144,143 @@ pub struct Doctor {
     #[arg(long)]
     pub json: bool,
     /// The folder of `postern up`, examined when neither a configuration nor a URL is given
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Say which object each name in a function means, why, and who could capture it
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Say which object each name in a function means, why, and who could capture it.\n\n\
+        Reads the catalogs of the database once and changes nothing; any role will do, and the extension is not needed. What \
+        can be captured is shown with the role that could do it and the SQL that would; what cannot be decided is said to be \
+        unknown.",
+    after_help = "Examples:\n  \
+        postern resolve 's1.f()'                             in the database of `postern up`\n  \
+        postern resolve 'app.total(int)' --db \"$URL\" --search-path 's3, s1' --role web\n  \
+        postern resolve 's1.f()' 's2.f()' 's3.f()' --compare --db \"$URL\"\n  \
+        postern resolve 's1.f()' --compare --search-path s1,s2 --search-path s2,s1\n  \
+        postern resolve --sql 'select count(*) from pg_class' --temp-table pg_class --search-path pg_catalog,pg_temp"
+)]
+pub struct Resolve {
+    /// The function or procedure, with the types of its arguments if there are several of the name
+    #[arg(value_name = "FUNCTION", required_unless_present = "sql")]
+    pub routines: Vec<String>,
+    /// Look at this SQL instead
+    #[arg(long, value_name = "SQL", conflicts_with = "routines")]
+    pub sql: Option<String>,
+    /// The database
+    #[arg(long, value_name = "URL")]
+    pub db: Option<String>,
+    /// Assume this path instead of the function's own; may be given again with --compare
+    #[arg(long = "search-path", value_name = "PATH")]
+    pub search_paths: Vec<String>,
+    /// Assume that this role calls it
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Assume that the connection has a temporary table of this name; may be given again
+    #[arg(long = "temp-table", value_name = "NAME")]
+    pub temp_tables: Vec<String>,
+    /// Show a table: names downwards, functions and paths across
+    #[arg(long)]
+    pub compare: bool,
+    /// Show the names that are built in and safe too
+    #[arg(long)]
+    pub all: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder of `postern up`, whose database is looked at when no URL is given
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Find what is wrong with the names in a database's functions, with the proof and the remedy
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Find what is wrong with the names in a database's functions, with the proof and the remedy.\n\n\
+        Reads the catalogs once and changes nothing; any role will do, and the extension is not needed. A finding shows the \
+        code, the SQL that proves it where there is one, and what to do. A comment \"-- postern: allow RULE: REASON\" on the \
+        line of a finding, or the line before it, excuses it.",
+    after_help = "Exit status:\n  \
+        0  nothing but notes\n  \
+        1  errors or warnings\n  \
+        2  the database could not be checked\n\n\
+        Examples:\n  \
+        postern check                                        the database of `postern up`\n  \
+        postern check --db \"$URL\" --format sarif > postern.sarif\n  \
+        postern check --db \"$URL\" --write-baseline postern.baseline\n  \
+        postern check --db \"$URL\" --baseline postern.baseline --format github"
+)]
+pub struct Check {
+    /// The database
+    #[arg(long, value_name = "URL")]
+    pub db: Option<String>,
+    /// How the findings are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Leave out the findings that this file lists
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub baseline: Option<PathBuf>,
+    /// Write a file that lists all findings of now
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub write_baseline: Option<PathBuf>,
+    /// Check the functions of extensions too
+    #[arg(long)]
+    pub extensions: bool,
+    /// The folder of `postern up`, whose database is checked when no URL is given
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+    /// JUnit XML
+    Junit,
+}
+
+/// Qualify the names in functions where they stand, and pin the search_path
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Qualify the names in functions where they stand, and pin the search_path.\n\n\
+        Nothing is changed unless --write is said, and the database never: the changes are shown as a diff, or as SQL to run. \
+        A change is given only if every name means the same object after it as before; what cannot be fixed is listed with \
+        the reason, on standard error. With files, the definitions in them that are the same as the database's are edited; \
+        everything else in them stays as it is, byte for byte.",
+    after_help = "Examples:\n  \
+        postern fix --db \"$URL\"                              a diff of every function that can be fixed\n  \
+        postern fix --db \"$URL\" 'app.total(int)' --sql > total.sql\n  \
+        postern fix --db \"$URL\" --file schema.sql --write"
+)]
+pub struct Fix {
+    /// The functions or procedures [default: all that belong to no extension]
+    #[arg(value_name = "FUNCTION")]
+    pub routines: Vec<String>,
+    /// The database
+    #[arg(long, value_name = "URL")]
+    pub db: Option<String>,
+    /// Fix the definitions in this file; may be given again
+    #[arg(long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Change the files
+    #[arg(long, requires = "files", conflicts_with = "dry_run")]
+    pub write: bool,
+    /// Print the statements that change the database
+    #[arg(long, conflicts_with_all = ["files", "dry_run"])]
+    pub sql: bool,
+    /// Show a diff and change nothing, as is the default
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The folder of `postern up`, whose database is read when no URL is given
     #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }

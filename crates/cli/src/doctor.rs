@@ -56,16 +56,22 @@ fn examine(args: &Doctor) -> Result<(Report, Vec<String>), Error> {
 }
 
 fn by_url(runtime: &Runtime, url: &str, settings: &Settings) -> Result<Report, Error> {
-    let config = connect::parse(url)?;
+    runtime.block_on(async {
+        let client = client(url, "postern doctor").await?;
+        Ok(postern_doctor::examine(&client, settings).await?)
+    })
+}
+
+/// A connection to look at catalogs with.
+pub async fn client(url: &str, application: &str) -> Result<tokio_postgres::Client, Error> {
+    let mut config = connect::parse(url)?;
+    config.application_name(application);
     // Certificates are always verified here; sslmode=disable is for those who want no encryption.
     let tls = match config.get_ssl_mode() {
         tokio_postgres::config::SslMode::Disable => None,
         _ => Some(connect::verified(roots())?),
     };
-    runtime.block_on(async {
-        let client = connect::connect(&config, tls).await?;
-        Ok(postern_doctor::examine(&client, settings).await?)
-    })
+    Ok(connect::connect(&config, tls).await?)
 }
 
 /// The certificate authorities of this machine; one that cannot be read vouches for nobody.

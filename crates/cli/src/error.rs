@@ -37,6 +37,15 @@ pub enum Error {
     /// The database could not be examined.
     #[error(transparent)]
     Doctor(#[from] postern_doctor::Error),
+    /// The catalogs could not be read.
+    #[error(transparent)]
+    Names(#[from] postern_analyze::Error),
+    /// What was asked for is not in the database.
+    #[error(transparent)]
+    NotFound(#[from] postern_analyze::report::NotFound),
+    /// What was asked for makes no sense together.
+    #[error("{0}")]
+    Usage(String),
     /// The gate could not start, or ended.
     #[error(transparent)]
     Gate(#[from] postern_gate::Error),

@@ -10,6 +10,7 @@
 mod args;
 mod doctor;
 mod error;
+mod names;
 mod progress;
 mod serve;
 mod token;
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
+        Command::Resolve(args) => names::resolve::run(&args),
+        Command::Check(args) => return names::check::run(&args),
+        Command::Fix(args) => names::fix::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),
         Command::Version => version(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use postern_gate::{Config, Gate};
 use postern_outbound::Outbound;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Serve;
 use crate::error::Error;
@@ -13,21 +14,31 @@ use crate::up::Stop;
 pub fn run(args: &Serve) -> Result<(), Error> {
     let config = load(&args.config)?;
     runtime()?.block_on(async {
-        let stop =
-            Stop::on_signals().map_err(|source| Error::Io { action: "catch signals".into(), source })?;
-        gate(config, stop, |url| format!("postern is listening on {url}\n")).await
+        let caught = |source| Error::Io { action: "catch signals".into(), source };
+        let stop = Stop::on_signals_but_hangup().map_err(caught)?;
+        let hangup = signal(SignalKind::hangup()).map_err(caught)?;
+        gate(config, stop, Some(hangup), |url| format!("postern is listening on {url}\n")).await
     })
 }
 
-/// Runs a gate, and the outbound worker if there is to be one, until it is asked to stop. Says where it listens, in these words, once it does.
-pub async fn gate(config: Config, stop: Stop, greeting: impl FnOnce(&str) -> String) -> Result<(), Error> {
+/// Runs a gate, and the outbound worker if there is to be one, until it is asked to stop. Says where it listens, in these
+/// words, once it does. Each hangup renews the gate's certificate.
+pub async fn gate(
+    config: Config,
+    stop: Stop,
+    hangup: Option<Signal>,
+    greeting: impl FnOnce(&str) -> String,
+) -> Result<(), Error> {
     postern_gate::init_log(&config)?;
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
     let outbound = config.outbound.clone();
     let gate = Gate::start(config).await?;
     let outbound = outbound.map(Outbound::start).transpose()?;
     crate::print(&greeting(&format!("{scheme}://{}", gate.local_addr())))?;
-    stop.asked().await;
+    tokio::select! {
+        () = stop.asked() => {}
+        () = renewing(&gate, hangup) => {}
+    }
     eprintln!("stopping");
     match outbound {
         Some(outbound) => {
@@ -36,6 +47,16 @@ pub async fn gate(config: Config, stop: Stop, greeting: impl FnOnce(&str) -> Str
         None => gate.shutdown().await,
     }
     Ok(())
+}
+
+/// Renews the certificate with each signal; for ever.
+async fn renewing(gate: &Gate, hangup: Option<Signal>) {
+    if let Some(mut hangup) = hangup {
+        while hangup.recv().await.is_some() {
+            gate.renew_certificate();
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Reads a configuration; whatever is wrong with it names the file.

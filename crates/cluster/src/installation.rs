@@ -71,14 +71,19 @@ impl Installation {
     }
 
     /// Every server that is found, the one that [`Installation::find`] gives first, one of each major version. More are
-    /// named, with colons between, by `POSTERN_PG_CONFIGS`.
+    /// named, with colons between, by `POSTERN_PG_CONFIGS`; the tests fetch some into `servers` in cargo's target folder.
     pub fn find_all() -> Result<Vec<Self>> {
         let mut found = vec![Self::find()?];
         let named = std::env::var_os("POSTERN_PG_CONFIGS").unwrap_or_default();
         for pg_config in std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()) {
             found.push(Self::from_pg_config(&pg_config)?);
         }
-        found.extend(candidates().iter().filter_map(|pg_config| Self::from_pg_config(pg_config).ok()));
+        found.extend(
+            candidates()
+                .iter()
+                .chain(&fetched())
+                .filter_map(|pg_config| Self::from_pg_config(pg_config).ok()),
+        );
         let mut seen = BTreeSet::new();
         found.retain(|installation| seen.insert(installation.major));
         Ok(found)
@@ -171,6 +176,28 @@ fn candidates() -> Vec<PathBuf> {
     found
 }
 
+/// The `pg_config` of every server in `servers` beside the running program's target folder.
+fn fetched() -> Vec<PathBuf> {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().flat_map(|folder| below(&folder.join("servers"))).collect()
+}
+
+/// Those two folders below one, in order: a package has several servers.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
+    };
+    let mut found: Vec<PathBuf> = entries(folder)
+        .iter()
+        .flat_map(|package| entries(package))
+        .map(|server| server.join("bin/pg_config"))
+        .filter(|file| file.is_file())
+        .collect();
+    found.sort();
+    found
+}
+
 fn major(version: &str) -> Option<u32> {
     let number = version.strip_prefix("PostgreSQL ")?;
     let digits = number.split(|character: char| !character.is_ascii_digit()).next()?;
@@ -196,6 +223,17 @@ mod tests {
         let text = format!("{0}\n{0}\n{0}\nPostgreSQL 15.1\n", folder.path().display());
         let error = Installation::described(Path::new("pg_config"), &text).unwrap_err();
         assert!(error.to_string().contains("there is no postgres in"), "{error}");
+    }
+
+    #[test]
+    fn servers_that_were_fetched_are_found_in_their_packages() {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("package/b/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::create_dir_all(folder.path().join("package/a/lib")).unwrap();
+        std::fs::write(bin.join("pg_config"), "").unwrap();
+        assert_eq!(below(folder.path()), [bin.join("pg_config")]);
+        assert!(below(&folder.path().join("not")).is_empty());
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub enum Code {
     CredentialsMissing,
     /// The credential is not good for this: expired, unknown, or for another role. Deliberately one code.
     AuthenticationFailed,
+    /// Too many failed logins from one address.
+    FailedLogins,
     /// The keys or the service that would prove the credential cannot be reached.
     AuthenticationUnavailable,
 
@@ -95,6 +97,9 @@ pub enum Code {
     SlowReader,
     /// All connections are busy, and too many requests wait already or this one has waited too long.
     QueueFull,
+
+    /// The answers that wait for their clients take as much memory as they may, all together.
+    AnswersWaiting,
 
     /// The database cannot be reached.
     DatabaseUnavailable,
@@ -155,6 +160,7 @@ impl Code {
         Self::CredentialsMissing,
         Self::AuthenticationFailed,
         Self::AuthenticationUnavailable,
+        Self::FailedLogins,
         Self::Rate,
         Self::Concurrency,
         Self::ResponseRows,
@@ -162,6 +168,7 @@ impl Code {
         Self::WallClock,
         Self::SlowReader,
         Self::QueueFull,
+        Self::AnswersWaiting,
         Self::DatabaseUnavailable,
         Self::ConnectionLost,
         Self::OutcomeUnknown,
@@ -216,9 +223,11 @@ impl Code {
         matches!(
             self,
             Self::AuthenticationUnavailable
+                | Self::FailedLogins
                 | Self::Rate
                 | Self::Concurrency
                 | Self::QueueFull
+                | Self::AnswersWaiting
                 | Self::DatabaseUnavailable
                 | Self::ConnectionLost
                 | Self::ShuttingDown
@@ -326,6 +335,9 @@ impl Code {
             Self::AuthenticationUnavailable => {
                 entry("PST202", "08001", (503, 503), "credentials cannot be verified at the moment", None)
             }
+            Self::FailedLogins => {
+                entry("PST203", "28000", (400, 429), "too many failed logins from this address", None)
+            }
 
             Self::Rate => entry("PST300", "53400", (429, 429), "too many requests", None),
             Self::Concurrency => {
@@ -354,6 +366,13 @@ impl Code {
             Self::QueueFull => {
                 entry("PST306", "53300", (503, 503), "all database connections are busy", None)
             }
+            Self::AnswersWaiting => entry(
+                "PST307",
+                "53200",
+                (503, 503),
+                "too many responses wait for their clients",
+                Some("Ask for less, or stream the result from /v1/query."),
+            ),
 
             Self::DatabaseUnavailable => {
                 entry("PST400", "08001", (503, 503), "database is not available", None)
@@ -470,7 +489,7 @@ On `/sql` the status is 400. On `/v1` it follows from the SQLSTATE:
 ## Errors of Postern
 
 The first digit is the step in which it is raised: 1 the request, 2 authentication, 3 limits, 4 the database, 9 a fault of Postern.
-What is temporary (PST202, PST300, PST301, PST306, PST400, PST401, PST406) comes with `Retry-After`.
+What is temporary (PST202, PST203, PST300, PST301, PST306, PST307, PST400, PST401, PST406) comes with `Retry-After`.
 
 An expired, forged or unknown token, a role that the token does not allow, and a role that does not exist or is not admitted all
 give PST201: the log of the gate says which it was.
@@ -510,9 +529,13 @@ mod tests {
 
     #[test]
     fn a_driver_sees_the_code_of_what_it_can_do_something_about() {
-        for code in
-            [Code::AuthenticationFailed, Code::CredentialsMissing, Code::WallClock, Code::OutcomeUnknown]
-        {
+        for code in [
+            Code::AuthenticationFailed,
+            Code::CredentialsMissing,
+            Code::FailedLogins,
+            Code::WallClock,
+            Code::OutcomeUnknown,
+        ] {
             assert_eq!(code.status(Protocol::Neon), 400, "{code:?}");
         }
         assert_eq!(Code::AuthenticationFailed.status(Protocol::V1), 401);

@@ -27,17 +27,17 @@ fn an_extension_that_was_tampered_with_is_found_and_mended() {
         &[
             case(
                 "enter-definer",
-                "function postern.enter(name,jsonb,text)",
+                "function postern.enter(text,text,text)",
                 "ALTER FUNCTION postern.enter SECURITY DEFINER",
             ),
             case(
                 "enter-settings",
-                "function postern.enter(name,jsonb,text)",
+                "function postern.enter(text,text,text)",
                 "ALTER FUNCTION postern.enter SET search_path = x",
             ),
             case(
                 "enter-executable",
-                "function postern.enter(name,jsonb,text)",
+                "function postern.enter(text,text,text)",
                 "GRANT EXECUTE ON FUNCTION postern.enter TO PUBLIC",
             ),
             case(
@@ -78,9 +78,9 @@ fn an_extension_that_was_tampered_with_is_found_and_mended() {
 #[test]
 fn a_gate_without_its_function_is_told_so() {
     let database = Database::with_extension();
-    database.sql("ALTER EXTENSION postern DROP FUNCTION postern.enter(name, jsonb, text)");
+    database.sql("ALTER EXTENSION postern DROP FUNCTION postern.enter(text, text, text)");
     assert_eq!(database.subjects("enter-missing"), ["extension postern"]);
-    assert_eq!(database.subjects("enter-foreign"), ["function postern.enter(name,jsonb,text)"]);
+    assert_eq!(database.subjects("enter-foreign"), ["function postern.enter(text,text,text)"]);
 }
 
 #[test]

@@ -101,35 +101,38 @@ fn shape(node_type: &str) -> Option<Shape> {
     Some(Shape { left, right, condition, extra })
 }
 
-/// The checks of one node; the message only, since the caller knows the path.
-pub(crate) fn kind(node: &Node, number: &[u32]) -> Result<Kind, String> {
+/// That a node has the children that its type takes.
+fn check_children(node: &Node) -> Result<(), String> {
     let name = node.node_type.as_str();
     let Some(shape) = shape(name) else { return Err(unknown(name)) };
-    if node.condition.is_some() && !shape.condition {
-        return Err(format!("condition_node is not valid for {name} nodes"));
+    let rules = [
+        (node.condition.is_some() && !shape.condition, "condition_node is not valid"),
+        (!node.extra.is_empty() && !shape.extra, "extra_nodes is not valid"),
+        (node.left.is_some() && !shape.left, "left_node is not valid"),
+        (node.right.is_some() && shape.right.is_none(), "right_node is not valid"),
+        (node.left.is_none() && shape.left, "left_node is required"),
+        (
+            node.right.is_none() && (shape.right == Some(true) || !node.extra.is_empty()),
+            "right_node is required",
+        ),
+    ];
+    match rules.iter().find(|(broken, _)| *broken) {
+        Some((_, rule)) => Err(format!("{rule} for {name} nodes")),
+        None => Ok(()),
     }
-    if !node.extra.is_empty() && !shape.extra {
-        return Err(format!("extra_nodes is not valid for {name} nodes"));
-    }
-    if node.left.is_some() && !shape.left {
-        return Err(format!("left_node is not valid for {name} nodes"));
-    }
-    if node.right.is_some() && shape.right.is_none() {
-        return Err(format!("right_node is not valid for {name} nodes"));
-    }
-    if node.left.is_none() && shape.left {
-        return Err(format!("left_node is required for {name} nodes"));
-    }
-    if node.right.is_none() && (shape.right == Some(true) || !node.extra.is_empty()) {
-        return Err(format!("right_node is required for {name} nodes"));
-    }
+}
+
+/// The checks of one node; the message only, since the caller knows the path. `number` gives each node its new number.
+pub(crate) fn kind(node: &Node, number: &[u32]) -> Result<Kind, String> {
+    check_children(node)?;
+    let name = node.node_type.as_str();
     let at = |child: Option<u32>| child.map(|old| number[old as usize]);
     let (left, right, condition) = (at(node.left), at(node.right), at(node.condition));
     let query = node.query.as_deref();
     let branches = || -> Vec<u32> {
         left.iter().chain(&right).copied().chain(node.extra.iter().filter_map(|old| at(Some(*old)))).collect()
     };
-    // The two that shape() has made sure of.
+    // The two that are there when the type needs them.
     let (first, second) = (left.unwrap_or_default(), right.unwrap_or_default());
 
     if name == "SQL" {
@@ -143,39 +146,28 @@ pub(crate) fn kind(node: &Node, number: &[u32]) -> Result<Kind, String> {
     }
     let config = query.map(|query| config(name, query)).transpose()?;
     let need = || config.clone().ok_or_else(|| missing_query(name));
-    let absent = |key: &str| match &config {
-        Some(config) if config.contains_key(key) => {
-            Err(format!("{key} in {name} must be a first-class Durofut field, not embedded in query"))
-        }
-        _ => Ok(()),
+    let child_key = match name {
+        "IF" | "LOOP" => "condition_node",
+        "JOIN" | "RACE" | "FIRST" => "extra_nodes",
+        _ => "",
     };
+    if config.as_ref().is_some_and(|config| config.contains_key(child_key)) && !child_key.is_empty() {
+        return Err(format!(
+            "{child_key} in {name} must be a first-class Durofut field, not embedded in query"
+        ));
+    }
     Ok(match name {
         "THEN" => Kind::Then { left: first, right: second },
         "CATCH" => Kind::Catch { step: first, handler: second },
         "COMPENSATE" => Kind::Compensate { step: first, undo: second },
-        "IF" => {
-            absent("condition_node")?;
-            match condition {
-                Some(condition) => Kind::If { condition, then: first, otherwise: second },
-                None => if_rows(&need()?, first, second)?,
-            }
-        }
-        "JOIN" => {
-            absent("extra_nodes")?;
-            Kind::Join { branches: branches() }
-        }
-        "RACE" => {
-            absent("extra_nodes")?;
-            Kind::Race { branches: branches() }
-        }
-        "FIRST" => {
-            absent("extra_nodes")?;
-            Kind::First { branches: branches() }
-        }
-        "LOOP" => {
-            absent("condition_node")?;
-            Kind::Loop { body: first, condition }
-        }
+        "IF" => match condition {
+            Some(condition) => Kind::If { condition, then: first, otherwise: second },
+            None => if_rows(&need()?, first, second)?,
+        },
+        "JOIN" => Kind::Join { branches: branches() },
+        "RACE" => Kind::Race { branches: branches() },
+        "FIRST" => Kind::First { branches: branches() },
+        "LOOP" => Kind::Loop { body: first, condition },
         "BREAK" => Kind::Break { value: text(&need()?, "break_value")? },
         "WAIT_SCHEDULE" => {
             let cron = required_text(&need()?, "cron_expr")?;

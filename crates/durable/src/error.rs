@@ -55,6 +55,9 @@ pub enum Error {
     /// A value with the one character that PostgreSQL cannot store.
     #[error("a value holds the character U+0000")]
     Nul,
+    /// A text that references have made larger than [`MAX_TEXT`](crate::substitute::MAX_TEXT).
+    #[error("a text with its values put in is too large")]
+    TooLarge,
     /// A row set larger than `$name.*` takes. The text is the whole message.
     #[error("{0}")]
     TooManyRows(String),
@@ -65,7 +68,7 @@ impl Error {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             Self::NotJson => "22P02",
-            Self::Graph { limit: true, .. } | Self::TooManyRows(_) => "54000",
+            Self::Graph { limit: true, .. } | Self::TooManyRows(_) | Self::TooLarge => "54000",
             Self::Reference(_) => "22004",
             Self::MissingField(_) => "42703",
             Self::Positional(_) => "42P02",
@@ -84,6 +87,7 @@ impl Error {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Misused(_) => Some("It runs at once and what it answers is no SQL statement.".into()),
+            Self::TooLarge => Some("It may have 256 MB.".into()),
             _ => None,
         }
     }

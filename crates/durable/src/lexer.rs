@@ -69,7 +69,7 @@ impl<'a> Lexer<'a> {
                 (Piece::Literal(escape), literal(bytes, 0, escape))
             }
             '"' => (Piece::Closed, literal_of(bytes, 1, b'"')),
-            '$' => self.dollar(rest),
+            '$' => Self::dollar(rest),
             c if starts_word(c) => self.word(rest),
             c if c.is_ascii_digit() => (Piece::Word, number(rest)),
             c => (Piece::Symbol, c.len_utf8()),
@@ -78,7 +78,7 @@ impl<'a> Lexer<'a> {
         Some((piece, start..self.at))
     }
 
-    fn dollar(&self, rest: &str) -> (Piece, usize) {
+    fn dollar(rest: &str) -> (Piece, usize) {
         let bytes = rest.as_bytes();
         match rest[1..].chars().next() {
             Some(c) if c.is_ascii_digit() => {
@@ -131,9 +131,9 @@ fn starts_word(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
 }
 
-/// The length in bytes of the longest start of `text` of which `test` holds.
-fn take(text: &str, test: impl Fn(char) -> bool) -> usize {
-    text.find(|c| !test(c)).unwrap_or(text.len())
+/// The length in bytes of the longest start of `text` of which `fits` holds.
+fn take(text: &str, fits: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !fits(c)).unwrap_or(text.len())
 }
 
 fn number(rest: &str) -> usize {

@@ -132,6 +132,12 @@ pub struct Unwinding {
     mark: usize,
     /// The names to go on with.
     names: BTreeMap<String, Value>,
+    /// How many undo steps were left when the one that is running began: what it could undo itself goes with it.
+    #[serde(default)]
+    left: usize,
+    /// The undoing in whose step this one began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outer: Option<Box<Unwinding>>,
 }
 
 /// What a strand remembers beside its position.
@@ -151,6 +157,9 @@ pub struct Frame {
     /// Undoing is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwinding: Option<Box<Unwinding>>,
+    /// Something in it has waited.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slept: bool,
     /// How many of its branches have not ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pending: usize,
@@ -187,6 +196,7 @@ impl Frame {
 
     /// Something waited: the loops around it need no pace in this iteration.
     pub fn waited(&mut self) {
+        self.slept = true;
         for level in &mut self.levels {
             if let Level::Loop { waited, .. } = level {
                 *waited = true;
@@ -317,6 +327,12 @@ impl<'a, W: World> Machine<'a, W> {
             }
             if node == self.base {
                 match outcome {
+                    // A branch's break goes on up; there is nothing above the root.
+                    Outcome::Break(_) if self.base == 0 => {
+                        let message = "df.break() was called outside of a loop. \
+                                       df.break() may only be used inside df.loop().";
+                        return self.finished(node, Outcome::Failed(Failure::new("22023", message)));
+                    }
                     Outcome::Failed(failure) if !self.frame.undos.is_empty() => {
                         return self.unwind(node, 0, failure);
                     }
@@ -337,8 +353,11 @@ impl<'a, W: World> Machine<'a, W> {
                     }
                 }
                 (Kind::Map { source, .. }, Outcome::Done(rows)) if node == *source => {
-                    self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
-                    return Next::Fork(parent);
+                    if value::rows(&self.world.json(&rows)).is_some() {
+                        self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
+                        return Next::Fork(parent);
+                    }
+                    Outcome::Failed(Failure::new("22023", "df.map: the result of its query is no row set"))
                 }
                 (Kind::Retry { step, policy }, Outcome::Failed(failure)) => {
                     let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
@@ -449,12 +468,13 @@ impl<'a, W: World> Machine<'a, W> {
     /// Begins to undo, down to `mark`, what was done before `failure`, which is passed on at `at` when it is undone.
     fn unwind(&mut self, at: NodeId, mark: usize, failure: Failure) -> Next {
         let names = self.frame.names.clone();
-        self.frame.unwinding = Some(Box::new(Unwinding { failure, at, mark, names }));
+        let outer = self.frame.unwinding.take();
+        self.frame.unwinding = Some(Box::new(Unwinding { failure, at, mark, names, left: mark, outer }));
         self.undo()
     }
 
     fn undo(&mut self) -> Next {
-        let Some(unwinding) = self.frame.unwinding.take() else {
+        let Some(mut unwinding) = self.frame.unwinding.take() else {
             return Next::End(Outcome::Failed(lost_level()));
         };
         if self.frame.undos.len() > unwinding.mark
@@ -463,18 +483,23 @@ impl<'a, W: World> Machine<'a, W> {
         {
             let undo = *undo;
             self.frame.names = names;
+            unwinding.left = self.frame.undos.len();
             self.frame.unwinding = Some(unwinding);
             return self.enter(undo);
         }
         self.frame.names = unwinding.names;
+        self.frame.unwinding = unwinding.outer;
         self.finished(unwinding.at, Outcome::Failed(unwinding.failure))
     }
 
     /// An undo step came to something. One that failed does not keep the others from being undone; its words are kept.
     fn undone(&mut self, outcome: Outcome) -> Next {
-        if let (Outcome::Failed(failure), Some(unwinding)) = (outcome, &mut self.frame.unwinding) {
-            unwinding.failure.message.push_str("; undoing failed: ");
-            unwinding.failure.message.push_str(&failure.message);
+        if let Some(unwinding) = &mut self.frame.unwinding {
+            self.frame.undos.truncate(unwinding.left);
+            if let Outcome::Failed(failure) = outcome {
+                unwinding.failure.message.push_str("; undoing failed: ");
+                unwinding.failure.message.push_str(&failure.message);
+            }
         }
         self.undo()
     }
@@ -515,6 +540,10 @@ pub fn branches<W: World>(
     world: &mut W,
 ) -> Vec<(usize, NodeId, Frame)> {
     let Some(here) = graph.node(node) else { return Vec::new() };
+    // A fork that begins has no branches yet, whatever became of those of the last one: a time-out drops them.
+    if !matches!(frame.levels.last(), Some(Level::Map { node: map, started: 1.., .. }) if *map == node) {
+        frame.pending = 0;
+    }
     let begun = match &here.kind {
         Kind::Join { branches } | Kind::Race { branches } | Kind::First { branches } => {
             branches.iter().enumerate().map(|(number, base)| (number, *base, frame.branch())).collect()

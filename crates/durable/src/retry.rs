@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kind::MAX_SLEEP_MILLIS;
+use crate::value;
 
 /// When and how often a step is tried again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,15 @@ impl Retry {
         }
         sqlstate.is_some_and(|state| self.sqlstates.iter().any(|code| state.starts_with(code.as_str())))
             || status.is_some_and(|status| self.statuses.contains(&status))
+    }
+
+    /// The status of a response that counts as a failure.
+    pub fn refused(&self, result: &str) -> Option<u16> {
+        if self.statuses.is_empty() {
+            return None;
+        }
+        let status = value::fields(result)?.get("status")?.parse().ok()?;
+        self.statuses.contains(&status).then_some(status)
     }
 
     /// The pause in milliseconds after attempt `attempt` (from 1) has failed; None when it was the last.

@@ -1,6 +1,6 @@
 //! `{name}` and `$name` in the text of a step, when it runs.
 //!
-//! Two passes. The first puts variables in for `{name}`, raw. The second reads what came out as SQL ([`crate::lexer`])
+//! Two passes. The first puts variables in for `{name}`, raw. The second reads what came out as SQL (`lexer`)
 //! and finds `$name`:
 //!
 //! | where | what becomes of it |
@@ -25,15 +25,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::value::RawValue;
-
 use crate::Error;
 use crate::graph::is_name;
 use crate::lexer::{Escape, Lexer, Piece};
-use crate::value::{self, Column, Columns, Fields, Shape};
+use crate::value::Columns;
+
+mod reference;
+mod spell;
+
+use reference::{Found, Member, Reference, Results};
+use spell::{bare, guess, identifier, is_character, is_json, plain, quoted};
 
 /// The most rows that `$name.*` takes.
 pub const MAX_ROWS: usize = 10_000;
+
+/// The largest text that comes out, in bytes; a test has not that much time.
+pub const MAX_TEXT: usize = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 
 /// A result under a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,13 +96,14 @@ enum Manner {
 
 /// The statement of a step with everything put in.
 pub fn prepare(query: &str, scope: &Scope<'_>) -> Result<Prepared, Error> {
-    let sql = expand(query, scope);
+    let sql = expand(query, scope)?;
     if !sql.contains('$') && !sql.contains(":literal}") && !sql.contains(":identifier}") {
         return Ok(Prepared { sql, params: Vec::new() });
     }
     let mut writer = Writer {
         text: &sql,
         scope,
+        results: Results::of(scope),
         manner: manner(&sql, scope.conforming_strings),
         out: String::with_capacity(sql.len() + 16),
         params: Vec::new(),
@@ -114,7 +122,8 @@ pub fn prepare(query: &str, scope: &Scope<'_>) -> Result<Prepared, Error> {
 
 /// A text of an HTTP request with everything put in, raw.
 pub fn raw(text: &str, scope: &Scope<'_>) -> Result<String, Error> {
-    scan(&expand(text, scope), &['$'], |rest| match Reference::read(&rest[1..], scope) {
+    let results = Results::of(scope);
+    scan(&expand(text, scope)?, &['$'], |rest| match Reference::read(&rest[1..], &results) {
         Some(reference) => Ok(Some((reference.raw()?, reference.text.len() + 1))),
         None => Ok(None),
     })
@@ -143,7 +152,8 @@ pub fn part_data(text: &str, part: &str, node: &str, scope: &Scope<'_>) -> Resul
 
 /// The names that a text may refer to by `$`: what the engine has to load, at most. Variables are put in first.
 pub fn mentioned(text: &str, scope: &Scope<'_>) -> BTreeSet<String> {
-    let text = expand(text, scope);
+    // A text that grows too large is refused when it is prepared.
+    let text = expand(text, scope).unwrap_or_default();
     text.split('$')
         .skip(1)
         .map(|rest| &rest[..word_length(rest)])
@@ -153,29 +163,11 @@ pub fn mentioned(text: &str, scope: &Scope<'_>) -> BTreeSet<String> {
 }
 
 /// The first pass: `{name}` by the raw text of the variable. Other braces stay.
-fn expand(text: &str, scope: &Scope<'_>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        out.push_str(&rest[..open]);
-        rest = &rest[open..];
-        let taken = match brace(rest) {
-            Some((name, None, length)) => variable(name, scope).map(|value| (value, length)),
-            _ => None,
-        };
-        match taken {
-            Some((value, length)) => {
-                out.push_str(value);
-                rest = &rest[length..];
-            }
-            None => {
-                out.push('{');
-                rest = &rest[1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
+fn expand(text: &str, scope: &Scope<'_>) -> Result<String, Error> {
+    scan(text, &['{'], |rest| match brace(rest) {
+        Some((name, None, length)) => Ok(variable(name, scope).map(|value| (value.to_owned(), length))),
+        _ => Ok(None),
+    })
 }
 
 fn variable<'a>(name: &str, scope: &Scope<'a>) -> Option<&'a str> {
@@ -208,153 +200,9 @@ fn word_length(text: &str) -> usize {
     text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len())
 }
 
-/// A `$name…` that is there, and the result it names.
-struct Reference<'a> {
-    /// As written, without the `$`.
-    text: &'a str,
-    name: &'a str,
-    part: Member<'a>,
-    /// `?`: NULL instead of an error.
-    optional: bool,
-    result: &'a Named,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Member<'a> {
-    Whole,
-    Rows,
-    Column(&'a str),
-}
-
-/// What a reference to one value found.
-enum Found<'a> {
-    /// JSON, and the column's type if it is known.
-    Value(&'a str, Option<&'a str>),
-    /// NULL, which is allowed.
-    Null(Option<&'a str>),
-    /// No such column.
-    Missing(Error),
-}
-
-impl<'a> Reference<'a> {
-    /// Reads a reference at the start of `text`, behind the `$`.
-    fn read(text: &'a str, scope: &Scope<'a>) -> Option<Self> {
-        let name = &text[..word_length(text)];
-        let result = scope.results.get(name)?;
-        let rest = &text[name.len()..];
-        let member = rest.strip_prefix('.').unwrap_or("");
-        let column = &member[..word_length(member)];
-        let (part, mut length) = if member.starts_with('*') {
-            (Member::Rows, name.len() + 2)
-        } else if is_name(column) {
-            (Member::Column(column), name.len() + 1 + column.len())
-        } else {
-            (Member::Whole, name.len())
-        };
-        // `https://host/$id?page=1`: a question mark with a word behind it is the text's own.
-        let optional = part != Member::Rows
-            && text[length..].strip_prefix('?').is_some_and(|rest| word_length(rest) == 0);
-        length += usize::from(optional);
-        Some(Self { text: &text[..length], name, part, optional, result })
-    }
-
-    fn label(&self) -> String {
-        match self.part {
-            Member::Whole => format!("${}", self.name),
-            Member::Rows => format!("${}.*", self.name),
-            Member::Column(column) => format!("${}.{column}", self.name),
-        }
-    }
-
-    /// The one value that is meant.
-    fn find(&self) -> Result<Found<'a>, Error> {
-        let null = |why: String, kind| {
-            if self.optional { Ok(Found::Null(kind)) } else { Err(Error::Reference(why)) }
-        };
-        let columns = self.result.columns.as_ref();
-        match (value::shape(&self.result.json), self.part) {
-            (Shape::Rows(_, rows), part) => {
-                let kind = match (part, columns) {
-                    (Member::Column(column), Some(columns)) => columns.type_of(column),
-                    (_, columns) => {
-                        columns.and_then(|columns| columns.0.first()).map(|c| c.type_name.as_str())
-                    }
-                };
-                let Some(row) = rows.first() else {
-                    return null(format!("${} has no rows — query returned zero results", self.name), kind);
-                };
-                let Some(fields) = value::fields(row.get()) else { return Err(self.not_readable()) };
-                let value = match part {
-                    Member::Column(column) => match fields.get(column) {
-                        Some(value) => value,
-                        None => return Ok(Found::Missing(self.missing(column, &fields))),
-                    },
-                    _ => fields.first().map_or("null", |(_, value)| value),
-                };
-                match (value, part) {
-                    ("null", Member::Column(_)) => null(format!("{} is NULL", self.label()), kind),
-                    ("null", _) => {
-                        null(format!("${} is NULL — first column of first row is NULL", self.name), kind)
-                    }
-                    (value, _) => Ok(Found::Value(value, kind)),
-                }
-            }
-            (_, Member::Whole) if self.result.json.trim() == "null" => {
-                null(format!("${} is NULL", self.name), None)
-            }
-            (_, Member::Whole) => Ok(Found::Value(&self.result.json, None)),
-            (Shape::Object(fields), Member::Column(column)) => match fields.get(column) {
-                Some("null") => null(format!("{} is NULL", self.label()), None),
-                Some(value) => Ok(Found::Value(value, None)),
-                None => Ok(Found::Missing(self.missing(column, &fields))),
-            },
-            _ => Err(self.not_readable()),
-        }
-    }
-
-    fn missing(&self, column: &str, fields: &Fields<'_>) -> Error {
-        let available: Vec<_> = fields.iter().map(|(name, _)| name).collect();
-        Error::MissingField(format!(
-            "{}: result has no field '{column}' (available: {})",
-            self.label(),
-            available.join(", ")
-        ))
-    }
-
-    fn not_readable(&self) -> Error {
-        Error::Reference(format!("{}: result is neither a row set nor a JSON object", self.label()))
-    }
-
-    /// The rows of `$name.*`, as one JSON array and one by one.
-    fn rows(&self) -> Result<(&'a RawValue, Vec<&'a RawValue>), Error> {
-        match value::shape(&self.result.json) {
-            Shape::Rows(_, rows) if rows.len() > MAX_ROWS => Err(Error::TooManyRows(format!(
-                "${}.* — result has {} rows, exceeding the maximum of {MAX_ROWS} for row-set expansion. \
-                 Use pagination or intermediate tables for large result sets.",
-                self.name,
-                rows.len()
-            ))),
-            Shape::Rows(raw, rows) => Ok((raw, rows)),
-            _ => Err(self.not_readable()),
-        }
-    }
-
-    /// Without quotes: for HTTP.
-    fn raw(&self) -> Result<String, Error> {
-        if self.part == Member::Rows {
-            return self.rows().map(|(raw, _)| raw.get().to_owned());
-        }
-        match self.find()? {
-            Found::Value(json, _) => Ok(plain(json)),
-            Found::Null(_) => Ok("NULL".into()),
-            Found::Missing(error) => Err(error),
-        }
-    }
-}
-
-/// A JSON value as text: a string without its quotes.
-fn plain(json: &str) -> String {
-    value::as_string(json).unwrap_or_else(|| json.to_owned())
+/// That a text has not grown too large: a thousand references to a large result would take the server's memory.
+fn bounded(text: &str) -> Result<(), Error> {
+    if text.len() > MAX_TEXT { Err(Error::TooLarge) } else { Ok(()) }
 }
 
 /// Goes through a text; `at` sees each place with one of `signs` and says what to put there and how much it replaces.
@@ -372,114 +220,11 @@ fn scan(
         let (value, length) = at(rest)?.unwrap_or_else(|| (rest[..1].to_owned(), 1));
         out.push_str(&value);
         rest = &rest[length..];
+        bounded(&out)?;
     }
     out.push_str(rest);
+    bounded(&out)?;
     Ok(out)
-}
-
-/// What an untyped JSON value is in an expression.
-fn bare(json: &str) -> Result<String, Error> {
-    Ok(match json.as_bytes().first() {
-        // A sign must not meet another one: two are a comment.
-        Some(b'-') => format!("({json})"),
-        Some(b'0'..=b'9' | b't' | b'f' | b'n') => json.to_owned(),
-        _ => {
-            let text = plain(json);
-            if text.contains('\0') {
-                return Err(Error::Nul);
-            }
-            quoted(&text)
-        }
-    })
-}
-
-/// A string literal that means the same whatever `standard_conforming_strings` is.
-fn quoted(text: &str) -> String {
-    if text.contains('\\') {
-        format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
-}
-
-/// A quoted identifier.
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn in_catalog(kind: &str) -> &str {
-    kind.strip_prefix("pg_catalog.").unwrap_or(kind)
-}
-
-fn is_json(kind: &str) -> bool {
-    matches!(in_catalog(kind), "json" | "jsonb")
-}
-
-fn is_character(kind: &str) -> bool {
-    let kind = in_catalog(kind);
-    let base = kind.split_once('(').map_or(kind, |(base, _)| base);
-    !kind.ends_with(']')
-        && matches!(
-            base.trim(),
-            "text" | "varchar" | "character varying" | "character" | "bpchar" | "name" | "unknown"
-        )
-}
-
-/// Columns for rows of which only the JSON is known: the types that literals of these values would have.
-fn guess(rows: &[&RawValue]) -> Columns {
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Guess {
-        Nothing,
-        Boolean,
-        Int4,
-        Int8,
-        Numeric,
-        Text,
-        Json,
-    }
-    let mut order: Vec<String> = Vec::new();
-    let mut guesses: BTreeMap<String, Guess> = BTreeMap::new();
-    for fields in rows.iter().filter_map(|row| value::fields(row.get())) {
-        for (name, json) in fields.iter() {
-            let this = match json.as_bytes().first() {
-                Some(b'"') => Guess::Text,
-                Some(b'[' | b'{') => Guess::Json,
-                Some(b't' | b'f') => Guess::Boolean,
-                Some(b'n') | None => Guess::Nothing,
-                Some(_) if json.parse::<i32>().is_ok() => Guess::Int4,
-                Some(_) if json.parse::<i64>().is_ok() => Guess::Int8,
-                Some(_) => Guess::Numeric,
-            };
-            match guesses.get_mut(name) {
-                None => {
-                    order.push(name.to_owned());
-                    guesses.insert(name.to_owned(), this);
-                }
-                Some(guess) => {
-                    *guess = match (*guess, this) {
-                        (a, b) if a == b => a,
-                        (Guess::Nothing, other) | (other, Guess::Nothing) => other,
-                        (Guess::Int4, Guess::Int8) | (Guess::Int8, Guess::Int4) => Guess::Int8,
-                        (Guess::Numeric, Guess::Int4 | Guess::Int8)
-                        | (Guess::Int4 | Guess::Int8, Guess::Numeric) => Guess::Numeric,
-                        _ => Guess::Text,
-                    };
-                }
-            }
-        }
-    }
-    let column = |name: String| {
-        let type_name = match guesses.get(&name) {
-            Some(Guess::Boolean) => "pg_catalog.bool",
-            Some(Guess::Int4) => "pg_catalog.int4",
-            Some(Guess::Int8) => "pg_catalog.int8",
-            Some(Guess::Numeric) => "pg_catalog.numeric",
-            Some(Guess::Json) => "pg_catalog.jsonb",
-            Some(Guess::Text | Guess::Nothing) | None => "pg_catalog.text",
-        };
-        Column { name, type_name: type_name.into() }
-    };
-    Columns(order.into_iter().map(column).collect())
 }
 
 /// By its first words. What may stand in front of a query, a comment or a parenthesis, is passed over.
@@ -510,6 +255,7 @@ fn manner(sql: &str, conforming: bool) -> Manner {
 struct Writer<'a, 'q> {
     text: &'q str,
     scope: &'q Scope<'a>,
+    results: Results<'a>,
     manner: Manner,
     out: String,
     params: Vec<Param>,
@@ -523,14 +269,14 @@ struct Writer<'a, 'q> {
     words: [&'q str; 3],
 }
 
-impl<'q> Writer<'_, 'q> {
+impl Writer<'_, '_> {
     fn run(&mut self) -> Result<(), Error> {
         let mut lexer = Lexer::new(self.text, self.scope.conforming_strings);
         while let Some((piece, range)) = lexer.next() {
             let slice = &self.text[range.clone()];
             match piece {
                 Piece::Dollar => {
-                    if let Some(reference) = Reference::read(&self.text[range.end..], self.scope) {
+                    if let Some(reference) = Reference::read(&self.text[range.end..], &self.results) {
                         self.reference(&reference)?;
                         lexer.jump(range.end + reference.text.len());
                     } else {
@@ -562,6 +308,7 @@ impl<'q> Writer<'_, 'q> {
                 Piece::Word => self.words = [self.words[1], self.words[2], slice],
                 _ => self.words = [""; 3],
             }
+            bounded(&self.out)?;
         }
         Ok(())
     }
@@ -596,7 +343,7 @@ impl<'q> Writer<'_, 'q> {
         self.out.push_str(text);
     }
 
-    fn reference(&mut self, reference: &Reference<'_>) -> Result<(), Error> {
+    fn reference(&mut self, reference: &Reference<'_, '_>) -> Result<(), Error> {
         let literal = self.before_literal();
         let text = match self.known.get(reference.text) {
             Some(text) if !literal => text.clone(),
@@ -610,13 +357,13 @@ impl<'q> Writer<'_, 'q> {
     }
 
     /// What stands in an expression for a reference.
-    fn expression(&mut self, reference: &Reference<'_>, literal: bool) -> Result<String, Error> {
+    fn expression(&mut self, reference: &Reference<'_, '_>, literal: bool) -> Result<String, Error> {
         if reference.part == Member::Rows {
             return self.row_source(reference);
         }
         let literal = literal || self.manner == Manner::Literals;
         match reference.find()? {
-            Found::Missing(error) => Err(error),
+            Found::Missing => Err(reference.missing()),
             Found::Value(json, Some(kind)) if !literal && !is_character(kind) => {
                 if json.starts_with(['[', '{']) && !is_json(kind) {
                     // PostgreSQL's input functions do not read arrays and composites as JSON; this does.
@@ -648,16 +395,15 @@ impl<'q> Writer<'_, 'q> {
     }
 
     /// `$name.*`.
-    fn row_source(&mut self, reference: &Reference<'_>) -> Result<String, Error> {
+    fn row_source(&mut self, reference: &Reference<'_, '_>) -> Result<String, Error> {
         let (raw, rows) = reference.rows()?;
         let alias = identifier(reference.name);
         let guessed;
-        let columns = match &reference.result.columns {
-            Some(columns) => columns,
-            None => {
-                guessed = guess(&rows);
-                &guessed
-            }
+        let columns = if let Some(columns) = reference.columns() {
+            columns
+        } else {
+            guessed = guess(rows);
+            &guessed
         };
         if columns.0.is_empty() {
             // A row of no columns cannot be written as a column list; only their number is left.
@@ -700,12 +446,12 @@ impl<'q> Writer<'_, 'q> {
                     _ => Ok(None),
                 };
             }
-            let Some(reference) = Reference::read(&rest[1..], self.scope) else { return Ok(None) };
-            match reference.raw() {
-                // Much in a text looks like a column: "see $doc.txt".
-                Err(Error::MissingField(_)) => Ok(None),
-                value => Ok(Some((escaped(&value?)?, reference.text.len() + 1))),
+            let Some(reference) = Reference::read(&rest[1..], &self.results) else { return Ok(None) };
+            // Much in a text looks like a column: "see $doc.txt".
+            if reference.part != Member::Rows && matches!(reference.find()?, Found::Missing) {
+                return Ok(None);
             }
+            Ok(Some((escaped(&reference.raw()?)?, reference.text.len() + 1)))
         })
     }
 

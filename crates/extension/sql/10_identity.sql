@@ -23,13 +23,13 @@ CREATE TRIGGER admitted_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 -- Sessions remember who is admitted until this trigger tells: it fires whatever the session_replication_role.
 ALTER TABLE postern.admitted ENABLE ALWAYS TRIGGER admitted_changed;
 
-CREATE FUNCTION postern.enter(role pg_catalog.name, facts pg_catalog.jsonb, seal pg_catalog.text DEFAULT NULL)
+CREATE FUNCTION postern.enter(role pg_catalog.text, facts pg_catalog.text, seal pg_catalog.text DEFAULT NULL)
 RETURNS pg_catalog.void
 -- Neither SECURITY DEFINER nor SET: both would end the identity with the function. postern.enter refuses to work so.
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enter_wrapper';
-REVOKE ALL ON FUNCTION postern.enter(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION postern.enter(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) TO postern_gate;
-COMMENT ON FUNCTION postern.enter(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) IS
+REVOKE ALL ON FUNCTION postern.enter(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.enter(pg_catalog.text, pg_catalog.text, pg_catalog.text) TO postern_gate;
+COMMENT ON FUNCTION postern.enter(pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
     'Makes the rest of the transaction run as the role, with the facts; the first statement of an implicit transaction';
 
 CREATE FUNCTION postern.seal(key pg_catalog.text) RETURNS pg_catalog.void
@@ -71,12 +71,12 @@ GRANT EXECUTE ON FUNCTION postern.identity() TO PUBLIC;
 COMMENT ON FUNCTION postern.identity() IS
     'The role that privileges are checked for, the identity of the session (the entered role, else session_user), and whether there are facts';
 
-CREATE FUNCTION postern.refuse_powerful(role pg_catalog.name) RETURNS pg_catalog.void
+CREATE FUNCTION postern.refuse_powerful(role pg_catalog.text) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'refuse_powerful_wrapper';
-REVOKE ALL ON FUNCTION postern.refuse_powerful(pg_catalog.name) FROM PUBLIC;
-COMMENT ON FUNCTION postern.refuse_powerful(pg_catalog.name) IS 'Raises for a role that may not be entered, whoever admits it';
+REVOKE ALL ON FUNCTION postern.refuse_powerful(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION postern.refuse_powerful(pg_catalog.text) IS 'Raises for a role that may not be entered, whoever admits it';
 
-CREATE FUNCTION postern.admit(role pg_catalog.name) RETURNS pg_catalog.void
+CREATE FUNCTION postern.admit(role pg_catalog.text) RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM postern.refuse_powerful(admit.role);
@@ -87,13 +87,18 @@ BEGIN
        WHERE a.role_name OPERATOR(pg_catalog.<>) excluded.role_name;
 END
 $$;
-REVOKE ALL ON FUNCTION postern.admit(pg_catalog.name) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION postern.admit(pg_catalog.name) TO postern_admin;
-COMMENT ON FUNCTION postern.admit(pg_catalog.name) IS 'Lets the gate enter the role';
+REVOKE ALL ON FUNCTION postern.admit(pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.admit(pg_catalog.text) TO postern_admin;
+COMMENT ON FUNCTION postern.admit(pg_catalog.text) IS 'Lets the gate enter the role';
 
-CREATE FUNCTION postern.dismiss(role pg_catalog.name) RETURNS pg_catalog.bool
+CREATE FUNCTION postern.dismiss(role pg_catalog.text) RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- Not cut: what is left of a longer name may be another role's.
+    IF pg_catalog.octet_length(dismiss.role) OPERATOR(pg_catalog.>) 63 THEN
+        RAISE EXCEPTION 'role name is too long'
+            USING ERRCODE = 'name_too_long', DETAIL = pg_catalog.format('It has %s bytes; names have at most 63.', pg_catalog.octet_length(dismiss.role));
+    END IF;
     -- By either: a renamed role goes by its old name and by its new one, a dropped role by its name.
     DELETE FROM postern.admitted a
      WHERE a.role_name OPERATOR(pg_catalog.=) dismiss.role
@@ -101,15 +106,15 @@ BEGIN
     RETURN FOUND;
 END
 $$;
-REVOKE ALL ON FUNCTION postern.dismiss(pg_catalog.name) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION postern.dismiss(pg_catalog.name) TO postern_admin;
-COMMENT ON FUNCTION postern.dismiss(pg_catalog.name) IS
+REVOKE ALL ON FUNCTION postern.dismiss(pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.dismiss(pg_catalog.text) TO postern_admin;
+COMMENT ON FUNCTION postern.dismiss(pg_catalog.text) IS
     'The gate may not enter the role any more, from its next request on; false if it was not admitted';
 
-CREATE FUNCTION postern.run_as(role pg_catalog.name, facts pg_catalog.jsonb, query pg_catalog.text)
+CREATE FUNCTION postern.run_as(role pg_catalog.text, facts pg_catalog.jsonb, query pg_catalog.text)
 RETURNS SETOF pg_catalog.jsonb
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'run_as_wrapper';
-REVOKE ALL ON FUNCTION postern.run_as(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION postern.run_as(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) TO postern_admin;
-COMMENT ON FUNCTION postern.run_as(pg_catalog.name, pg_catalog.jsonb, pg_catalog.text) IS
+REVOKE ALL ON FUNCTION postern.run_as(pg_catalog.text, pg_catalog.jsonb, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.run_as(pg_catalog.text, pg_catalog.jsonb, pg_catalog.text) TO postern_admin;
+COMMENT ON FUNCTION postern.run_as(pg_catalog.text, pg_catalog.jsonb, pg_catalog.text) IS
     'What the query gives for the identity, a JSON object a row; what it changed is rolled back';

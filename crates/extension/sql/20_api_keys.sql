@@ -24,7 +24,7 @@ COMMENT ON TABLE postern.api_key IS 'API keys of the gate, hashed; made by poste
 SELECT pg_catalog.pg_extension_config_dump('postern.api_key', '');
 
 CREATE FUNCTION postern.create_api_key(
-    role pg_catalog.name,
+    role pg_catalog.text,
     subject pg_catalog.text,
     claims pg_catalog.jsonb DEFAULT '{}',
     expires_at pg_catalog.timestamptz DEFAULT NULL,
@@ -35,6 +35,7 @@ DECLARE
     random pg_catalog.bytea := '';
     key pg_catalog.text;
 BEGIN
+    -- A name too long for a role is that of none: it is compared whole.
     IF NOT EXISTS (SELECT FROM postern.admitted a WHERE a.role_name OPERATOR(pg_catalog.=) create_api_key.role) THEN
         RAISE EXCEPTION 'role "%" is not admitted', create_api_key.role
             USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''…'').';
@@ -54,9 +55,9 @@ BEGIN
     RETURN key;
 END
 $$;
-REVOKE ALL ON FUNCTION postern.create_api_key(pg_catalog.name, pg_catalog.text, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION postern.create_api_key(pg_catalog.name, pg_catalog.text, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.text) TO postern_admin;
-COMMENT ON FUNCTION postern.create_api_key(pg_catalog.name, pg_catalog.text, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.text) IS
+REVOKE ALL ON FUNCTION postern.create_api_key(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.create_api_key(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.text) TO postern_admin;
+COMMENT ON FUNCTION postern.create_api_key(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.text) IS
     'Makes an API key and returns it; it cannot be shown again';
 
 CREATE FUNCTION postern.revoke_api_key(id pg_catalog.uuid) RETURNS pg_catalog.bool

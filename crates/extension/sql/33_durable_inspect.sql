@@ -2,17 +2,25 @@
 
 CREATE FUNCTION postern.durable_running(instance pg_catalog.text) RETURNS pg_catalog.bool
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_running_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_running(pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.durable_running(pg_catalog.text) TO postern_application, postern_admin, postern_monitor;
 COMMENT ON FUNCTION postern.durable_running(pg_catalog.text) IS 'Whether an executor is at the instance right now';
 
 CREATE FUNCTION postern.durable_nodes(graph pg_catalog.text, status pg_catalog.text, steps pg_catalog.text, strands pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_nodes_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_nodes(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.durable_nodes(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+    TO postern_application, postern_admin, postern_monitor;
 COMMENT ON FUNCTION postern.durable_nodes(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
     'What the nodes of a function came to, worked out from what it wrote';
 
 CREATE FUNCTION postern.durable_explain(graph pg_catalog.text, nodes pg_catalog.text, header pg_catalog.text, format pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_explain_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_explain(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.durable_explain(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+    TO postern_application, postern_admin, postern_monitor;
 COMMENT ON FUNCTION postern.durable_explain(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
     'Draws a function: as text, mermaid or svg';
 

@@ -45,6 +45,12 @@ pub enum Error {
     /// No role of that name.
     #[error("role \"{0}\" does not exist")]
     UnknownRole(String),
+    /// A name longer than the server's names are.
+    #[error("role name is too long")]
+    NameTooLong {
+        /// Its length.
+        bytes: usize,
+    },
     /// No role with that OID.
     #[error("role with OID {0} does not exist")]
     DroppedRole(u32),
@@ -70,6 +76,9 @@ pub enum Error {
     /// Facts that are not a JSON object.
     #[error("facts must be a JSON object")]
     FactsNotObject,
+    /// Facts that are not JSON; where they stop being that.
+    #[error("facts must be a JSON object")]
+    FactsNotJson(String),
     /// Facts over `postern.max_facts_bytes`.
     #[error("facts are too large")]
     FactsTooLarge {
@@ -142,6 +151,8 @@ impl Error {
             Self::UnknownRole(_) | Self::DroppedRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::FactsNotObject | Self::FactPath(_) | Self::EmptySeal => C::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::FactsNotJson(_) => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
+            Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
             Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -163,6 +174,8 @@ impl Error {
             Self::TooPowerful { through, what, .. } => {
                 Some(format!("The role is a member of \"{through}\", which {what}."))
             }
+            Self::FactsNotJson(why) => Some(format!("They are not JSON: {why}.")),
+            Self::NameTooLong { bytes } => Some(format!("It has {bytes} bytes; names have at most 63.")),
             Self::FactsTooLarge { bytes, limit } => {
                 Some(format!("They have {bytes} bytes; postern.max_facts_bytes is {limit}."))
             }

@@ -48,6 +48,27 @@ static HTTP_PRIVATE_HOSTS: GucSetting<Option<CString>> = GucSetting::<Option<CSt
 /// `postern.start_in_definer` (warn; superuser): what `df.start()` does inside a SECURITY DEFINER function of someone else.
 pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::new(InDefiner::Warn);
 
+/// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
+pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
+
+/// `postern.retention_days` (30; superuser, configuration file): how long functions that have ended are kept.
+pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
+
+/// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; of older
+/// ones, those that have ended are removed.
+pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
+/// What a commit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum StepCommit {
+    /// One step.
+    #[name = c"each"]
+    Each,
+    /// Short steps of one identity that are due at the same time.
+    #[name = c"group"]
+    Group,
+}
+
 /// What a start inside a SECURITY DEFINER function does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum InDefiner {
@@ -84,7 +105,8 @@ pub fn start_use_session_user() -> bool {
 }
 
 /// `postern.facts`: how the facts reach parallel workers, which take over the settings of their leader. Nobody sets it by
-/// SQL: its check hook takes values from [`identity`] only. Empty: not entered; `null`: entered without facts.
+/// SQL: its check hook takes values from [`identity`] only. `null`: entered without facts. Empty: not entered, or no worker was
+/// needed so far.
 static FACTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// `request.jwt.claims`: what PostgREST fills, and policies written for it read. While entered it shows the `claims` of the
@@ -139,7 +161,7 @@ pub fn init() {
             c"It cannot be set.",
             &FACTS,
             GucContext::Suset,
-            hidden | GucFlags::NOT_WHILE_SEC_REST,
+            hidden,
             Some(check_facts),
             None,
             None,
@@ -213,6 +235,26 @@ fn durable() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"postern.retention_days",
+        c"Sets how many days durable functions that have ended are kept.",
+        c"",
+        &RETENTION_DAYS,
+        0,
+        36_500,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.retention_instances",
+        c"Sets how many instances of durable functions are kept in each database.",
+        c"Of older ones, those that have ended are removed.",
+        &RETENTION_INSTANCES,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     let switches: [(&CStr, &CStr, &CStr, &'static GucSetting<bool>); 5] = [
         (
             c"postern.enable_superuser_instances",
@@ -257,6 +299,14 @@ fn durable() {
         GucFlags::default(),
     );
     GucRegistry::define_enum_guc(
+        c"postern.step_commit",
+        c"Sets whether short steps of durable functions share a commit.",
+        c"With each, every step has a commit of its own; a step takes effect exactly once either way.",
+        &STEP_COMMIT,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
         c"postern.start_in_definer",
         c"Sets what df.start() does inside a SECURITY DEFINER function of another role.",
         c"",
@@ -289,14 +339,14 @@ pub fn is_claim_setting(name: &CStr) -> bool {
     same(CLAIMS_NAME) || EMPTY_NAMES.into_iter().any(same)
 }
 
-/// Takes the facts of an identity for the level of settings that is open: for parallel workers. Only [`identity`] calls it.
+/// Takes the facts of an identity for the innermost level of settings: for parallel workers. Only [`identity`] calls it.
 pub fn take_facts(text: &CStr) {
     WRITING.with(|writing| writing.set(true));
     pg::guc::set(FACTS_NAME, text);
     WRITING.with(|writing| writing.set(false));
 }
 
-/// The facts as a parallel worker got them.
+/// The facts as parallel workers get them, in the leader and in the worker.
 pub fn facts_for_worker() -> Option<CString> {
     FACTS.get().filter(|text| !text.is_empty())
 }

@@ -12,7 +12,6 @@ use postern_auth::Authenticated;
 use postern_core::RoleName;
 use postern_pool::Statement;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -41,13 +40,14 @@ pub(crate) struct Account {
 impl Account {
     /// Opens an account for a request to a path of ours.
     pub(crate) fn open(gateway: &Arc<Gateway>, path: &'static str, headers: &HeaderMap) -> Self {
+        let arrived = SystemTime::now();
         Self {
             parent: gateway.telemetry.as_ref().map(|telemetry| telemetry.parent(headers)),
             gateway: Arc::clone(gateway),
-            id: Uuid::now_v7().to_string(),
+            id: new_id(arrived),
             path,
             started: Instant::now(),
-            arrived: SystemTime::now(),
+            arrived,
             role: None,
             subject: None,
             method: "",
@@ -156,8 +156,29 @@ impl Account {
     }
 }
 
+/// A UUID of version 7. Its random part is of this thread's generator: the kernel is not asked for each request.
+fn new_id(arrived: SystemTime) -> String {
+    let since_epoch = arrived.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().to_string()
+}
+
 impl Drop for Account {
     fn drop(&mut self) {
         self.settle((Outcome::Disconnected, None));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_of_version_7_and_never_twice() {
+        let now = SystemTime::now();
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| new_id(now)).collect();
+        assert_eq!(ids.len(), 10_000);
+        let id: uuid::Uuid = new_id(now).parse().unwrap();
+        assert_eq!(id.get_version(), Some(uuid::Version::SortRand));
     }
 }

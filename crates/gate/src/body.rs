@@ -95,7 +95,7 @@ enum Piece {
 }
 
 /// Pieces that wait for the client, besides the one that is being made.
-const PIECES: usize = 2;
+pub(crate) const PIECES: usize = 2;
 
 /// A body, and who makes it.
 pub(crate) fn stream() -> (Producer, Body) {

@@ -144,6 +144,11 @@ pub struct Limits {
     /// How long a client may leave a streamed response unread.
     #[serde(with = "humantime_serde")]
     pub slow_reader: Duration,
+    /// Bytes of all answers together that are whole in memory (`/sql`) or being streamed, until their clients have them; 0:
+    /// any number. For all identities together.
+    pub waiting_bytes: u64,
+    /// Failed logins per minute from one address, on average and at once; 0: any number.
+    pub failed_logins: u32,
     /// Other values for single roles.
     pub roles: BTreeMap<RoleName, RoleLimits>,
 }
@@ -170,6 +175,9 @@ pub struct Cors {
     /// Origins whose scripts may read answers, such as `https://app.example.com`; `*` for all. That is safe as the default
     /// because nothing a browser sends by itself (cookies, certificates) counts as a credential.
     pub origins: Vec<String>,
+    /// Allow `*` although `[auth.anonymous]` serves requests without a credential: then any website may use the gate
+    /// through the browser of whoever visits it, wherever that browser can reach.
+    pub anonymous_from_anywhere: bool,
 }
 
 /// `[errors]`
@@ -233,6 +241,9 @@ pub struct Doctor {
     pub allow: Vec<String>,
 }
 
+/// What `limits.waiting_bytes` may not be less than: a few answers that are being streamed.
+const LEAST_WAITING_BYTES: u64 = 1 << 20;
+
 impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, Error> {
@@ -286,6 +297,15 @@ impl Config {
                 return Err(Error::Config(format!("cors.origins: \"{origin}\" is not an origin")));
             }
         }
+        let anywhere = self.cors.origins.iter().any(|origin| origin == "*");
+        if anywhere && self.auth.anonymous.is_some() && !self.cors.anonymous_from_anywhere {
+            return Err(Error::Config(
+                "cors.origins: \"*\", which is the default, together with [auth.anonymous] lets any website use the gate \
+                 through the browsers of its visitors; name the origins (or none: []), or say that this is meant with \
+                 cors.anonymous_from_anywhere = true"
+                    .to_owned(),
+            ));
+        }
         Ok(())
     }
 }
@@ -306,6 +326,10 @@ impl Limits {
             if limits.wall_clock.is_zero() {
                 return Err(format!("{key}wall_clock must be more than 0"));
             }
+        }
+        let least = LEAST_WAITING_BYTES;
+        if self.waiting_bytes != 0 && self.waiting_bytes < least {
+            return Err(format!("limits.waiting_bytes must be 0 or at least {least}"));
         }
         if self.body_bytes < 1024 {
             return Err("limits.body_bytes must be at least 1024".to_owned());
@@ -376,6 +400,8 @@ impl Default for Limits {
             wall_clock: Duration::from_secs(30),
             grace: Duration::from_secs(2),
             slow_reader: Duration::from_secs(30),
+            waiting_bytes: 1 << 30,
+            failed_logins: 600,
             roles: BTreeMap::new(),
         }
     }
@@ -383,7 +409,7 @@ impl Default for Limits {
 
 impl Default for Cors {
     fn default() -> Self {
-        Self { origins: vec!["*".to_owned()] }
+        Self { origins: vec!["*".to_owned()], anonymous_from_anywhere: false }
     }
 }
 
@@ -420,6 +446,23 @@ mod tests {
     }
 
     #[test]
+    fn every_website_and_nobody_in_particular_do_not_go_together_by_accident() {
+        let anonymous = "[auth.anonymous]\nrole = \"web\"\n";
+        for cors in ["", "[cors]\norigins = [\"https://a.example\", \"*\"]\n"] {
+            let error = error(&format!("{anonymous}{cors}"));
+            assert!(
+                error.starts_with("cors.origins: ") && error.contains("anonymous_from_anywhere"),
+                "{error}"
+            );
+        }
+        for cors in ["origins = []", "origins = [\"https://a.example\"]", "anonymous_from_anywhere = true"] {
+            let text = format!("{DATABASE}{anonymous}[cors]\n{cors}\n");
+            assert!(Config::parse(&text).is_ok(), "{text}");
+        }
+        assert!(Config::parse(DATABASE).is_ok(), "without anonymous access, any website may read answers");
+    }
+
+    #[test]
     fn a_misspelt_key_is_an_error_that_names_it() {
         assert!(error("[limits]\nrates = 5\n").contains("rates"));
         assert!(error("[listen]\ntrusted_proxies = [\"10.0.0.0/33\"]\n").contains("trusted_proxies"));
@@ -429,6 +472,10 @@ mod tests {
             "doctor.allow: \"gate-members\" is not a code of a finding"
         );
         assert_eq!(error("[limits]\nburst = 0\n"), "limits.burst must be at least 1");
+        assert_eq!(
+            error("[limits]\nwaiting_bytes = 1000\n"),
+            "limits.waiting_bytes must be 0 or at least 1048576"
+        );
         assert_eq!(
             error("[limits.roles.a]\nwall_clock = \"0s\"\n"),
             "limits.roles.a.wall_clock must be more than 0"

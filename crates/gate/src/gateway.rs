@@ -3,7 +3,7 @@
 //! **Invariants**: a request reaches the pool only with an identity that the authenticator gave out, within that identity's
 //! limits, and with a deadline that is not after the end of its credential.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,10 +17,12 @@ use crate::account::Account;
 use crate::client::{Surroundings, user_agent};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::limits::{Admission, Limiter};
+use crate::limits::{Admission, Limiter, Refusal};
+use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::service::Readiness;
 use crate::telemetry::Telemetry;
+use crate::waiting::{Budget, Share};
 
 /// Requests at the edge of their credential's life get at least this long, to fail in an orderly way.
 const LEAST_TIME: Duration = Duration::from_millis(1);
@@ -31,6 +33,8 @@ pub(crate) struct Gateway {
     pub pool: Pool,
     pub authenticator: Authenticator,
     pub limiter: Limiter,
+    pub logins: Logins,
+    pub waiting: Arc<Budget>,
     pub readiness: Readiness,
     pub metrics: Metrics,
     /// If traces are made.
@@ -50,22 +54,45 @@ pub(crate) struct Admitted {
     pub admission: Admission,
     /// When it has to be over.
     pub deadline: Instant,
+    /// What its answer takes of the memory for answers that wait.
+    pub waiting: Share,
 }
 
 impl Gateway {
-    /// Refuses credentials that are good for no role, before anything else of the request is looked at.
+    /// Refuses credentials that are good for no role, before anything else of the request is looked at. Who it is, if the
+    /// request may leave the role to the credential.
     pub(crate) async fn check_credentials(
         &self,
         account: &Account,
         peer: SocketAddr,
         headers: &HeaderMap,
         presented: &Presented<'_>,
-    ) -> Result<(), Failure> {
-        match self.authenticator.authenticate(presented, &self.client(account, peer, headers)).await {
+    ) -> Result<Option<Authenticated>, Failure> {
+        match self.authenticate(presented, &self.client(account, peer, headers)).await? {
+            Ok(identity) => Ok(Some(identity)),
             // Which role is asked for is not known yet.
-            Ok(_) | Err(postern_auth::Error::RoleNotAllowed(_)) => Ok(()),
+            Err(postern_auth::Error::RoleNotAllowed(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Who it is. Of an address with too many failed logins, only who is known already.
+    async fn authenticate(
+        &self,
+        presented: &Presented<'_>,
+        client: &Client,
+    ) -> Result<Result<Authenticated, postern_auth::Error>, Refusal> {
+        if let Err(refusal) = self.logins.check(client.addr, Instant::now())
+            && !self.authenticator.remembers(presented)
+        {
+            return Err(refusal);
+        }
+        let result = self.authenticator.authenticate(presented, client).await;
+        // A good credential that is for another role is not a guess.
+        if matches!(result, Err(postern_auth::Error::Rejected(_))) {
+            self.logins.failed(client.addr, Instant::now());
+        }
+        Ok(result)
     }
 
     fn client(&self, account: &Account, peer: SocketAddr, headers: &HeaderMap) -> Client {
@@ -86,15 +113,30 @@ impl Gateway {
         presented: Presented<'_>,
     ) -> Result<Admitted, Failure> {
         let client = self.client(account, peer, headers);
-        let identity = self.authenticator.authenticate(&presented, &client).await?;
+        let identity = self.authenticate(&presented, &client).await??;
+        self.count(account, client.addr, identity)
+    }
+
+    /// Counts a request of someone who is known.
+    pub(crate) fn count(
+        &self,
+        account: &mut Account,
+        addr: Option<IpAddr>,
+        identity: Authenticated,
+    ) -> Result<Admitted, Failure> {
         account.is(&identity);
-        let key = self.limiter.key(&identity, client.addr);
+        let key = self.limiter.key(&identity, addr);
         let admission = self.limiter.admit(&identity.role, key)?;
         let mut left = admission.limits().wall_clock;
         if let Some(end) = identity.expires_at {
             left = left.min(end.duration_since(SystemTime::now()).unwrap_or_default().max(LEAST_TIME));
         }
-        Ok(Admitted { deadline: account.started() + left, identity, admission })
+        Ok(Admitted {
+            deadline: account.started() + left,
+            identity,
+            admission,
+            waiting: self.waiting.share(),
+        })
     }
 
     /// Sends statements to the database.

@@ -5,7 +5,7 @@
 //! * `server` accepts the connection, `service` finds what is asked for: [`sql`](mod@sql) or [`query`](mod@query).
 //! * `client` and `connection_string` read the headers, `body` and `params` the body.
 //! * `gateway` has it authenticated (by `postern-auth`; `keys` looks up API keys), counts it against its `limits`, and runs it
-//!   (by `postern-pool`).
+//!   (by `postern-pool`). `logins` counts those who are not let in, `waiting` what waits to be taken.
 //! * `encode` and `stream` write what comes back, `failure` what went wrong, `response` the head.
 //! * `account` tells the log, the `metrics` and the `telemetry` how it ended.
 //!
@@ -31,6 +31,7 @@ mod gateway;
 mod keys;
 mod limits;
 mod log;
+mod logins;
 mod metrics;
 mod openapi;
 mod params;
@@ -41,6 +42,7 @@ mod service;
 mod sql;
 mod stream;
 mod telemetry;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,9 +61,11 @@ use client::Surroundings;
 use gateway::Gateway;
 use keys::DatabaseKeys;
 use limits::Limiter;
+use logins::Logins;
 use metrics::Metrics;
-use server::{Door, Server};
+use server::{Certificate, Door, Server};
 use telemetry::Telemetry;
+use waiting::Budget;
 
 /// Why a gate does not start. (Why a request fails is told to its client.)
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,7 @@ pub struct Gate {
     gateway: Arc<Gateway>,
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    tls: Option<Arc<Certificate>>,
     stop: watch::Sender<bool>,
     servers: JoinSet<()>,
 }
@@ -117,7 +122,7 @@ impl Gate {
             .map_err(|error| Error::Config(format!("[auth]: {error}")))?;
         authenticator.warm_up().await;
 
-        let tls = config.listen.tls.as_ref().map(server::acceptor).transpose()?;
+        let tls = config.listen.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
         let (listener, address) = listen(config.listen.address).await?;
         let operators = match config.metrics.listen {
             Some(address) => Some(listen(address).await?),
@@ -127,6 +132,8 @@ impl Gate {
         let metrics_token = config.metrics.token_file.as_deref().map(read_token).transpose()?;
         let gateway = Arc::new(Gateway {
             limiter: Limiter::new(&config.limits),
+            logins: Logins::new(config.limits.failed_logins),
+            waiting: Budget::new(config.limits.waiting_bytes),
             readiness: service::Readiness::default(),
             metrics: Metrics::new(),
             telemetry: config.telemetry.as_ref().map(Telemetry::start).transpose()?.map(Arc::new),
@@ -146,13 +153,13 @@ impl Gate {
             door,
             stopping: stopping.clone(),
         };
-        servers.spawn(server(listener, tls, Door::Clients).run());
+        servers.spawn(server(listener, tls.clone(), Door::Clients).run());
         let metrics_address = operators.map(|(listener, address)| {
             servers.spawn(server(listener, None, Door::Operators).run());
             address
         });
         tracing::info!(%address, database = gateway.database, "serving");
-        Ok(Self { gateway, address, metrics_address, stop, servers })
+        Ok(Self { gateway, address, metrics_address, tls, stop, servers })
     }
 
     /// Where requests come in.
@@ -163,6 +170,16 @@ impl Gate {
     /// Where operators read the metrics, if that is an address of its own.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// Reads the certificate and its key again, for connections to come. If they cannot be used, the log says why, and those
+    /// that there are stay.
+    pub fn renew_certificate(&self) {
+        match self.tls.as_ref().map(|certificate| certificate.renew()) {
+            Some(Ok(())) => tracing::info!("certificate renewed"),
+            Some(Err(error)) => tracing::error!(%error, "certificate not renewed"),
+            None => tracing::info!("no certificate to renew: there is no section [listen.tls]"),
+        }
     }
 
     /// Takes no more requests, lets those that run end, and closes the connections to the database.

@@ -81,13 +81,9 @@ impl Limiter {
         self.hash((method, issuer, subject))
     }
 
-    /// The key of an anonymous client: its address, or for IPv6 the network that is one customer's.
+    /// The key of an anonymous client.
     fn anonymous_key(&self, addr: Option<IpAddr>) -> Key {
-        self.hash(match addr {
-            Some(IpAddr::V4(addr)) => (4, u64::from(addr.to_bits())),
-            Some(IpAddr::V6(addr)) => (6, (addr.to_bits() >> 64) as u64),
-            None => (0, 0),
-        })
+        self.hash(network(addr))
     }
 
     fn hash(&self, identity: impl Hash) -> Key {
@@ -100,6 +96,15 @@ impl Limiter {
         counted.check_rate(key)?;
         counted.enter(key)?;
         Ok(Admission { counted: Arc::clone(counted), key })
+    }
+}
+
+/// What an address counts as: itself, or for IPv6 the network that is one customer's.
+pub(crate) fn network(addr: Option<IpAddr>) -> (u8, u64) {
+    match addr {
+        Some(IpAddr::V4(addr)) => (4, u64::from(addr.to_bits())),
+        Some(IpAddr::V6(addr)) => (6, (addr.to_bits() >> 64) as u64),
+        None => (0, 0),
     }
 }
 

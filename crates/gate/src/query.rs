@@ -180,7 +180,7 @@ where
     let format = negotiate(headers)?;
     // The role is in the body: here it is only seen that there are credentials at all.
     let presented = client::presented(headers, None)?;
-    gateway.check_credentials(account, peer, headers, &presented).await?;
+    let known = gateway.check_credentials(account, peer, headers, &presented).await?;
     let limits = &gateway.config.limits;
     let body = body::read(body, headers, limits.body_bytes, limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Code::NotUtf8)?;
@@ -193,13 +193,20 @@ where
         }
         _ => format,
     };
-    let presented = postern_auth::Presented { requested_role: role.as_deref(), ..presented };
-    let admitted = gateway.admit(account, peer, headers, presented).await?;
+    let mut admitted = match (known, role.as_deref()) {
+        (Some(identity), None) => {
+            gateway.count(account, gateway.surroundings.client_addr(peer, headers), identity)?
+        }
+        (_, requested_role) => {
+            let presented = postern_auth::Presented { requested_role, ..presented };
+            gateway.admit(account, peer, headers, presented).await?
+        }
+    };
     let statement = Statement { sql: params::text(query)?.into(), params: params::convert(params.as_ref())? };
     let transaction = TransactionOptions { isolation: isolation.map(Into::into), read_only, deferrable };
     drop(body);
 
-    let (encoder, running) = first(gateway, account, &admitted, statement, transaction, format).await?;
+    let (encoder, running) = first(gateway, account, &mut admitted, statement, transaction, format).await?;
     Ok(Begun { format, encoder, running, admitted })
 }
 
@@ -207,7 +214,7 @@ where
 async fn first(
     gateway: &Arc<Gateway>,
     account: &mut Account,
-    admitted: &Admitted,
+    admitted: &mut Admitted,
     statement: Statement,
     transaction: TransactionOptions,
     format: Format,
@@ -222,6 +229,7 @@ async fn first(
             return Ok((encoder, None));
         }
         if encoder.is_full() {
+            admitted.waiting.cover(encoder.held())?;
             return Ok((encoder, Some(running)));
         }
     }

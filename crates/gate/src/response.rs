@@ -99,7 +99,8 @@ mod tests {
     use super::*;
 
     fn shared(origins: &[&str], origin: Option<&'static str>) -> Option<String> {
-        let cors = Cors { origins: origins.iter().map(|&origin| origin.to_owned()).collect() };
+        let origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let cors = Cors { origins, anonymous_from_anywhere: false };
         let request = origin.map(|origin| (ORIGIN, HeaderValue::from_static(origin))).into_iter().collect();
         let mut response = preflight();
         share(&mut response, &cors, &request);

@@ -5,8 +5,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::Request;
@@ -52,7 +52,7 @@ pub(crate) enum Door {
 pub(crate) struct Server {
     pub gateway: Arc<Gateway>,
     pub listener: TcpListener,
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Arc<Certificate>>,
     pub door: Door,
     pub stopping: watch::Receiver<bool>,
 }
@@ -89,7 +89,7 @@ impl Server {
                 own_host: Arc::clone(&own_host),
             };
             let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
-            match self.tls.clone() {
+            match self.tls.as_ref().map(|certificate| certificate.acceptor()) {
                 None => drop(tokio::spawn(async move {
                     connection.serve(&builder, stream, watcher).await;
                     drop(permit);
@@ -203,8 +203,32 @@ impl Connection {
     }
 }
 
+/// What new connections are shown: certificate and key as they were read last.
+pub(crate) struct Certificate {
+    files: Tls,
+    acceptor: RwLock<TlsAcceptor>,
+}
+
+impl Certificate {
+    /// Reads the files.
+    pub(crate) fn read(files: &Tls) -> Result<Self, Error> {
+        Ok(Self { acceptor: RwLock::new(acceptor(files)?), files: files.clone() })
+    }
+
+    /// Reads them again. If they cannot be used, what there was stays. Connections that are open keep what they have.
+    pub(crate) fn renew(&self) -> Result<(), Error> {
+        let acceptor = acceptor(&self.files)?;
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        Ok(())
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Reads certificate and key.
-pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Error> {
+fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Error> {
     let wrong = |key: &str, path: &std::path::Path, error: &dyn std::fmt::Display| {
         Error::Config(format!("listen.tls.{key}: \"{}\": {error}", path.display()))
     };

@@ -20,7 +20,6 @@ use serde_json::value::RawValue;
 use crate::account::Account;
 use crate::body::{self, Body};
 use crate::client::{self, CONNECTION_STRING, single};
-use crate::config::LimitSet;
 use crate::connection_string::ConnectionString;
 use crate::deliver::deliver;
 use crate::encode::json::push_fields;
@@ -30,6 +29,7 @@ use crate::failure::Failure;
 use crate::gateway::{Admitted, Gateway};
 use crate::params::{self, AtMost, Params};
 use crate::response;
+use crate::stream::CHUNK;
 
 const RAW_TEXT: HeaderName = HeaderName::from_static("neon-raw-text-output");
 const ARRAY_MODE: HeaderName = HeaderName::from_static("neon-array-mode");
@@ -162,7 +162,7 @@ where
     let asked = ConnectionString::parse(single(headers, &CONNECTION_STRING)?.ok_or(Code::ConnectionString)?)?;
     let manner = Manner::read(headers)?;
     let presented = postern_auth::Presented { requested_role: Some(&asked.role), ..presented };
-    let admitted = gateway.admit(account, peer, headers, presented).await?;
+    let mut admitted = gateway.admit(account, peer, headers, presented).await?;
     if asked.database != gateway.database {
         return Err(Code::OtherDatabase.into());
     }
@@ -173,7 +173,7 @@ where
 
     let json = async {
         let running = gateway.run(account, &admitted, statements, manner.transaction).await?;
-        collect(running, account, admitted.admission.limits(), manner.conversion, &forms, batch).await
+        collect(running, account, &mut admitted, manner.conversion, &forms, batch).await
     };
     Ok(Answer { json: json.await?, echo: manner.echo, admitted })
 }
@@ -266,11 +266,12 @@ fn malformed(what: impl std::fmt::Display) -> Failure {
 async fn collect(
     mut running: Running,
     account: &mut Account,
-    limits: &LimitSet,
+    admitted: &mut Admitted,
     conversion: Conversion,
     forms: &[RowForm],
     batch: bool,
 ) -> Result<Vec<u8>, Failure> {
+    let limits = admitted.admission.limits();
     let mut answer = Writer::new(conversion, forms);
     if batch {
         answer.out.extend_from_slice(b"{\"results\":[");
@@ -296,6 +297,9 @@ async fn collect(
         }
         if answer.out.len() > limits.response_bytes {
             return Err(too_large(limits.response_bytes));
+        }
+        if answer.out.len() > CHUNK {
+            admitted.waiting.cover(answer.out.capacity())?;
         }
     }
     if batch {

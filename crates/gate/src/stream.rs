@@ -21,7 +21,7 @@ use postern_core::Code;
 use postern_pool::{Column, Event, Running};
 
 use crate::account::Account;
-use crate::body::{Broken, Producer};
+use crate::body::{Broken, PIECES, Producer};
 use crate::encode::json::push_columns;
 use crate::encode::text::{push_integer, push_string};
 use crate::encode::{Conversion, RowForm, RowPlan, csv, tag};
@@ -103,6 +103,11 @@ impl Encoder {
     /// Whether there is enough to be sent.
     pub(crate) fn is_full(&self) -> bool {
         self.out.len() >= CHUNK
+    }
+
+    /// How much memory the answer may take, with the chunks that wait for the client.
+    pub(crate) fn held(&self) -> usize {
+        self.out.capacity().max(CHUNK) * (PIECES + 1)
     }
 
     /// What is to be sent.
@@ -304,6 +309,7 @@ impl Pump {
     async fn stream(&mut self) -> Result<(), Stop> {
         loop {
             if self.encoder.is_full() {
+                self.admitted.waiting.cover(self.encoder.held()).map_err(Failure::from)?;
                 self.send().await?;
             }
             let event = match self.running.buffered() {

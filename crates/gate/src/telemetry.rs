@@ -3,7 +3,8 @@
 //! A request is one span, made when it has ended: nothing is paid for it before, and nothing at all if traces are not
 //! configured. It is the child of whatever span the client names in `traceparent`.
 //!
-//! **Invariants**: spans are sent by a thread of their own; when the collector is slow or gone they are dropped, and no request
+//! **Invariants**: every request is a span: what the client says of sampling is not obeyed, or it could take its requests out
+//! of the traces. Spans are sent by a thread of their own; when the collector is slow or gone they are dropped, and no request
 //! waits. A span holds what the log line holds, and the text of statements only where the log has it.
 
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,7 @@ use opentelemetry_http::{HeaderExtractor, HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 
 use crate::{Error, config};
 
@@ -63,8 +64,12 @@ impl Telemetry {
             .with_service_name(config.service_name.clone())
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        let provider =
-            SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+        // The default would leave it to the parent, which is the client's word.
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOn)
+            .with_batch_exporter(exporter)
+            .with_resource(resource)
+            .build();
         let tracer = provider.tracer("postern");
         Ok(Self { provider, tracer, propagator: TraceContextPropagator::new() })
     }

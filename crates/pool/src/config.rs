@@ -3,7 +3,7 @@
 //! **Invariant.** No secret is ever shown: `Debug` prints neither the password nor the URL.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -48,6 +48,10 @@ pub struct Config {
     /// A connection is replaced at this age.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
+    /// How long the place of a request that cost a connection is kept, so that who makes us connect again and again does it
+    /// only so often.
+    #[serde(with = "humantime_serde")]
+    pub reconnect_pause: Duration,
     /// Statements whose plans are kept, per connection; 0 keeps none.
     pub statements: usize,
     /// The largest message taken from the server, which is normally one row.
@@ -116,6 +120,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             max_requests: 100_000,
             max_age: Duration::from_hours(1),
+            reconnect_pause: Duration::from_millis(250),
             statements: 100,
             max_message_bytes: 64 << 20,
             max_request_bytes: 64 << 20,
@@ -125,31 +130,59 @@ impl Default for Config {
 
 /// Where the server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Address {
-    Tcp { host: String, port: u16 },
-    Unix(PathBuf),
+pub enum Address {
+    /// A host, by name or address.
+    Tcp {
+        /// The host.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// A socket in this folder.
+    Unix {
+        /// The folder.
+        folder: PathBuf,
+        /// The port, which names the socket file.
+        port: u16,
+    },
 }
 
-/// What a [`Config`] comes to.
+/// What a [`Config`] comes to: where to connect, and as whom. For who connects as the pool does.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub struct Target {
+    /// Where.
     pub address: Address,
+    /// To which database.
     pub dbname: String,
+    /// As which role.
     pub user: String,
-    pub password: Password,
+    /// How the connection is protected; never over a Unix socket.
     pub tls: Tls,
-    pub ca_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    password: Password,
+}
+
+impl Target {
+    /// What proves the role, as it is now.
+    pub fn password(&self) -> Result<Option<Secret>, Error> {
+        self.password.read()
+    }
+
+    /// How TLS is to be spoken; `None` if it is not.
+    pub fn client_config(&self) -> Result<Option<rustls::ClientConfig>, Error> {
+        crate::tls::client_config(self.tls, self.ca_file.as_deref())
+    }
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Password {
+enum Password {
     None,
     Text(Secret),
     File(PathBuf),
 }
 
 impl Password {
-    pub fn read(&self) -> Result<Option<Secret>, Error> {
+    fn read(&self) -> Result<Option<Secret>, Error> {
         match self {
             Self::None => Ok(None),
             Self::Text(secret) => Ok(Some(secret.clone())),
@@ -164,19 +197,23 @@ impl Password {
     }
 }
 
+/// A longer pause would only take places away.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
 impl Config {
     /// Checks everything that can be checked without a connection.
     pub fn validate(&self) -> Result<(), Error> {
         self.target().map(drop)
     }
 
-    pub(crate) fn target(&self) -> Result<Target, Error> {
+    /// Where the pool connects, and as whom.
+    pub fn target(&self) -> Result<Target, Error> {
         self.check_numbers()?;
         let url = self.url.as_ref().map(|url| Url::parse(url.expose())).transpose()?.unwrap_or_default();
         let port = self.port.or(url.port).unwrap_or(5432);
         let host = self.host.clone().or(url.host).unwrap_or_else(|| "localhost".to_owned());
         let (address, default_tls) = if host.starts_with('/') {
-            (Address::Unix(Path::new(&host).join(format!(".s.PGSQL.{port}"))), Tls::Disable)
+            (Address::Unix { folder: PathBuf::from(host), port }, Tls::Disable)
         } else {
             let tls = if is_loopback(&host) { Tls::Disable } else { Tls::VerifyFull };
             (Address::Tcp { host, port }, tls)
@@ -197,7 +234,7 @@ impl Config {
         };
         password.read()?;
         let tls = match (&address, self.tls.or(url.tls)) {
-            (Address::Unix(_), _) => Tls::Disable,
+            (Address::Unix { .. }, _) => Tls::Disable,
             (Address::Tcp { .. }, tls) => tls.unwrap_or(default_tls),
         };
         Ok(Target { address, dbname, user, password, tls, ca_file: self.ca_file.clone() })
@@ -222,6 +259,9 @@ impl Config {
         }
         if self.connections > 10_000 {
             return Err(Error::Config("connections can be 10000 at most".to_owned()));
+        }
+        if self.reconnect_pause > LONGEST_PAUSE {
+            return Err(Error::Config("reconnect_pause can be 1 minute at most".to_owned()));
         }
         if self.connect_timeout.is_zero() || self.max_age.is_zero() {
             return Err(Error::Config("connect_timeout and max_age must be longer than zero".to_owned()));
@@ -301,9 +341,9 @@ mod tests {
     fn a_url_names_a_socket_and_single_settings_win() {
         let config = read("url = 'postgresql://gate:p%40ss@/app?host=/var/tmp/x&port=5433'\nuser = 'other'");
         let target = config.target().unwrap();
-        assert_eq!(target.address, Address::Unix("/var/tmp/x/.s.PGSQL.5433".into()));
+        assert_eq!(target.address, Address::Unix { folder: "/var/tmp/x".into(), port: 5433 });
         assert_eq!((target.user.as_str(), target.dbname.as_str()), ("other", "app"));
-        assert_eq!(target.password.read().unwrap(), Some("p@ss".into()));
+        assert_eq!(target.password().unwrap(), Some("p@ss".into()));
         assert_eq!(target.tls, Tls::Disable);
     }
 
@@ -315,11 +355,16 @@ mod tests {
         assert_eq!(tls("host = '::1'"), Tls::Disable);
         assert_eq!(tls("host = 'db.example.com'\ntls = 'require'"), Tls::Require);
         assert_eq!(tls("url = 'postgresql://db.example.com/app?sslmode=disable'"), Tls::Disable);
+        let url = "url = 'postgresql://db.example.com/app?sslmode=require'";
+        assert_eq!(tls(url), Tls::Require);
+        assert_eq!(tls(&format!("{url}\ntls = 'verify-full'")), Tls::VerifyFull);
+        assert_eq!(tls("url = 'postgresql:///app?host=/run/x'\ntls = 'require'"), Tls::Disable);
     }
 
     #[test]
     fn mistakes_are_named_and_secrets_are_not_shown() {
         let refusal = |text: &str| read(text).validate().unwrap_err().to_string();
+        assert_eq!(refusal("reconnect_pause = '2m'"), "reconnect_pause can be 1 minute at most");
         assert_eq!(refusal("connections = 0"), "connections must be at least 1");
         assert_eq!(
             refusal("password = 'a'\npassword_file = '/x'"),
@@ -345,7 +390,7 @@ mod tests {
         let path = folder.path().join("password");
         std::fs::write(&path, "s3 cret\n").unwrap();
         let config = Config { password_file: Some(path.clone()), ..Config::default() };
-        assert_eq!(config.target().unwrap().password.read().unwrap(), Some("s3 cret".into()));
+        assert_eq!(config.target().unwrap().password().unwrap(), Some("s3 cret".into()));
         std::fs::remove_file(path).unwrap();
         assert!(config.validate().unwrap_err().to_string().starts_with("could not read password_file"));
     }

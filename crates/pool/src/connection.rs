@@ -229,6 +229,11 @@ impl Connection {
         self.ready && !self.tainted && self.requests < max_requests && now < self.expires && self.leash.rest()
     }
 
+    /// Whether it cannot be used any more by what its request did, rather than by age or by its end.
+    pub fn is_spoilt(&self) -> bool {
+        self.tainted || self.leash.is_pulled()
+    }
+
     /// Never use this connection again.
     pub fn taint(&mut self) {
         self.tainted = true;

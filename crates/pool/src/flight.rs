@@ -3,6 +3,7 @@
 //! **Invariants.**
 //! - Every message has its place. One that comes out of turn is an error, and the connection is not used again.
 //! - Success is ReadyForQuery with status `I` after the end of every statement, and nothing else.
+//! - The name of a kept statement is told to nobody.
 //! - A request is run again only if it is certain that nothing of the client's ran, or that what ran is rolled back and nothing of
 //!   it was handed out.
 
@@ -197,7 +198,11 @@ impl Flight {
         Ok(Step::Event(Event::Notice(Box::new(notice))))
     }
 
-    fn error(&mut self, error: ServerError) -> Step {
+    fn error(&mut self, mut error: ServerError) -> Step {
+        // To the client it is a statement without a name.
+        if let Plan::Keep { name, .. } | Plan::Kept { name, .. } = &self.plan {
+            error.forget(name);
+        }
         if error.is_fatal() {
             // The server's messages come in order: if `enter` was not even bound, nothing ran. The server says nothing
             // between a commit and ReadyForQuery that would tell whether it still could commit.

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! A request is one write: `enter`, the client's statements, Sync ([`pipeline`]). Its answer is read when the caller asks
-//! ([`running`], [`flight`]), over a connection ([`connection`], [`startup`], [`stream`], [`wire`]) that the pool lends ([`pool`], [`queue`])
+//! ([`running`], [`flight`]), over a connection ([`connection`], [`startup`], [`stream`], [`tls`], [`wire`]) that the pool lends ([`pool`], [`queue`])
 //! and whose backend is on a leash ([`leash`]). Statements that come again stay parsed ([`plans`]).
 //!
 //! **Invariants.** Each module names its own; the tests prove them. The ones that the wall rests on:
@@ -45,9 +45,10 @@ mod server_error;
 mod startup;
 mod stats;
 mod stream;
+mod tls;
 mod wire;
 
-pub use config::{Config, Secret, Tls};
+pub use config::{Address, Config, Secret, Target, Tls};
 pub use error::{Error, Outcome};
 pub use event::{Cells, Column, Event, Row};
 pub use pool::Pool;

@@ -15,10 +15,8 @@ use crate::{Error, Isolation, Request, Statement, TransactionOptions};
 
 /// OIDs of built-in types; they never change.
 pub(crate) mod oid {
-    pub const NAME: u32 = 19;
     pub const INT4: u32 = 23;
     pub const TEXT: u32 = 25;
-    pub const JSONB: u32 = 3802;
 }
 
 const ENTER: &str = "select postern.enter($1, $2, $3)";
@@ -69,7 +67,7 @@ pub(crate) fn request(out: &mut BytesMut, place: &Place<'_>, request: &Request) 
 /// What every new connection starts with: its key, and `enter` prepared.
 pub(crate) fn introduce(out: &mut BytesMut, enter: &str, seal: &str) -> Result<(), Error> {
     own(out, SEAL, &[oid::TEXT], &[Some(seal.as_bytes())])?;
-    frontend::parse(enter, ENTER, [oid::NAME, oid::JSONB, oid::TEXT], out).map_err(unsendable)?;
+    frontend::parse(enter, ENTER, [oid::TEXT, oid::TEXT, oid::TEXT], out).map_err(unsendable)?;
     frontend::sync(out);
     Ok(())
 }
@@ -282,10 +280,7 @@ mod tests {
         assert_eq!(tags(&seen), "PBEPS");
         assert_eq!(seen[0].1, b"\0select postern.seal($1)\0\0\x01\0\0\0\x19");
         assert_eq!(seen[1].1, b"\0\0\0\0\0\x01\0\0\0\x06secret\0\0");
-        assert_eq!(
-            seen[3].1,
-            b"e1\0select postern.enter($1, $2, $3)\0\0\x03\0\0\0\x13\0\0\x0e\xda\0\0\0\x19"
-        );
+        assert_eq!(seen[3].1, b"e1\0select postern.enter($1, $2, $3)\0\0\x03\0\0\0\x19\0\0\0\x19\0\0\0\x19");
     }
 
     #[test]

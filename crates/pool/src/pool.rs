@@ -9,7 +9,8 @@
 //! **Invariants.**
 //! - There are never more backends at work than `connections`, one for SQL of our own, and those that stop others.
 //! - No lock is held over an await.
-//! - An error of SQL costs no connection.
+//! - An error of SQL costs no connection. What does cost one, and is the request's own doing, keeps its place for a while: so
+//!   nobody can make us connect more often than places times that.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -373,6 +374,18 @@ impl Inner {
             }
             Err(error) => Err(self.failed_to_connect(error)),
         }
+    }
+
+    /// Gives a place back. The place of a request that cost a connection is kept for a while.
+    pub fn release(self: &Arc<Self>, permit: Permit, cost_a_connection: bool) {
+        let pause = self.config.reconnect_pause;
+        if !cost_a_connection || pause.is_zero() || self.queue.is_closed() {
+            return drop(permit);
+        }
+        self.runtime.spawn(async move {
+            tokio::time::sleep(pause).await;
+            drop(permit);
+        });
     }
 
     /// Takes a connection back, if it may serve another request.

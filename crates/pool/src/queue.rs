@@ -1,10 +1,11 @@
 //! Who may use a connection next.
 //!
 //! Every request has a key: whom it counts for. Keys that wait take turns; within a key, requests come in their order. Whatever
-//! one key asks for, it holds only its share of the places, so that another key finds one.
+//! one key asks for, it holds only its share of the places, so that another key finds one. The last free place goes only to a key
+//! that holds none, so that two keys together cannot hold all places, and a third one finds one.
 //!
 //! **Invariants.**
-//! - No more places are held than there are, and by one key no more than its [`share`].
+//! - No more places are held than there are, by one key no more than its [`share`], and the last one by a key that had none.
 //! - While a place is free, no key waits that may have it.
 //! - A place is given back however its request ends, also if the request went away at the moment when it got the place.
 
@@ -72,7 +73,7 @@ impl Queue {
             if state.closed {
                 return Err(Refused::Closed);
             }
-            if state.in_use < self.places && state.may_hold_more(key, share(self.places)) {
+            if state.may_take(key, self.places) {
                 state.hold(key);
                 return Ok(Permit { queue: Arc::clone(self), key });
             }
@@ -98,6 +99,11 @@ impl Queue {
         self.state().waiting
     }
 
+    /// Whether nobody is let in any more.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
     /// Lets nobody in any more, and waits for those who are.
     pub async fn close(&self) {
         self.state().closed = true;
@@ -114,8 +120,8 @@ impl Queue {
     /// Gives free places to those whose turn it is.
     fn grant(&self, state: &mut State) {
         let share = share(self.places);
-        while state.in_use < self.places {
-            let Some(key) = state.turns.pop_front() else { break };
+        while let Some(turn) = state.turns.iter().position(|key| state.may_take(*key, self.places)) {
+            let Some(key) = state.turns.remove(turn) else { break };
             let Some(line) = state.lines.get_mut(&key) else { continue };
             let first = line.pop_first();
             if line.is_empty() {
@@ -141,6 +147,15 @@ impl Queue {
 }
 
 impl State {
+    /// Whether a key may take one of the free places.
+    fn may_take(&self, key: u64, places: usize) -> bool {
+        match places - self.in_use {
+            0 => false,
+            1 => !self.held.contains_key(&key),
+            _ => self.may_hold_more(key, share(places)),
+        }
+    }
+
     fn may_hold_more(&self, key: u64, share: usize) -> bool {
         self.held.get(&key).is_none_or(|held| *held < share)
     }
@@ -273,6 +288,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn two_keys_together_leave_room_for_a_third() {
+        let queue = queue(8);
+        let mut waiting: Vec<_> = (0..40).map(|n| enter(&queue, n % 2)).collect();
+        let mut held: Vec<_> = waiting.iter_mut().filter_map(now).collect();
+        assert_eq!((queue.in_use(), queue.waiting()), (7, 33));
+        let newcomer = now(&mut enter(&queue, 2)).expect("a place at once");
+        // The third one does not take a second place, nor do the others get the one that is kept.
+        assert!(now(&mut enter(&queue, 2)).is_none());
+        drop(newcomer);
+        assert_eq!((queue.in_use(), queue.waiting()), (7, 33));
+        // What the two give back is theirs to take again.
+        drop(held.pop());
+        assert_eq!((queue.in_use(), queue.waiting()), (7, 32));
+    }
+
+    #[tokio::test]
     async fn keys_take_turns_and_each_keeps_its_order() {
         let queue = queue(1);
         let mut holder = now(&mut enter(&queue, 9));
@@ -352,9 +383,9 @@ mod tests {
                 prop_assert_eq!(queue.waiting(), waiting.len());
                 prop_assert!(held.len() <= places);
                 prop_assert!((0..4).all(|key| holds(key) <= share(places)));
-                if held.len() < places {
-                    prop_assert!(waiting.iter().all(|(key, _)| holds(*key) == share(places)));
-                }
+                let (free, share) = (places - held.len(), share(places));
+                let may_wait = |held| held == share || free == 1 && held > 0;
+                prop_assert!(free == 0 || waiting.iter().all(|(key, _)| may_wait(holds(*key))));
             }
             drop((waiting, held));
             prop_assert!(queue.state().is_quiet() && queue.state().held.is_empty());

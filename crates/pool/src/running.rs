@@ -163,9 +163,17 @@ impl Running {
     /// The request is over and its connection ready.
     fn finish(&mut self) {
         if let Some((connection, _)) = self.active.take() {
-            self.pool.put_back(connection);
+            self.end(connection);
         }
-        self.permit = None;
+    }
+
+    /// Gives the connection back, and the place.
+    fn end(&mut self, connection: Box<Connection>) {
+        let cost_a_connection = connection.is_spoilt();
+        self.pool.put_back(connection);
+        if let Some(permit) = self.permit.take() {
+            self.pool.release(permit, cost_a_connection);
+        }
     }
 
     /// Ends the attempt; `None` if another one follows.
@@ -184,6 +192,7 @@ impl Running {
                 (error, Some(Retry::Unkept))
             }
         };
+        let again = retry.filter(|retry| !self.tried.contains(retry));
         let late = connection.leash.is_pulled() || Instant::now() >= self.request.deadline;
         let error = at_deadline(error, &connection);
         match error {
@@ -201,10 +210,11 @@ impl Running {
                 }
                 self.abandon(connection);
             }
-            _ => self.pool.put_back(connection),
+            _ if again.is_some() && !late => self.pool.put_back(connection),
+            _ => self.end(connection),
         }
-        match retry {
-            Some(retry) if !late && !self.tried.contains(&retry) => {
+        match again {
+            Some(retry) if !late => {
                 self.pool.counters.retries.add();
                 self.tried.push(retry);
                 self.retry = Some(retry);
@@ -224,7 +234,9 @@ impl Running {
         pool.watchdog.hurry(&connection.leash, self.request.grace);
         self.pool.runtime.spawn(async move {
             drain(&pool, connection).await;
-            drop(permit);
+            if let Some(permit) = permit {
+                pool.release(permit, true);
+            }
         });
     }
 }

@@ -59,6 +59,16 @@ impl ServerError {
         matches!(self.severity.as_str(), "FATAL" | "PANIC")
     }
 
+    /// Takes a name of ours out of what is said.
+    pub(crate) fn forget(&mut self, name: &str) {
+        let optional = [&mut self.detail, &mut self.hint, &mut self.r#where];
+        for text in std::iter::once(&mut self.message).chain(optional.into_iter().flatten()) {
+            if text.contains(name) {
+                *text = text.replace(name, "");
+            }
+        }
+    }
+
     /// Bytes of text, about.
     pub(crate) fn size(&self) -> usize {
         let optional = [&self.detail, &self.hint, &self.r#where, &self.internal_query]

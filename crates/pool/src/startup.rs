@@ -145,7 +145,7 @@ async fn authenticate(connection: &mut Connection, target: &Target) -> Result<()
                 if !offered {
                     return Err(Error::unavailable("the server does not offer SCRAM-SHA-256"));
                 }
-                let password = target.password.read()?.ok_or_else(|| {
+                let password = target.password()?.ok_or_else(|| {
                     Error::unavailable("the server asks for a password, and none is configured")
                 })?;
                 let client = ScramSha256::new(password.expose().as_bytes(), ChannelBinding::unsupported());

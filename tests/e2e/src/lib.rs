@@ -23,6 +23,9 @@ mod site;
 mod wire;
 mod world;
 
+/// A query that gives everything of the extension in a database as one text.
+pub const CATALOG: &str = include_str!("catalog.sql");
+
 pub use answer::{Answer, Outcome, Refusal};
 pub use example::Example;
 pub use front::{Front, Returned, database_section};

@@ -17,8 +17,8 @@ use tokio::net::UnixStream;
 use crate::answer::{Answer, Outcome, Refusal};
 use crate::site::Site;
 
-/// Parameter types of `postern.enter`: name, jsonb, text.
-const ENTER_TYPES: [u32; 3] = [19, 3802, 25];
+/// Parameter types of `postern.enter`: text, text, text.
+const ENTER_TYPES: [u32; 3] = [25, 25, 25];
 const ENTER: &str = "select postern.enter($1, $2, $3)";
 
 /// A message to the server.

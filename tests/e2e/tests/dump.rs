@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use postern_cluster::Cluster;
+use postern_e2e::CATALOG;
 
 /// Dumps `from` and restores it into the new database `to` of `target`, as `pg_dump | psql` would.
 fn move_database(source: &Cluster, from: &str, target: &Cluster, to: &str) {
@@ -24,20 +25,6 @@ fn move_database(source: &Cluster, from: &str, target: &Cluster, to: &str) {
     let done = restore.wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
-
-/// Definitions, privileges and comments of everything in the schema.
-const OBJECTS: &str = "
-    select string_agg(line, chr(10) order by line) from (
-        select pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') || coalesce(obj_description(p.oid, 'pg_proc'), '')
-          from pg_proc p where p.pronamespace = 'postern'::regnamespace
-        union all
-        select c.relname || coalesce(c.relacl::text, '') || coalesce(obj_description(c.oid, 'pg_class'), '') ||
-               coalesce((select string_agg(a.attname || format_type(a.atttypid, a.atttypmod)::text || coalesce(a.attacl::text, ''), ',' order by a.attnum)
-                           from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), '')
-          from pg_class c where c.relnamespace = 'postern'::regnamespace
-        union all
-        select tgname::text || tgenabled::text from pg_trigger where tgrelid = 'postern.admitted'::regclass
-    ) o(line)";
 
 #[test]
 fn a_dump_carries_admissions_and_keys_and_nothing_else_of_the_extension() {
@@ -72,7 +59,7 @@ fn a_dump_carries_admissions_and_keys_and_nothing_else_of_the_extension() {
     let reused = "select count(*) from postern.admitted a join pg_roles r on r.oid = a.role and r.rolname = a.role_name";
     assert_eq!(target.psql("app", reused).unwrap().trim(), "2");
 
-    assert_eq!(source.psql("app", OBJECTS).unwrap(), target.psql("app", OBJECTS).unwrap());
+    assert_eq!(source.psql("app", CATALOG).unwrap(), target.psql("app", CATALOG).unwrap());
     let policy = "select pg_get_expr(polqual, polrelid) from pg_policy";
     assert_eq!(target.psql("app", policy).unwrap().trim(), "(owner = postern.fact('claims.sub'::text))");
 }

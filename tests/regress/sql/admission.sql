@@ -24,6 +24,13 @@ select try(format('select postern.admit(%L)', r)) from unnest(array[
   'adm_alice', 'adm_alice', 'adm_super', 'adm_member', 'adm_far', 'adm_bypass', 'adm_create', 'adm_repl', 'adm_files',
   'adm_admin', 'postern_gate', 'postern_admin', 'pg_read_all_data', 'pg_monitor', 'nosuch', '', 'ADM_ALICE', 'adm_alice ',
   repeat('a', 70)]) r;
+-- What does not fit into a name is refused, not cut to the name of another role.
+create role aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;
+select try($$select postern.admit(repeat('a', 63))$$);
+select try(format(f, repeat('a', 64))) from unnest(array['select postern.admit(%L)', 'select postern.dismiss(%L)',
+  'select * from postern.run_as(%L, null, ''select 1'')', 'select postern.create_api_key(%L, ''s'')']) f;
+select try($$select postern.dismiss(repeat('a', 63))$$);
+drop role aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;
 select role, role_name, admitted_by from postern.admitted;
 -- Only postern_admin admits.
 set role adm_bob;

@@ -16,9 +16,15 @@ select postern.enter(null, '{}');
 select postern.enter('nosuch', '{}');
 select postern.enter('ent_alice', '[]');
 select postern.enter('ent_alice', '"text"');
-select postern.enter('ent_alice', json_build_object('a', repeat('x', 70000))::jsonb);
+select postern.enter('ent_alice', json_build_object('a', repeat('x', 70000))::text);
+select postern.enter('ent_alice', '{"a": 1');
+select postern.enter('ent_alice', '{"a": 1} {}');
+select postern.enter('ent_alice', '');
+-- What does not fit into a name is refused, not cut.
+select postern.enter('ent_alice' || repeat(' ', 60), '{}');
+select postern.enter(repeat('é', 32), '{}');
 -- Twice in one statement (A38).
-select postern.enter(r, '{}') from unnest(array['ent_alice', 'ent_alice']::name[]) r;
+select postern.enter(r, '{}') from unnest(array['ent_alice', 'ent_alice']) r;
 -- In a block (A42), in a subtransaction (A40), from a function with a SET clause or SECURITY DEFINER (A39).
 begin;
 select postern.enter('ent_alice', '{}');

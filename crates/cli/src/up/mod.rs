@@ -92,7 +92,7 @@ fn serve(
     runtime.block_on(async {
         tokio::spawn(watch(Arc::clone(cluster)));
         let example = places.example_marker().exists();
-        serve::gate(config, stop.clone(), |url| greeting::text(url, &args.dir, example)).await
+        serve::gate(config, stop.clone(), None, |url| greeting::text(url, &args.dir, example)).await
     })
 }
 

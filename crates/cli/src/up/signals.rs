@@ -1,9 +1,9 @@
-//! Ctrl-C and its kin: a wish to stop, seen wherever we are.
+//! Ctrl-C and its kin: a wish to stop, seen wherever we are; for a service, SIGHUP is a wish to read files again.
 //!
 //! **Invariants**: the first signal only asks, and everything ends in order; the second ends this process at once, and the
 //! server with it by its watchdog.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// The wish to stop.
@@ -11,18 +11,26 @@ use tokio::sync::watch;
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Takes the signals over. Must be called within a runtime.
+    /// Takes the signals over: for what ends with its terminal. Must be called within a runtime.
     pub fn on_signals() -> std::io::Result<Self> {
+        Self::on(Some(signal(SignalKind::hangup())?))
+    }
+
+    /// The same for a service, to which SIGHUP says something else.
+    pub fn on_signals_but_hangup() -> std::io::Result<Self> {
+        Self::on(None)
+    }
+
+    fn on(mut hangup: Option<Signal>) -> std::io::Result<Self> {
         let (sender, receiver) = watch::channel(false);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
-                    _ = hangup.recv() => {}
+                    Some(()) = received(hangup.as_mut()) => {}
                 }
                 if sender.send_replace(true) {
                     std::process::exit(130);
@@ -41,5 +49,13 @@ impl Stop {
     pub async fn asked(mut self) {
         // The sender lives as long as the runtime.
         let _ = self.0.wait_for(|asked| *asked).await;
+    }
+}
+
+/// Waits for a signal; for ever, if there is none to wait for.
+async fn received(signal: Option<&mut Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     }
 }

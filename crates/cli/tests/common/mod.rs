@@ -112,6 +112,13 @@ impl Running {
         self.child.id()
     }
 
+    /// Sends a signal by name, and waits until something is said with this in it.
+    pub fn says_to(&self, signal: &str, part: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+        while !self.rest.recv_timeout(PATIENCE).unwrap().contains(part) {}
+    }
+
     /// Sends a signal by name, and waits for the end. Gives the exit status, and what was said since the greeting.
     pub fn end(mut self, signal: &str) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::value::{self, Column};
 
 /// A scope of its own data.
 #[derive(Default)]
@@ -271,6 +272,23 @@ fn http_is_raw() {
     assert!(part("x$o").unwrap_err().to_string().starts_with(
         "HTTP_MULTIPART node 0000000a: data_b64 for part 'file' mixes a variable reference with other text."
     ));
+}
+
+#[test]
+fn many_references_to_a_large_result_end_early() {
+    let large = format!("{{\"rows\":[{{\"v\":\"{}\"}}],\"row_count\":1}}", "x".repeat(20 << 10));
+    let world = World::default().json("x", &large).var("v", &"y".repeat(20 << 10));
+    for text in ["$x ", "$x,", "'$x'", "'$x $x' ", "{v}"] {
+        assert_eq!(
+            prepare(&format!("select {}", text.repeat(500)), &world.scope()),
+            Err(Error::TooLarge),
+            "{text}"
+        );
+    }
+    // What is not there costs nothing.
+    let missing: String = (0..20_000).fold(String::new(), |text, number| format!("{text} $x.c{number}"));
+    let query = format!("select '{missing}'");
+    assert_eq!(world.sql(&query), query);
 }
 
 #[test]

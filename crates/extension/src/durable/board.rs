@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+use crate::guc;
 use crate::pg::Oid;
 use crate::pg::shmem::{self, Slot};
 use crate::pg::worker;
@@ -30,6 +31,8 @@ pub fn take() -> Option<&'static Slot> {
     mine.database.store(worker::database().to_u32(), Relaxed);
     mine.instance.store(0, Relaxed);
     mine.idle.store(0, Relaxed);
+    mine.leave.store(0, Relaxed);
+    mine.asked.store(0, Relaxed);
     mine.latch.store(worker::latch(), Release);
     Some(mine)
 }
@@ -54,7 +57,28 @@ pub fn rank(slot: &Slot) -> usize {
     of(worker::database()).position(|other| std::ptr::eq(other, slot)).unwrap_or(0)
 }
 
-/// Wakes an executor of the database that waits, if one does. Never raises.
+/// Wakes all of them.
+pub fn wake_all(database: Oid) {
+    for slot in of(database) {
+        worker::wake(slot.latch.load(Acquire));
+    }
+}
+
+/// Asks the executors of a database to leave it; they do when they run no statement. Gives how many there are still.
+pub fn ask_to_leave(database: Oid) -> usize {
+    for slot in of(database) {
+        slot.leave.store(1, Release);
+        worker::wake(slot.latch.load(Acquire));
+    }
+    executors(database)
+}
+
+/// Whether this process was asked to leave.
+pub fn is_to_leave(slot: &Slot) -> bool {
+    slot.leave.load(Acquire) == 1
+}
+
+/// Wakes an executor of the database that waits; if none does, another one is wanted. Never raises.
 pub fn wake(database: Oid) {
     for slot in of(database) {
         if slot.idle.compare_exchange(1, 0, AcqRel, Relaxed).is_ok() {
@@ -62,6 +86,42 @@ pub fn wake(database: Oid) {
             return;
         }
     }
+    want_another(database);
+}
+
+/// While this process is busy, another should wait for what comes.
+pub fn want_spare(database: Oid) {
+    if !of(database).any(|slot| slot.idle.load(Acquire) == 1) {
+        want_another(database);
+    }
+}
+
+/// Asks the launcher for another executor, if the database may have more.
+fn want_another(database: Oid) {
+    if executors(database) >= guc::executors() {
+        return;
+    }
+    let Some(board) = shmem::board() else { return };
+    let asked = board.wanting.iter().any(|wanting| wanting.load(Acquire) == database.to_u32())
+        || board
+            .wanting
+            .iter()
+            .any(|wanting| wanting.compare_exchange(0, database.to_u32(), AcqRel, Relaxed).is_ok());
+    if asked {
+        worker::wake(board.launcher.load(Acquire));
+    }
+}
+
+/// The databases that want another executor; each is told once.
+pub fn take_wanting() -> Vec<Oid> {
+    let Some(board) = shmem::board() else { return Vec::new() };
+    board
+        .wanting
+        .iter()
+        .map(|wanting| wanting.swap(0, AcqRel))
+        .filter(|&oid| oid != 0)
+        .map(Oid::from_u32)
+        .collect()
 }
 
 /// Wakes the launcher: there may be a database that has no executors yet.

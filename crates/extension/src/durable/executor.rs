@@ -8,8 +8,7 @@
 //! **Unwinding.** An ERROR outside a step's own subtransaction ends the turn's transaction, never the process. A strand whose
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
-use std::collections::HashMap;
-use std::ffi::CString;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use postern_durable::Failure;
@@ -20,15 +19,35 @@ use super::turn::{Course, Turn};
 use super::{board, messages, outbound, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
-use crate::pg::jsonb::Jsonb;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Job};
-use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
+use crate::pg::{NO_OID, Oid, catalog, guc as settings, log, subxact};
 use crate::{guc, identity};
 
 /// Turns of one strand before others have theirs.
 const STREAK: usize = 64;
+
+/// Strands that share a commit, at the most. Each takes two subtransactions, and a session shows 64 of them to others cheaply.
+const GROUP: i64 = 16;
+
+/// Milliseconds that a step has while others wait for the same commit.
+const PATIENCE: i32 = 20;
+
+/// Microseconds after which a turn that others share takes no further strand.
+const GROUP_TIME: i64 = 5_000;
+
+/// Microseconds between two looks for instances that are too old, where little happens.
+const RETIRE_EVERY: i64 = 3_600_000_000;
+
+/// Turns between two such looks, where much does; each may have ended [`GROUP`] instances.
+const RETIRE_TURNS: u32 = 250;
+
+/// How many are removed at once: as many as may have ended since the last look.
+const RETIRE_AT_ONCE: i64 = 4_000;
+
+/// Milliseconds after which an executor that has nothing to do ends, unless it is the only one.
+const IDLE: i64 = 60_000;
 
 /// Functions whose graphs an executor remembers.
 const GRAPHS: usize = 256;
@@ -45,8 +64,8 @@ pub fn start(database: Oid) -> bool {
 
 /// The strand that was due last, and who else.
 enum Claim {
-    /// This one.
-    Strand(Box<Strand>, Box<Instance>),
+    /// These, at least one.
+    Strands(Vec<(Strand, Instance)>),
     /// Nothing is due; the next thing is at this time.
     Nothing(i64),
 }
@@ -65,8 +84,8 @@ struct Executor {
     slot: &'static Slot,
     /// Its right to enter identities.
     right: Worker,
-    /// The configuration was read again while it waited.
-    configured: bool,
+    /// It has had nothing to do for a while, and others are there.
+    superfluous: bool,
     /// Where the round of owners is.
     after: (Oid, i16),
     graphs: HashMap<String, Rc<Graph>>,
@@ -74,6 +93,15 @@ struct Executor {
     seen: u64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
+    /// How many strands to take with one commit: more while steps are short, one when they are not.
+    group: i64,
+    /// Strands whose step took too long for others to wait: they wait for a turn of their own.
+    slow: HashSet<(String, i32)>,
+    /// Turns since old instances were looked for, and when that was.
+    turns: u32,
+    retired: i64,
+    /// Turns to take one strand each, since a commit of several has failed.
+    alone: u32,
 }
 
 /// Runs until the server, or the extension in this database, is gone.
@@ -81,7 +109,7 @@ pub fn run(database: Oid) {
     worker::set_up(Some(database));
     worker::at_exit(board::give_back);
     let Some(slot) = board::take() else { return };
-    match worker::transaction(catalog::is_installed) {
+    match worker::transaction(catalog::hold_extension) {
         Ok(true) => {}
         _ => return,
     }
@@ -91,14 +119,24 @@ pub fn run(database: Oid) {
         slot,
         right,
         after: (NO_OID, i16::MIN),
-        configured: false,
+        superfluous: false,
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
         broken: None,
+        group: 1,
+        slow: HashSet::new(),
+        turns: 0,
+        retired: 0,
+        alone: 0,
     };
-    let _ = worker::transaction(|| as_owner(messages::look_again));
+    let _ = ours(|| as_owner(messages::look_again));
     executor.serve();
+}
+
+/// A transaction on our tables; nothing if they are gone.
+fn ours<R: Default>(f: impl FnOnce() -> R) -> Result<R, Caught> {
+    worker::transaction(|| if catalog::hold_extension() { f() } else { R::default() })
 }
 
 /// An executor's own settings: those of the configuration, whatever the database says; steps have the role's.
@@ -109,35 +147,17 @@ fn prepare_session() {
     });
 }
 
-/// Starts as many as there should be. Those that are too many end by themselves.
-fn siblings() {
-    for _ in board::executors(worker::database())..guc::executors() {
-        if !start(worker::database()) {
-            log::warning(
-                "could not start as many executors of durable functions as postern.executors says",
-                "No background worker is free.",
-                "Raise max_worker_processes.",
-            );
-            return;
-        }
-    }
-}
-
 impl Executor {
     fn serve(&mut self) {
-        let mut first = true;
         loop {
-            let changed = worker::attend();
+            worker::attend();
             let rank = board::rank(self.slot);
-            if rank >= guc::executors() {
+            if rank >= guc::executors() || self.superfluous || board::is_to_leave(self.slot) {
                 return;
             }
-            // One of them sees to the others: when it begins, and when the setting may have changed.
-            if rank == 0 && (changed || first || self.configured) {
-                siblings();
-            }
-            (first, self.configured) = (false, false);
             self.deliver();
+            self.retire(rank);
+            board::want_spare(worker::database());
             match self.turn(None) {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
@@ -162,7 +182,7 @@ impl Executor {
                 }
                 Turn::Awaits(name) => {
                     // Sent after our look into the box, and before it could be seen that somebody waits.
-                    let _ = worker::transaction(|| as_owner(|| messages::deliver_kept(&id, &name)));
+                    let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
                     return;
                 }
                 Turn::Cancelled => {
@@ -173,9 +193,10 @@ impl Executor {
                     self.let_go(&id, strand);
                     return;
                 }
+                Turn::Slow => return,
             }
             worker::attend();
-            if board::sent_so_far() != self.seen {
+            if board::sent_so_far() != self.seen || board::is_to_leave(self.slot) {
                 return;
             }
             match self.turn(Some((&id, strand))) {
@@ -188,29 +209,51 @@ impl Executor {
     }
 
     /// One transaction. `only`: this strand, else whatever is due.
+    ///
+    /// Strands of one identity share it while their steps are short, each in a subtransaction of its own: one commit then
+    /// serves all. They are of different instances, or branches of one, so that nobody waits for a lock of another instance
+    /// while it holds one.
     fn turn(&mut self, only: Option<(&str, i32)>) -> Done {
         let mut held: Option<(String, i32)> = None;
+        let mut awaited = Vec::new();
+        self.turns = self.turns.saturating_add(1);
+        let began = worker::now();
         let result = worker::transaction_if(|| {
-            if !catalog::is_installed() {
+            if !catalog::hold_extension() {
                 return (Done::Gone, true);
             }
-            let now = worker::now();
             let claim = as_owner(|| match only {
-                Some((id, strand)) => store::claim_one(id, strand, now)
-                    .map_or(Claim::Nothing(NEVER), |(strand, instance)| {
-                        Claim::Strand(Box::new(strand), Box::new(instance))
-                    }),
-                None => self.claim(now),
+                Some((id, strand)) => store::claim_one(id, strand, began)
+                    .map_or(Claim::Nothing(NEVER), |found| Claim::Strands(vec![found])),
+                None => self.claim(began),
             });
-            let (strand, instance) = match claim {
+            let mut strands = match claim {
                 Claim::Nothing(due) => return (Done::Nothing(due), true),
-                Claim::Strand(strand, instance) => (*strand, *instance),
+                Claim::Strands(strands) => strands.into_iter(),
             };
+            let Some((strand, instance)) = strands.next() else { return (Done::Nothing(NEVER), true) };
             let (id, number) = (strand.instance.clone(), strand.strand);
             held = Some((id.clone(), number));
-            let turn = self.one(strand, &instance);
-            let good = !matches!(turn, Turn::NotNow | Turn::Cancelled);
-            (Done::Turn(id, number, turn), good)
+            // While others are locked with it, it has no longer than they can wait; then it is run alone.
+            let patience = (strands.len() > 0).then_some(PATIENCE);
+            let turn = self.one(strand, &instance, patience);
+            if matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow) {
+                return (Done::Turn(id, number, turn), false);
+            }
+            let mut shared = 0;
+            for (strand, other) in strands {
+                if worker::now() - began > GROUP_TIME {
+                    break;
+                }
+                let together = if number == 0 { strand.strand == 0 } else { strand.instance == id };
+                if together && other.facts == instance.facts {
+                    awaited.extend(self.shared(strand, &other));
+                    shared += 1;
+                }
+            }
+            // Who shares a commit goes on with the others of its queue, not by itself.
+            let turn = if shared > 0 && turn == Turn::Goes { Turn::Rests } else { turn };
+            (Done::Turn(id, number, turn), true)
         });
         board::executing(self.slot, None, 0, 0);
         match (result, held) {
@@ -218,10 +261,28 @@ impl Executor {
                 if let Done::Turn(..) = done {
                     self.broken = None;
                 }
+                if only.is_none()
+                    && let Done::Turn(_, _, turn) = &done
+                {
+                    self.pace(worker::now() - began, *turn == Turn::Slow);
+                }
+                for (id, name) in awaited {
+                    let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
+                }
                 done
             }
             (Err(caught), Some((id, strand))) => {
-                self.failed(&id, strand, caught);
+                if self.group > 1 && self.alone == 0 {
+                    // Whose fault it was shows when each has a commit of its own.
+                    self.alone = 2 * GROUP.unsigned_abs().try_into().unwrap_or(16);
+                    log::warning(
+                        &caught.message,
+                        "Several steps that shared a commit were rolled back; each is run alone.",
+                        "",
+                    );
+                } else {
+                    self.failed(&id, strand, caught);
+                }
                 Done::Turn(id, strand, Turn::Rests)
             }
             (Err(caught), None) => {
@@ -237,6 +298,58 @@ impl Executor {
         }
     }
 
+    /// A turn that shares the commit of others, in an identity that stands already. Gives the signal that it waits for now.
+    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<(String, String)> {
+        let id = strand.instance.clone();
+        let me = (id.clone(), strand.strand);
+        if !matches!(instance.status.as_str(), "pending" | "running") || self.slow.contains(&me) {
+            return None;
+        }
+        // A function that cannot be read fails in a turn of its own.
+        let graph = self.graph(&id).ok()?;
+        let slot = self.slot;
+        let turn = subxact::attempt_if(|| {
+            let turn = Course::new(&graph, strand, instance, slot, Some(PATIENCE)).run();
+            let good = !matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow);
+            (turn, good)
+        });
+        board::executing(slot, None, 0, 0);
+        match turn {
+            Ok(Turn::Awaits(name)) => Some((id, name)),
+            Ok(Turn::Slow) => {
+                // What is forgotten here is only found out again.
+                if self.slow.len() >= GRAPHS {
+                    self.slow.clear();
+                }
+                self.slow.insert(me);
+                None
+            }
+            Ok(Turn::Cancelled) => {
+                self.seen = self.seen.wrapping_sub(1);
+                None
+            }
+            // What is wrong with it shows in a turn of its own.
+            Err(_) => {
+                self.alone = 1;
+                None
+            }
+            Ok(Turn::Goes | Turn::Rests | Turn::NotNow) => None,
+        }
+    }
+
+    /// How many strands the next commit is for.
+    fn pace(&mut self, took: i64, slow: bool) {
+        if slow {
+            self.group = 1;
+        } else if self.alone > 0 {
+            self.alone -= 1;
+        } else if guc::STEP_COMMIT.get() == guc::StepCommit::Each || took > GROUP_TIME {
+            self.group = 1;
+        } else {
+            self.group = (self.group * 2).min(GROUP);
+        }
+    }
+
     /// The strand that has been due longest in the next queue of the round.
     fn claim(&mut self, now: i64) -> Claim {
         let start = self.after;
@@ -248,10 +361,12 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        if let Some((strand, instance)) = store::claim(owner, priority, now) {
+                        let limit = if self.alone > 0 { 1 } else { self.group };
+                        let strands = store::claim(owner, priority, now, limit);
+                        if !strands.is_empty() {
                             // The next round begins with the next owner: its own later priorities come after it.
                             self.after = (owner, i16::MAX);
-                            return Claim::Strand(Box::new(strand), Box::new(instance));
+                            return Claim::Strands(strands);
                         }
                         next = next.min(store::next_due(owner, priority, now));
                     } else {
@@ -272,10 +387,14 @@ impl Executor {
         Claim::Nothing(next)
     }
 
-    fn one(&mut self, strand: Strand, instance: &Instance) -> Turn {
+    fn one(&mut self, strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
         let id = strand.instance.clone();
+        self.slow.remove(&(id.clone(), strand.strand));
         if !matches!(instance.status.as_str(), "pending" | "running") {
-            as_owner(|| store::delete(&id, strand.strand));
+            as_owner(|| {
+                store::delete(&id, strand.strand);
+                outbound::drop_unwanted(&id);
+            });
             return Turn::Rests;
         }
         let graph = match self.graph(&id) {
@@ -289,19 +408,14 @@ impl Executor {
             fail(&id, &failure);
             return Turn::Rests;
         }
-        Course::new(&graph, strand, instance, self.slot).run()
+        Course::new(&graph, strand, instance, self.slot, patience).run()
     }
 
     /// Enters the identity that the instance was started with.
     fn enter(&self, strand: &Strand, instance: &Instance) -> Result<(), Failure> {
         rights::check(strand.owner)?;
         let superusers = if guc::superuser_instances() { Superusers::Allowed } else { Superusers::Refused };
-        // What is not JSON cannot be in a column of the type.
-        let facts = instance
-            .facts
-            .as_deref()
-            .and_then(|text| CString::new(text).ok())
-            .map(|text| Jsonb::parse(&text));
+        let facts = instance.facts.as_deref();
         identity::worker::enter(&self.right, strand.owner, facts, superusers).map_err(rights::failure)
     }
 
@@ -319,6 +433,39 @@ impl Executor {
         Ok(graph)
     }
 
+    /// Removes instances that are too old: one executor every hour, each after so many turns of its own.
+    fn retire(&mut self, rank: usize) {
+        let hourly = rank == 0 && worker::now() - self.retired >= RETIRE_EVERY;
+        if !hourly && self.turns < RETIRE_TURNS {
+            return;
+        }
+        (self.turns, self.retired) = (0, worker::now());
+        loop {
+            let removed = ours(|| {
+                as_owner(|| {
+                    store::retire(
+                        guc::RETENTION_DAYS.get(),
+                        guc::RETENTION_INSTANCES.get().into(),
+                        RETIRE_AT_ONCE,
+                    )
+                })
+            });
+            match removed {
+                Ok(removed) if hourly && removed > 0 && !board::is_to_leave(self.slot) => {}
+                Ok(_) => return,
+                Err(caught) => {
+                    log::warning(
+                        &caught.message,
+                        "Durable functions that have ended could not be removed.",
+                        "",
+                    );
+                    return;
+                }
+            }
+            worker::attend();
+        }
+    }
+
     /// Looks into the box if something was put in.
     fn deliver(&mut self) {
         let sent = board::sent_so_far();
@@ -326,14 +473,14 @@ impl Executor {
             return;
         }
         self.seen = sent;
-        if let Err(caught) = worker::transaction(|| as_owner(messages::deliver)) {
+        if let Err(caught) = ours(|| as_owner(messages::deliver)) {
             log::warning(&caught.message, "Messages to durable functions could not be delivered.", "");
         }
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
     fn let_go(&mut self, id: &str, strand: i32) {
-        let result = worker::transaction(|| {
+        let result = ours(|| {
             as_owner(|| {
                 if store::lock(id, 0).is_none() {
                     return;
@@ -347,6 +494,7 @@ impl Executor {
                     store::save(&held);
                 } else {
                     store::delete(id, strand);
+                    outbound::drop_unwanted(id);
                 }
             });
         });
@@ -367,7 +515,7 @@ impl Executor {
             return;
         }
         let failure = super::step::failure(caught);
-        let result = worker::transaction(|| fail(id, &failure));
+        let result = ours(|| fail(id, &failure));
         if let Err(caught) = result {
             log::warning(&caught.message, &format!("Durable function {id} could not be ended."), "");
             worker::wait(Some(1_000));
@@ -389,6 +537,11 @@ impl Executor {
                 return self.streak(id, strand, turn);
             }
         };
+        let due = if self.retired > 0 && board::rank(self.slot) == 0 {
+            due.min(self.retired + RETIRE_EVERY)
+        } else {
+            due
+        };
         let wait = if due == NEVER {
             None
         } else {
@@ -397,7 +550,11 @@ impl Executor {
         };
         if due > worker::now() {
             worker::report(None);
-            self.configured |= worker::wait(wait.map(|milliseconds| milliseconds.min(3_600_000)));
+            let began = worker::now();
+            // The first of them stays; it is there when something comes.
+            let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };
+            worker::wait(Some(wait.map_or(longest, |milliseconds| milliseconds.min(longest))));
+            self.superfluous = worker::now() - began >= IDLE * 1_000 && board::rank(self.slot) > 0;
         }
         self.slot.idle.store(0, SeqCst);
     }

@@ -17,6 +17,7 @@
 //! | [`outbound`] | HTTP requests, for the worker that sends them |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
+//! | [`leave`] | making way for DROP DATABASE and its kin |
 //! | [`rights`] | whether a role may have work done |
 //!
 //! What comes next, and what a text means, is decided in `postern-durable`, which knows no server.
@@ -39,6 +40,7 @@ mod error;
 mod executor;
 mod inspect;
 mod launcher;
+mod leave;
 mod messages;
 mod outbound;
 mod outbox;
@@ -51,6 +53,8 @@ mod substitution;
 mod turn;
 
 pub use error::Refusal;
+pub use leave::make_way;
+pub use outbox::dropped;
 
 use pgrx::{pg_guard, pg_sys};
 

@@ -12,10 +12,12 @@ struct Pending {
     started: bool,
     sent: bool,
     installed: bool,
+    emptied: bool,
+    dropped: bool,
 }
 
 thread_local! {
-    static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, installed: false }) };
+    static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, installed: false, emptied: false, dropped: false }) };
 }
 
 /// A function was started.
@@ -33,6 +35,16 @@ pub fn installed() {
     PENDING.set(Pending { installed: true, ..PENDING.get() });
 }
 
+/// The extension was dropped in this database.
+pub fn dropped() {
+    PENDING.set(Pending { dropped: true, ..PENDING.get() });
+}
+
+/// Executors have left a database for this transaction: they come back, if it is still there, however the transaction ends.
+pub fn emptied() {
+    PENDING.set(Pending { emptied: true, ..PENDING.get() });
+}
+
 /// The end of a transaction. Must not raise.
 pub fn at_transaction_end(moment: Moment) {
     match moment {
@@ -44,11 +56,19 @@ pub fn at_transaction_end(moment: Moment) {
             if pending.started || pending.sent {
                 board::wake(worker::database());
             }
-            if pending.installed {
+            if pending.dropped {
+                // They find nothing, and end.
+                board::wake_all(worker::database());
+            }
+            if pending.installed || pending.emptied {
                 board::wake_launcher();
             }
         }
-        Moment::Aborted => PENDING.set(Pending::default()),
+        Moment::Aborted => {
+            if PENDING.take().emptied {
+                board::wake_launcher();
+            }
+        }
         Moment::BeforeCommit | Moment::BeforePrepare => {}
     }
 }

@@ -60,7 +60,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
     }
     let captured = capture()?;
     rights::check_start(captured.role)?;
-    let facts = identity::facts::with(|facts| facts.to_text().to_string_lossy().into_owned());
+    let facts = identity::facts::text();
     query::as_owner(|| {
         if let Some(key) = request.key
             && let Some(id) = by_key(captured.role, key)

@@ -143,8 +143,8 @@ pub fn queue_after(owner: Oid, priority: i16) -> Option<(Oid, i16, i64)> {
         .map(|row| (row.oid(0), i16::try_from(row.int4(1)).unwrap_or(0), row.time(2).unwrap_or(NEVER)))
 }
 
-/// Locks and gives the strand of a queue that has been due longest, with its instance; those that others hold are passed over.
-pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> {
+/// Locks and gives the strands of a queue that have been due longest, with their instances; those that others hold are passed over.
+pub fn claim(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(Strand, Instance)> {
     let rows = query::run(
         const {
             sql!(
@@ -153,12 +153,12 @@ pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> 
                 ", i.status, i.facts::text, i.vars::text, i.label \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
-             ORDER BY s.due LIMIT 1 FOR UPDATE OF s SKIP LOCKED"
+             ORDER BY s.due LIMIT $4 FOR UPDATE OF s SKIP LOCKED"
             )
         },
-        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now)],
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now), Arg::Int8(limit)],
     );
-    rows.first().map(|row| (strand(row), instance(row, STRAND)))
+    rows.iter().map(|row| (strand(row), instance(row, STRAND))).collect()
 }
 
 /// Locks and gives one strand that is due, unless another executor holds it.
@@ -517,4 +517,19 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
             &[Arg::Oid(owner), Arg::Text(name), Arg::Text(value)],
         ),
     };
+}
+
+/// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
+/// They are looked for by when they were created, which never changes: an index on their end would be written at every end.
+pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
+    let rows = query::run(
+        c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
+                             (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
+                       ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
+               steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id) \
+          DELETE FROM postern.instance i USING old o WHERE i.id = o.id RETURNING i.id",
+        &[Arg::Int4(days), Arg::Int8(keep), Arg::Int8(limit)],
+    );
+    rows.len()
 }

@@ -39,6 +39,8 @@ pub enum Turn {
     Cancelled,
     /// Another branch has decided already, or the lock of the instance is not to be had: roll back.
     NotNow,
+    /// It takes longer than others with the same commit can wait: roll back, and run it alone.
+    Slow,
 }
 
 /// One strand, for the length of a turn.
@@ -54,6 +56,8 @@ pub struct Course<'a> {
     root: bool,
     /// A step with an effect has run.
     ran: bool,
+    /// Others wait for the same commit: a step has this many milliseconds.
+    patience: Option<i32>,
 }
 
 /// Results, as they were read or made in this turn, and what nodes with a state came to.
@@ -105,10 +109,16 @@ fn branch(strand: Strand) -> Branch {
 }
 
 impl<'a> Course<'a> {
-    pub fn new(graph: &'a Graph, strand: Strand, instance: &'a Instance, slot: &'a Slot) -> Self {
+    pub fn new(
+        graph: &'a Graph,
+        strand: Strand,
+        instance: &'a Instance,
+        slot: &'a Slot,
+        patience: Option<i32>,
+    ) -> Self {
         let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
         let root = strand.strand == 0;
-        Self { graph, strand, instance, slot, now: worker::now(), results, root, ran: false }
+        Self { graph, strand, instance, slot, now: worker::now(), results, root, ran: false, patience }
     }
 
     /// Goes on from where the strand is.
@@ -132,8 +142,16 @@ impl<'a> Course<'a> {
                 if !self.lock_root_at_once() {
                     return Turn::NotNow;
                 }
-                self.drop_branches(self.strand.strand);
-                let failure = Failure::new("57014", "timed out");
+                let mut frame = std::mem::take(&mut self.strand.frame);
+                self.drop_branches(self.strand.strand, None, &mut frame);
+                frame.pending = 0;
+                self.strand.frame = frame;
+                self.strand.frame.waited();
+                let seconds = match self.kind(node) {
+                    Kind::Timeout { millis, .. } => value::seconds(*millis),
+                    _ => String::new(),
+                };
+                let failure = Failure::new("57014", format!("Timeout after {seconds}s"));
                 let outcome = self.keep(node, Outcome::Failed(failure));
                 self.machine().finished(node, outcome)
             }
@@ -285,10 +303,20 @@ impl<'a> Course<'a> {
         Ok(self.machine().finished(node, outcome))
     }
 
+    /// How long a statement may take, in milliseconds; 0: as long as it likes.
+    fn time_limit(&self) -> i32 {
+        let configured = guc::STEP_TIMEOUT.get();
+        match self.patience {
+            Some(patience) if configured == 0 || patience < configured => patience,
+            _ => configured,
+        }
+    }
+
     /// Runs a statement and records it.
     fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
         let started = worker::now();
         board::executing(self.slot, Some(&self.strand.instance), self.strand.strand, node.cast_signed());
+        let limit = self.time_limit();
         let results = &mut self.results;
         let names = &self.strand.frame.names;
         let prepared =
@@ -297,7 +325,7 @@ impl<'a> Course<'a> {
                 Value::Json(text) => (text.clone(), None),
             });
         let ran = match &prepared {
-            Ok(prepared) => step::run(&prepared.sql, &prepared.params, guc::STEP_TIMEOUT.get()),
+            Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
         };
         board::executing(self.slot, None, 0, 0);
@@ -317,6 +345,13 @@ impl<'a> Course<'a> {
             }
             // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before.
             Err(step::Stopped::Cancelled(_)) if board::was_ours(self.slot) => Err(Turn::NotNow),
+            // Its time was up, and that was no time-out of its own; an operator's request says other words.
+            Err(step::Stopped::Cancelled(failure))
+                if self.patience.is_some_and(|patience| self.time_limit() == patience)
+                    && failure.message.contains("timeout") =>
+            {
+                Err(Turn::Slow)
+            }
             Err(step::Stopped::Cancelled(failure) | step::Stopped::Failed(failure)) => {
                 self.write(node, started, text, None, None, Some(&failure));
                 Ok(Outcome::Failed(failure))
@@ -460,7 +495,8 @@ impl<'a> Course<'a> {
             return Err(Turn::NotNow);
         };
         let node = parent.node;
-        let succeeded = matches!(outcome, Outcome::Done(_) | Outcome::Break(_));
+        let done = matches!(outcome, Outcome::Done(_));
+        let succeeded = done || matches!(outcome, Outcome::Break(_));
         self.strand.frame.outcome = Some(Box::new(outcome));
         parent.frame.pending = parent.frame.pending.saturating_sub(1);
         let latest = usize::try_from(self.strand.branch).unwrap_or(0);
@@ -470,7 +506,7 @@ impl<'a> Course<'a> {
             _ => false,
         };
         let branches = if all {
-            let next = self.more_of_a_map(&mut parent, succeeded);
+            let next = self.more_of_a_map(&mut parent, done);
             if next || parent.frame.pending > 0 {
                 return Err(self.one_less(parent));
             }
@@ -485,17 +521,25 @@ impl<'a> Course<'a> {
         } else {
             vec![branch(self.strand.clone())]
         };
+        let waited = branches.iter().any(|branch| branch.frame.slept);
         let mut frame: Frame = parent.frame.clone();
         let decided = machine::resolve(self.graph, node, &mut frame, branches, latest, &mut self.results);
         let Some(outcome) = decided else { return Err(self.one_less(parent)) };
         frame.pending = 0;
-        self.drop_branches(parent.strand);
+        // What the others of a race have done can be undone as well.
+        let counted = if all { None } else { Some(self.strand.strand) };
+        if all {
+            frame.slept |= waited;
+        }
+        self.drop_branches(parent.strand, counted, &mut frame);
         self.strand = Strand { frame, state: State::Ready, due: self.now, ..parent };
         let outcome = match outcome {
             Outcome::Done(Value::Json(_)) | Outcome::Failed(_) => self.keep(node, outcome),
             other => other,
         };
-        self.strand.frame.waited();
+        if waited {
+            self.strand.frame.waited();
+        }
         Ok(self.machine().finished(node, outcome))
     }
 
@@ -533,8 +577,9 @@ impl<'a> Course<'a> {
         });
     }
 
-    /// Deletes everything below a strand; what runs there is cancelled, and finds that nobody wants it.
-    fn drop_branches(&mut self, above: i32) {
+    /// Deletes everything below a strand; what runs there is cancelled, and finds that nobody wants it. What can be undone of it
+    /// is taken over into `frame`; that of `counted` is there already.
+    fn drop_branches(&mut self, above: i32, counted: Option<i32>, frame: &mut Frame) {
         let id = &self.strand.instance;
         let all = as_owner(|| store::strands(id));
         let mut below = vec![above];
@@ -542,6 +587,9 @@ impl<'a> Course<'a> {
         for strand in &all {
             if strand.parent.is_some_and(|parent| below.contains(&parent)) {
                 below.push(strand.strand);
+                if counted.is_some_and(|counted| counted != strand.strand) || above == self.strand.strand {
+                    frame.undos.extend(strand.frame.undos.iter().cloned());
+                }
             }
         }
         let mine = self.strand.strand;

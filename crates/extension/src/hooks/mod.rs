@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "signatures of the server's hooks")]
 #![allow(ffi_unwind_calls, reason = "an error of the server passes through frames that have nothing to drop")]
 
+mod executor;
 mod object_access;
 mod utility;
 
@@ -12,4 +13,5 @@ mod utility;
 pub fn install() {
     utility::install();
     object_access::install();
+    executor::install();
 }

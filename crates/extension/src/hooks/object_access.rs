@@ -2,9 +2,10 @@
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::durable;
 use crate::error::{Error, raise};
 use crate::identity::{self, confine};
-use crate::pg::compat;
+use crate::pg::{catalog, compat, inval, role_setting};
 
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
 
@@ -26,7 +27,19 @@ unsafe extern "C-unwind" fn object_access(
 ) {
     // SAFETY: the arguments are the server's own; PREVIOUS is written once, while preloading.
     unsafe {
-        decide(access, class, object);
+        // Every function of every statement passes here: the cases are told apart before anything is guarded.
+        match access {
+            pg_sys::ObjectAccessType::OAT_POST_CREATE => created(),
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
+                if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
+            {
+                prepared_statements();
+            }
+            // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
+            pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
+            pg_sys::ObjectAccessType::OAT_DROP if class == pg_sys::ExtensionRelationId => dropped(object),
+            _ => {}
+        }
         if let Some(next) = PREVIOUS {
             next(access, class, object, sub, arg);
         }
@@ -34,21 +47,28 @@ unsafe extern "C-unwind" fn object_access(
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn decide(
-    access: pg_sys::ObjectAccessType::Type,
-    class: pg_sys::Oid,
-    object: pg_sys::Oid,
-) {
-    use pg_sys::ObjectAccessType as A;
-    let judge: fn() -> Result<(), Error> = match access {
-        A::OAT_POST_CREATE => confine::created,
-        A::OAT_FUNCTION_EXECUTE
-            if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
-        {
-            confine::prepared_statements
-        }
-        _ => return,
-    };
+extern "C-unwind" fn settings_changed() {
+    inval::changed(role_setting::RELATION);
+}
+
+#[pg_guard]
+extern "C-unwind" fn dropped(extension: pg_sys::Oid) {
+    if extension == catalog::extension() {
+        durable::dropped();
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn created() {
+    refuse_unless(confine::created);
+}
+
+#[pg_guard]
+extern "C-unwind" fn prepared_statements() {
+    refuse_unless(confine::prepared_statements);
+}
+
+fn refuse_unless(judge: fn() -> Result<(), Error>) {
     if identity::is_entered()
         && let Err(error) = judge()
     {

@@ -2,6 +2,7 @@
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::durable;
 use crate::error::raise;
 use crate::identity::{self, confine};
 use crate::pg::compat;
@@ -55,6 +56,10 @@ unsafe extern "C-unwind" fn decide(
     context: pg_sys::ProcessUtilityContext::Type,
 ) -> pg_sys::ProcessUtilityContext::Type {
     use pg_sys::ProcessUtilityContext as C;
+    // SAFETY: the statement is the one that the server passed to the hook.
+    if let Some(database) = unsafe { node::database_for_itself(statement) } {
+        durable::make_way(&database);
+    }
     if !identity::is_entered() {
         return context;
     }
@@ -63,6 +68,8 @@ unsafe extern "C-unwind" fn decide(
     if let Err(error) = confine::utility(kind) {
         raise(error);
     }
+    // It may build an index with workers.
+    identity::share_with_workers();
     match context {
         C::PROCESS_UTILITY_TOPLEVEL | C::PROCESS_UTILITY_QUERY_NONATOMIC => C::PROCESS_UTILITY_QUERY,
         nested => nested,

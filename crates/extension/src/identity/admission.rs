@@ -6,15 +6,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 
+use super::settings;
 use crate::error::Error;
 use crate::pg::{self, role::Role};
 
 /// How many admitted roles a backend remembers.
 const REMEMBERED: usize = 1_000;
+
+/// The longest name that the server keeps, in bytes.
+const LONGEST: usize = pg_sys::NAMEDATALEN as usize - 1;
 
 /// Predefined roles whose members act outside what grants on objects allow: on files, programs and other sessions, or read
 /// what others run.
@@ -45,7 +49,11 @@ pub enum Superusers {
 /// Postern's own roles that administer the wall, or open it.
 const OURS: [&str; 3] = ["postern_admin", "postern_gate", "postern_outbound"];
 
+/// The login role of the gate: the only one that may enter by SQL.
+const GATE: &CStr = c"postern_gate";
+
 thread_local! {
+    static GATE_OID: Cell<Option<pg_sys::Oid>> = const { Cell::new(None) };
     /// Roles found admitted, by name: true until the server says that a role, a membership or the list has changed. It is the
     /// discipline of the server's own caches, and a right that was taken away is gone with the next transaction.
     static ADMITTED: RefCell<HashMap<String, pg_sys::Oid>> = RefCell::default();
@@ -55,7 +63,29 @@ thread_local! {
 
 fn forget() {
     CHANGES.set(CHANGES.get().wrapping_add(1));
+    GATE_OID.set(None);
+    settings::forget();
     ADMITTED.with_borrow_mut(HashMap::clear);
+}
+
+/// Reads something that [`forget`] forgets, and tells whether it may be remembered: not if something changed meanwhile.
+pub fn read_watched<R>(read: impl FnOnce() -> R) -> (R, bool) {
+    // Before anything is read: what changes from here on is heard of.
+    pg::inval::watch(forget);
+    let changes = CHANGES.get();
+    let result = read();
+    (result, changes == CHANGES.get())
+}
+
+/// The login role of the gate.
+pub fn gate() -> Option<pg_sys::Oid> {
+    GATE_OID.get().or_else(|| {
+        let (gate, current) = read_watched(|| pg::role::by_name(GATE).map(|role| role.oid));
+        if current {
+            GATE_OID.set(gate);
+        }
+        gate
+    })
 }
 
 /// The role of exactly this name, if it may be entered now.
@@ -64,14 +94,16 @@ pub fn admitted(name: &str) -> Result<pg_sys::Oid, Error> {
         return Ok(role);
     }
     let table = pg::table::find(c"admitted", c"admitted_pkey").ok_or(Error::NotInstalled)?;
-    // Before anything is read: what changes from here on is heard of.
-    pg::inval::watch(table.relation, forget);
-    let changes = CHANGES.get();
-    let role = harmless(name)?;
-    if pg::table::name_by_oid(table, role.oid).as_deref() != Some(role.name.as_str()) {
-        return Err(Error::NotAdmitted { role: role.name });
-    }
-    if changes != CHANGES.get() {
+    pg::inval::watch_relation(table.relation);
+    let (role, current) = read_watched(|| {
+        let role = harmless(name)?;
+        match pg::table::name_by_oid(table, role.oid) {
+            Some(name) if name == role.name => Ok(role),
+            _ => Err(Error::NotAdmitted { role: role.name }),
+        }
+    });
+    let role = role?;
+    if !current {
         return Ok(role.oid);
     }
     ADMITTED.with_borrow_mut(|admitted| {
@@ -91,12 +123,11 @@ pub fn changed(relation: pg_sys::Oid) {
 
 /// The role of exactly this name, if it, and everything that it is a member of, has no power over the wall.
 pub fn harmless(name: &str) -> Result<Role, Error> {
-    // A longer text has been cut already where it was made a `name`: whoever passes names on from outside refuses them first,
-    // as the gate does. From Rust a longer one is simply not found.
-    let unknown = || Error::UnknownRole(name.to_owned());
-    if name.len() > 63 {
-        return Err(unknown());
+    // Never cut: what is left of a longer name may be another role's.
+    if name.len() > LONGEST {
+        return Err(Error::NameTooLong { bytes: name.len() });
     }
+    let unknown = || Error::UnknownRole(name.to_owned());
     let role = pg::role::by_name(&CString::new(name).map_err(|_| unknown())?).ok_or_else(unknown)?;
     judge(role, Superusers::Refused)
 }

@@ -4,16 +4,13 @@ use std::cell::Cell;
 
 use pgrx::pg_sys;
 
-use super::clean;
 use super::facts::{self, Checked};
+use super::{admission, clean};
 use crate::error::{Error, raise};
 use crate::pg::guc::Level;
 use crate::pg::user::{self, User};
 use crate::pg::xact::{self, Moment};
 use crate::{guc, pg};
-
-/// The login role of the gate: the only one that may enter by SQL.
-pub const GATE: &core::ffi::CStr = c"postern_gate";
 
 /// How long an identity stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +39,14 @@ pub fn is_entered() -> bool {
     ENTERED.get().is_some() || (xact::is_parallel_worker() && guc::facts_for_worker().is_some())
 }
 
+/// Parallel workers are about to be started, or may be: they get the identity's facts as a setting, which is what the server
+/// copies to them. A level of settings that is undone takes it away again, so this is asked each time.
+pub fn share_with_workers() {
+    if ENTERED.get().is_some() && guc::facts_for_worker().is_none() {
+        guc::take_facts(&facts::for_workers());
+    }
+}
+
 /// The role that was entered.
 pub fn role() -> Option<pg_sys::Oid> {
     ENTERED.get().map(|entered| entered.role)
@@ -62,8 +67,7 @@ pub fn check_caller() -> Result<(), Error> {
     if current.context != 0 {
         return Err(Error::InDefiner);
     }
-    let gate = pg::role::by_name(GATE).map(|role| role.oid);
-    if gate != Some(current.oid) || current.oid != user::session() {
+    if admission::gate() != Some(current.oid) || current.oid != user::session() {
         return Err(Error::WrongCaller);
     }
     Ok(())
@@ -96,7 +100,7 @@ pub fn check_transaction() -> Result<(), Error> {
 }
 
 /// Enters `role`, judged before, until the transaction ends.
-pub fn enter(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
+pub fn enter(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
     clean::before()?;
     guc::reserve_requests();
     let settings = Level::open();
@@ -110,18 +114,20 @@ pub fn enter(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
 }
 
 /// Enters `role`, judged before, until the subtransaction that the process is in is rolled back.
-pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked) -> Result<(), Error> {
+pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
     check_not_entered()?;
     stand(role, facts, Level::open(), Scope::Subtransaction(xact::subxact_id()));
     Ok(())
 }
 
-fn stand(role: pg_sys::Oid, facts: Checked, settings: Level, scope: Scope) {
+fn stand(role: pg_sys::Oid, facts: Checked<'_>, settings: Level, scope: Scope) {
     let before = user::current();
-    // What may raise comes first: until the last two lines nothing stands.
+    // Nothing raises before the identity stands whole.
     facts::remember(facts);
     user::set(User::confined(role));
     ENTERED.set(Some(Entered { role, before, settings, scope }));
+    // An error from here on ends the transaction, or the subtransaction, and the identity with it.
+    super::settings::apply(role);
 }
 
 /// The end of a transaction.

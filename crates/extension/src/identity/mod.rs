@@ -33,12 +33,14 @@ pub mod clean;
 pub mod confine;
 pub mod enter;
 pub mod facts;
+mod json;
 pub mod run_as;
 mod seal;
+mod settings;
 mod sql;
 pub mod worker;
 
-pub use enter::is_entered;
+pub use enter::{is_entered, share_with_workers};
 
 use crate::pg;
 

@@ -14,7 +14,8 @@ use crate::pg::subxact;
 /// rolled back.
 pub fn run_as(role: &str, facts: Option<Jsonb>, query: &str) -> Result<Vec<Jsonb>, Error> {
     let role = admission::admitted(role)?;
-    let facts = Checked::new(facts)?;
+    let facts = facts.map(|facts| facts.to_text().to_string_lossy().into_owned());
+    let facts = Checked::new(facts.as_deref())?;
     let query = spi::c_string(query).ok_or(Error::Null("query"))?;
     let rows = subxact::rolled_back(|| {
         enter::enter_subtransaction(role, facts)?;

@@ -12,18 +12,13 @@ use super::{admission, enter as state, facts as memory, run_as as look, seal as 
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 
-/// `postern.enter(role name, facts jsonb, seal text)`
+/// `postern.enter(role text, facts text, seal text)`
 #[pg_extern(sql = false)]
-fn enter(
-    role: Option<&core::ffi::CStr>,
-    facts: Option<Jsonb>,
-    seal: Option<&str>,
-) -> Result<(), ErrorReport> {
+fn enter(role: Option<&str>, facts: Option<&str>, seal: Option<&str>) -> Result<(), ErrorReport> {
     state::check_caller()?;
     key::check(seal)?;
     state::check_state()?;
-    let role = role.ok_or(Error::Null("role"))?.to_string_lossy();
-    let role = admission::admitted(&role)?;
+    let role = admission::admitted(role.ok_or(Error::Null("role"))?)?;
     Ok(state::enter(role, memory::Checked::new(facts)?)?)
 }
 
@@ -43,7 +38,7 @@ fn fact(path: &str) -> Result<Option<String>, ErrorReport> {
 /// `postern.facts()`
 #[pg_extern(sql = false)]
 fn facts() -> Option<Jsonb> {
-    memory::with(Jsonb::copy)
+    memory::all()
 }
 
 /// `postern.entered_role()`
@@ -52,10 +47,10 @@ fn entered_role() -> Option<pg_sys::Oid> {
     state::role()
 }
 
-/// `postern.refuse_powerful(role name)`: raises for a role that must not be entered, whoever admits it.
+/// `postern.refuse_powerful(role text)`: raises for a role that must not be entered, whoever admits it.
 #[pg_extern(sql = false)]
-fn refuse_powerful(role: &core::ffi::CStr) -> Result<(), ErrorReport> {
-    Ok(admission::harmless(&role.to_string_lossy()).map(drop)?)
+fn refuse_powerful(role: &str) -> Result<(), ErrorReport> {
+    Ok(admission::harmless(role).map(drop)?)
 }
 
 /// `postern.admitted_changed()`: trigger of `postern.admitted`.
@@ -68,14 +63,14 @@ fn admitted_changed<'a>(
     Ok(None)
 }
 
-/// `postern.run_as(role name, facts jsonb, query text)`
+/// `postern.run_as(role text, facts jsonb, query text)`
 #[pg_extern(sql = false)]
 fn run_as(
-    role: Option<&core::ffi::CStr>,
+    role: Option<&str>,
     facts: Option<Jsonb>,
     query: Option<&str>,
 ) -> Result<SetOfIterator<'static, Jsonb>, ErrorReport> {
-    let role = role.ok_or(Error::Null("role"))?.to_string_lossy();
+    let role = role.ok_or(Error::Null("role"))?;
     let query = query.ok_or(Error::Null("query"))?;
-    Ok(SetOfIterator::new(look::run_as(&role, facts, query)?))
+    Ok(SetOfIterator::new(look::run_as(role, facts, query)?))
 }

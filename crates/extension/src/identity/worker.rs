@@ -21,7 +21,6 @@ use pgrx::pg_sys;
 use super::facts::Checked;
 use super::{admission, enter};
 use crate::error::Error;
-use crate::pg::jsonb::Jsonb;
 use crate::pg::{self, user};
 
 pub use super::admission::Superusers;
@@ -44,11 +43,11 @@ impl Worker {
     }
 }
 
-/// Enters `role` until the transaction ends.
+/// Enters `role` until the transaction ends; `facts` are the text of a JSON object.
 pub fn enter(
     _right: &Worker,
     role: pg_sys::Oid,
-    facts: Option<Jsonb>,
+    facts: Option<&str>,
     superusers: Superusers,
 ) -> Result<(), Error> {
     enter::check_not_entered()?;

@@ -44,10 +44,29 @@ pub fn database(name: &str) -> Option<pg_sys::Oid> {
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
-/// Whether the extension is in this database. In a transaction.
-pub fn is_installed() -> bool {
+/// Whether the extension is in this database; if so, it stays until the transaction ends. DROP EXTENSION takes its lock on the
+/// extension before those on tables: whoever does the same never waits for it in a circle.
+pub fn hold_extension() -> bool {
+    let found = extension();
+    if found == pg_sys::InvalidOid {
+        return false;
+    }
+    // SAFETY: in a transaction, which releases the lock at its end.
+    unsafe {
+        pg_sys::LockDatabaseObject(
+            pg_sys::ExtensionRelationId,
+            found,
+            0,
+            pg_sys::AccessShareLock.cast_signed(),
+        );
+    }
+    extension() == found
+}
+
+/// The extension; the invalid OID if it is not in this database. In a transaction.
+pub fn extension() -> pg_sys::Oid {
     // SAFETY: the name ends with NUL.
-    unsafe { pg_sys::get_extension_oid(c"postern".as_ptr(), true) != pg_sys::InvalidOid }
+    unsafe { pg_sys::get_extension_oid(c"postern".as_ptr(), true) }
 }
 
 /// The OID of a type by its qualified name, as `format_type` writes it. Raises for what is none.

@@ -13,7 +13,95 @@ pub const ANUM_AUTH_MEMBERS_ROLEID: pg_sys::AttrNumber = 2;
 /// (`src/include/catalog/pg_proc.dat`; OIDs below 10000 never change).
 pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);
 
+/// All settings.
+///
+/// # Safety
+/// What is returned is used before any setting is defined.
+#[cfg(feature = "pg15")]
+pub unsafe fn guc_variables() -> &'static [*mut pg_sys::config_generic] {
+    // SAFETY: the server's own array and its length.
+    unsafe {
+        let count = usize::try_from(pg_sys::GetNumConfigOptions()).unwrap_or(0);
+        core::slice::from_raw_parts(pg_sys::get_guc_variables(), count)
+    }
+}
+/// All settings.
+///
+/// # Safety
+/// What is returned is used before the memory context is reset and any setting is defined.
+#[cfg(not(feature = "pg15"))]
+pub unsafe fn guc_variables() -> &'static [*mut pg_sys::config_generic] {
+    let mut count = 0;
+    // SAFETY: an array in the current memory context, and its length.
+    unsafe {
+        let array = pg_sys::get_guc_variables(&raw mut count);
+        core::slice::from_raw_parts(array, usize::try_from(count).unwrap_or(0))
+    }
+}
+
+/// Defines a hook of ExecutorRun that calls `$before` with the query and passes on. 18 has one argument less.
+#[cfg(not(feature = "pg18"))]
+macro_rules! executor_run_hook {
+    ($(#[$doc:meta])* fn $name:ident($before:ident, $previous:ident)) => {
+        $(#[$doc])*
+        unsafe extern "C-unwind" fn $name(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+            once: bool,
+        ) {
+            // SAFETY: the arguments are the server's own and live for this call; the previous hook is written once, while
+            // preloading.
+            unsafe {
+                $before(query);
+                match $previous {
+                    Some(next) => next(query, direction, count, once),
+                    None => compat::standard_ExecutorRun(query, direction, count, once),
+                }
+            }
+        }
+    };
+}
+/// Defines a hook of ExecutorRun that calls `$before` with the query and passes on.
+#[cfg(feature = "pg18")]
+macro_rules! executor_run_hook {
+    ($(#[$doc:meta])* fn $name:ident($before:ident, $previous:ident)) => {
+        $(#[$doc])*
+        unsafe extern "C-unwind" fn $name(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            count: u64,
+        ) {
+            // SAFETY: the arguments are the server's own and live for this call; the previous hook is written once, while
+            // preloading.
+            unsafe {
+                $before(query);
+                match $previous {
+                    Some(next) => next(query, direction, count),
+                    None => compat::standard_ExecutorRun(query, direction, count),
+                }
+            }
+        }
+    };
+}
+pub(crate) use executor_run_hook;
+
 unsafe extern "C-unwind" {
+    /// The plain function, as the next one.
+    #[cfg(not(feature = "pg18"))]
+    pub fn standard_ExecutorRun(
+        query: *mut pg_sys::QueryDesc,
+        direction: pg_sys::ScanDirection::Type,
+        count: u64,
+        once: bool,
+    );
+    /// The plain function, as the next one.
+    #[cfg(feature = "pg18")]
+    pub fn standard_ExecutorRun(
+        query: *mut pg_sys::QueryDesc,
+        direction: pg_sys::ScanDirection::Type,
+        count: u64,
+    );
     /// The plain function: `pg_sys::standard_ProcessUtility` is a guarded wrapper, and would put a frame of Rust between
     /// an error and its handler.
     pub fn standard_ProcessUtility(
@@ -28,10 +116,29 @@ unsafe extern "C-unwind" {
     );
 }
 
-// Not "C-unwind": it never raises.
+// Not "C-unwind": these only read or assign variables of the process, and never raise. They are called several times in every
+// entering: the guard that the bindings put round each call costs more than the call.
 unsafe extern "C" {
-    /// `src/backend/commands/sequence.c`: forgets what `lastval()` and cached sequence values hold. Never raises.
+    /// `src/backend/commands/sequence.c`: forgets what `lastval()` and cached sequence values hold.
     pub fn ResetSequenceCaches();
+    /// `src/backend/utils/init/miscinit.c`.
+    pub fn GetUserIdAndSecContext(user: *mut pg_sys::Oid, context: *mut core::ffi::c_int);
+    /// `src/backend/utils/init/miscinit.c`.
+    pub fn SetUserIdAndSecContext(user: pg_sys::Oid, context: core::ffi::c_int);
+    /// `src/backend/utils/init/miscinit.c`.
+    pub fn GetSessionUserId() -> pg_sys::Oid;
+    /// `src/backend/access/transam/xact.c`.
+    pub fn GetCurrentTransactionNestLevel() -> core::ffi::c_int;
+    /// `src/backend/access/transam/xact.c`; in a process with a client the state is one of those that it knows.
+    pub fn TransactionBlockStatusCode() -> core::ffi::c_char;
+    /// `src/backend/access/transam/xact.c`.
+    pub fn IsInParallelMode() -> bool;
+    /// `src/backend/access/transam/xact.c`.
+    pub fn GetTopTransactionIdIfAny() -> pg_sys::TransactionId;
+    /// `src/backend/catalog/namespace.c`.
+    pub fn GetTempNamespaceState(schema: *mut pg_sys::Oid, toast: *mut pg_sys::Oid);
+    /// `src/backend/utils/misc/guc.c`.
+    pub fn NewGUCNestLevel() -> core::ffi::c_int;
 }
 
 unsafe extern "C-unwind" {
@@ -73,4 +180,17 @@ pub unsafe fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     #[cfg(not(feature = "pg15"))]
     let result = unsafe { pg_sys::object_aclcheck(pg_sys::DatabaseRelationId, database, role, mode) };
     result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// Whether a role owns a database. 16 made one function of what was one for each kind of object.
+///
+/// # Safety
+/// In a transaction.
+pub unsafe fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg15")]
+    return unsafe { pg_sys::pg_database_ownercheck(database, role) };
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg15"))]
+    return unsafe { pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, role) };
 }

@@ -4,6 +4,8 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::compat;
+
 /// A level of settings: what is SET above it is undone with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level(i32);
@@ -17,7 +19,7 @@ impl Level {
     /// Opens a level. Never raises.
     pub fn open() -> Self {
         // SAFETY: increments a counter.
-        Self(unsafe { pg_sys::NewGUCNestLevel() })
+        Self(unsafe { compat::NewGUCNestLevel() })
     }
 
     /// Undoes every setting made since [`Level::open`], whoever made it. Written by the server for use after the commit
@@ -46,6 +48,24 @@ pub fn set(name: &CStr, value: &CStr) {
     }
 }
 
+/// Sets a setting for the innermost level, as a login sets those of its role: with the rights of a superuser, and with a
+/// warning where it cannot. May raise all the same: a check hook may.
+pub fn set_for_role(name: &CStr, value: &CStr) {
+    // SAFETY: as in `set`.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            pg_sys::WARNING.cast_signed(),
+            false,
+        );
+    }
+}
+
 /// Sets a setting of this process for its life, with the rights of a superuser.
 pub fn set_for_session(name: &CStr, value: &CStr) {
     // SAFETY: both strings end with NUL and live during the call; the server copies the value.
@@ -57,6 +77,23 @@ pub fn set_for_session(name: &CStr, value: &CStr) {
             pg_sys::GucSource::PGC_S_SESSION,
         );
     }
+}
+
+/// Whether a setting was SET in this session. Looks through all settings: not for every transaction.
+pub fn is_set_in_session(name: &CStr) -> bool {
+    // SAFETY: the array and its entries belong to the server and are only read here.
+    unsafe {
+        let mut settings = compat::guc_variables().iter().map(|setting| &**setting);
+        settings
+            .find(|setting| CStr::from_ptr(setting.name).to_bytes().eq_ignore_ascii_case(name.to_bytes()))
+            .is_some_and(|setting| setting.source > pg_sys::GucSource::PGC_S_CLIENT)
+    }
+}
+
+/// `default_transaction_read_only`.
+pub fn default_read_only() -> bool {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::DefaultXactReadOnly }
 }
 
 /// Tells the server why a check hook refuses: SQLSTATE and DETAIL. The hook then returns false.

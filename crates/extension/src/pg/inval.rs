@@ -8,15 +8,16 @@ use std::cell::Cell;
 
 use pgrx::{pg_guard, pg_sys};
 
+use super::role_setting;
+
 thread_local! {
     static FORGET: Cell<Option<fn()>> = const { Cell::new(None) };
     static RELATION: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
 }
 
-/// Has `forget` called whenever a role, a membership, or `relation` may have changed. The relation may be another one in
-/// a later call; `forget` is always the same.
-pub fn watch(relation: pg_sys::Oid, forget: fn()) {
-    RELATION.set(relation);
+/// Has `forget` called, from now on, whenever a role, a membership, the settings of one, or the relation of [`watch_relation`]
+/// may have changed. It is the same in every call.
+pub fn watch(forget: fn()) {
     if FORGET.replace(Some(forget)).is_some() {
         return;
     }
@@ -30,9 +31,14 @@ pub fn watch(relation: pg_sys::Oid, forget: fn()) {
     }
 }
 
+/// The relation whose changes are heard of too.
+pub fn watch_relation(relation: pg_sys::Oid) {
+    RELATION.set(relation);
+}
+
 /// Tells every backend, when the transaction commits, that `relation` has changed. May raise if there is none.
 pub fn changed(relation: pg_sys::Oid) {
-    // SAFETY: called in a transaction, by a trigger of that relation.
+    // SAFETY: called in a transaction, where the relation is being changed.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
 }
 
@@ -50,7 +56,8 @@ extern "C-unwind" fn catalog_changed(_arg: pg_sys::Datum, _cache: core::ffi::c_i
 #[pg_guard]
 extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     // No OID: messages were lost, and anything may have changed.
-    if relation == pg_sys::InvalidOid || relation == RELATION.get() {
+    let ours = [pg_sys::InvalidOid, role_setting::RELATION, RELATION.get()];
+    if ours.contains(&relation) {
         forget();
     }
 }

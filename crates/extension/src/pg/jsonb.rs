@@ -61,15 +61,6 @@ impl Jsonb {
         unsafe { Self::copy_from(self.datum()) }
     }
 
-    /// Whether the value is an object: the header of its root container says so.
-    pub fn is_object(&self) -> bool {
-        // SAFETY: a detoasted jsonb is a varlena header of four bytes and a container header of four (jsonb.h: JB_FOBJECT).
-        unsafe {
-            let header = self.0.cast::<u8>().add(4).cast::<u32>().read_unaligned();
-            header & pg_sys::JB_FOBJECT != 0
-        }
-    }
-
     /// The value at `path`, as text: what `#>>` gives. `None` for JSON null and for what is not there.
     pub fn text_at(&self, path: &[&str]) -> Option<String> {
         let path: Vec<String> = path.iter().map(|&step| step.to_owned()).collect();

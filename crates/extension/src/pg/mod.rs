@@ -21,6 +21,7 @@ pub mod log;
 pub mod node;
 pub mod query;
 pub mod role;
+pub mod role_setting;
 pub mod session;
 pub mod shmem;
 pub mod spi;
@@ -39,4 +40,10 @@ pub use pgrx::pg_sys::{InvalidOid as NO_OID, Oid};
 pub fn preloading() -> bool {
     // SAFETY: a plain read of a flag that only the postmaster changes.
     unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// The database that this process is connected to.
+pub fn database() -> pg_sys::Oid {
+    // SAFETY: a plain read of what is set when a backend starts.
+    unsafe { pg_sys::MyDatabaseId }
 }

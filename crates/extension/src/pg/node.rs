@@ -1,6 +1,7 @@
 //! Utility statements, reduced to what our rules ask about them.
 
 use core::ffi::CStr;
+use std::ffi::CString;
 
 use pgrx::pg_sys;
 
@@ -46,6 +47,57 @@ pub enum Utility {
 pub unsafe fn utility(statement: *const pg_sys::PlannedStmt, is_claim_setting: fn(&CStr) -> bool) -> Utility {
     // SAFETY: the caller's word; a node's tag tells its type.
     unsafe { classify((*statement).utilityStmt, is_claim_setting) }
+}
+
+/// The database that the statement wants for itself alone: DROP, ALTER … RENAME, ALTER … SET TABLESPACE, and CREATE with another
+/// one as a template. The server refuses each while anybody else is connected to it.
+///
+/// # Safety
+/// As [`utility`].
+pub unsafe fn database_for_itself(statement: *const pg_sys::PlannedStmt) -> Option<CString> {
+    use pg_sys::NodeTag as T;
+    // SAFETY: the caller's word; each cast follows from the tag. Names end with NUL.
+    unsafe {
+        let node = (*statement).utilityStmt;
+        let name = match (*node).type_ {
+            T::T_DropdbStmt => (*node.cast::<pg_sys::DropdbStmt>()).dbname,
+            T::T_RenameStmt => {
+                let rename = &*node.cast::<pg_sys::RenameStmt>();
+                if rename.renameType != pg_sys::ObjectType::OBJECT_DATABASE {
+                    return None;
+                }
+                rename.subname
+            }
+            T::T_AlterDatabaseStmt => {
+                let alter = &*node.cast::<pg_sys::AlterDatabaseStmt>();
+                option(alter.options, c"tablespace")?;
+                alter.dbname
+            }
+            T::T_CreatedbStmt => {
+                let template = option((*node.cast::<pg_sys::CreatedbStmt>()).options, c"template")?;
+                pg_sys::defGetString(template)
+            }
+            _ => return None,
+        };
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_owned())
+    }
+}
+
+/// The option of this name.
+///
+/// # Safety
+/// `options` is null or a list of DefElem.
+unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys::DefElem> {
+    if options.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's word; names end with NUL.
+    unsafe {
+        let count = usize::try_from((*options).length).unwrap_or(0);
+        (0..count)
+            .map(|n| (*(*options).elements.add(n)).ptr_value.cast::<pg_sys::DefElem>())
+            .find(|element| CStr::from_ptr((**element).defname) == name && !(**element).arg.is_null())
+    }
 }
 
 /// # Safety

@@ -25,6 +25,8 @@ pub struct Role {
     pub replication: bool,
     /// LOGIN.
     pub login: bool,
+    /// CREATEDB.
+    pub creates_databases: bool,
 }
 
 /// The role of exactly this name. May raise as any catalog read may.
@@ -67,6 +69,7 @@ unsafe fn read(tuple: pg_sys::HeapTuple) -> Option<Role> {
             creates_roles: (*form).rolcreaterole,
             replication: (*form).rolreplication,
             login: (*form).rolcanlogin,
+            creates_databases: (*form).rolcreatedb,
         };
         pg_sys::ReleaseSysCache(tuple);
         Some(role)
@@ -128,6 +131,12 @@ impl FromDatumU32 for pg_sys::Oid {
 pub fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     // SAFETY: asks the catalogs, in a transaction; may raise as any catalog read may.
     unsafe { compat::may_connect(role, database) }
+}
+
+/// Whether a role owns a database, as a superuser does.
+pub fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
+    // SAFETY: asks the catalogs, in a transaction; may raise as any catalog read may.
+    unsafe { compat::owns_database(role, database) }
 }
 
 /// The name of a role; for messages.

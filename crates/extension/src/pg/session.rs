@@ -21,7 +21,7 @@ pub fn forget_sequences() {
 pub fn has_temp_schema() -> bool {
     let (mut schema, mut toast) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
     // SAFETY: only assigns to the two.
-    unsafe { pg_sys::GetTempNamespaceState(&raw mut schema, &raw mut toast) };
+    unsafe { compat::GetTempNamespaceState(&raw mut schema, &raw mut toast) };
     schema != pg_sys::InvalidOid
 }
 

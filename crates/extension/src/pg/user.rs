@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys;
 
+use super::compat;
+
 /// A user and the security context that it acts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
@@ -23,19 +25,19 @@ impl User {
 pub fn current() -> User {
     let mut user = User { oid: pg_sys::InvalidOid, context: 0 };
     // SAFETY: both pointers are valid for writes during the call, which only assigns.
-    unsafe { pg_sys::GetUserIdAndSecContext(&raw mut user.oid, &raw mut user.context) };
+    unsafe { compat::GetUserIdAndSecContext(&raw mut user.oid, &raw mut user.context) };
     user
 }
 
 /// The user of the session: who logged in, or what a superuser made of it.
 pub fn session() -> pg_sys::Oid {
     // SAFETY: a plain read; valid once a backend has logged in, and SQL runs only after that.
-    unsafe { pg_sys::GetSessionUserId() }
+    unsafe { compat::GetSessionUserId() }
 }
 
 /// Makes `user` the current one. Never raises.
 pub fn set(user: User) {
     // SAFETY: assigns two variables. The end of a transaction or subtransaction by error puts back what held at its
     // beginning, so no path leaves a user behind that was set inside it.
-    unsafe { pg_sys::SetUserIdAndSecContext(user.oid, user.context) };
+    unsafe { compat::SetUserIdAndSecContext(user.oid, user.context) };
 }

@@ -2,6 +2,8 @@
 
 use pgrx::{pg_guard, pg_sys};
 
+use super::compat;
+
 /// A moment in the life of a transaction at which we act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -79,13 +81,13 @@ extern "C-unwind" fn subxact_callback(
 /// 1 in a transaction, 2 and more in its subtransactions.
 pub fn nest_level() -> i32 {
     // SAFETY: a plain read.
-    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+    unsafe { compat::GetCurrentTransactionNestLevel() }
 }
 
 /// Whether BEGIN, or several statements in one simple query, made a block that outlives this statement.
 pub fn in_block() -> bool {
     // SAFETY: a plain read.
-    unsafe { pg_sys::TransactionBlockStatusCode() != b'I'.cast_signed() }
+    unsafe { compat::TransactionBlockStatusCode() != b'I'.cast_signed() }
 }
 
 /// Whether something ran before in this transaction: an earlier statement of the pipeline, or anything that wrote.
@@ -93,8 +95,16 @@ pub fn is_under_way() -> bool {
     // SAFETY: plain reads.
     unsafe {
         pg_sys::MyXactFlags.cast_unsigned() & pg_sys::XACT_FLAGS_PIPELINING != 0
-            || pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId
+            || compat::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId
     }
+}
+
+/// Makes the rest of the transaction, or subtransaction, read-only. The server itself begins one so, by this variable, and
+/// refuses to take it back once something was read.
+pub fn make_read_only() {
+    // SAFETY: a variable of this process; the server sets it anew at the beginning of a transaction, and back at the end of a
+    // subtransaction.
+    unsafe { pg_sys::XactReadOnly = true };
 }
 
 /// Whether the transaction named or made a temporary object.
@@ -118,7 +128,7 @@ pub fn is_parallel_worker_starting() -> bool {
 /// Whether a parallel operation is in progress in this process.
 pub fn in_parallel_mode() -> bool {
     // SAFETY: a plain read of the transaction state.
-    unsafe { pg_sys::IsInParallelMode() }
+    unsafe { compat::IsInParallelMode() }
 }
 
 /// The subtransaction that the process is in.

@@ -109,7 +109,7 @@ async fn headers_that_decide_count_once() {
 
 #[tokio::test]
 async fn a_request_that_any_website_could_send_is_refused() {
-    let site = Site::with("[auth.anonymous]\nrole = \"app_user\"\n").await;
+    let site = Site::with("[auth.anonymous]\nrole = \"app_user\"\n[cors]\norigins = []\n").await;
     let body = r#"{"query":"select 1"}"#;
     let simple = |path: &str| {
         site.request(reqwest::Method::POST, path).header("Content-Type", "text/plain").body(body)

@@ -120,6 +120,11 @@ impl Site {
         Self::start(shared(), listen, "").await
     }
 
+    /// With more of `[listen]` and of the rest.
+    pub async fn listening_with(listen: &str, settings: &str) -> Self {
+        Self::start(shared(), listen, settings).await
+    }
+
     async fn start(cluster: Arc<Cluster>, listen: &str, settings: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
 
@@ -138,6 +143,7 @@ impl Site {
              [[auth.jwt]]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nkey_file = \"{}\"\n\
              leeway = \"0s\"\nroles = [\"app_user\", \"app_admin\", \"outsider\", \"no_such_role\"]\n\
              [auth.api_keys]\nenabled = true\nroles = [\"app_user\"]\ncache_ttl = \"0s\"\n\
+             [doctor]\nallow = [\"server-below-floor\"]\n\
              [database]\nurl = \"{}\"\nconnections = 2\n{settings}",
             public.display(),
             cluster.url("postern_gate", &database),

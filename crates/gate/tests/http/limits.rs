@@ -136,7 +136,10 @@ async fn a_full_pool_says_so_and_recovers() {
 
 #[tokio::test]
 async fn anonymous_requests_count_by_address() {
-    let site = Site::with("[auth.anonymous]\nrole = \"app_user\"\n[limits]\nrate = 1\nburst = 2\n").await;
+    let site = Site::with(
+        "[auth.anonymous]\nrole = \"app_user\"\n[cors]\norigins = []\n[limits]\nrate = 1\nburst = 2\n",
+    )
+    .await;
     let send = async |forwarded: &str| {
         let request = site
             .request(reqwest::Method::POST, "/v1/query")
@@ -163,6 +166,70 @@ async fn anonymous_requests_count_by_address() {
     );
     send("192.0.2.2").await.ok();
     assert_eq!(send("192.0.2.3").await.refusal(), "429 53400 PST300");
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_failed_logins_is_not_listened_to() {
+    let site =
+        Site::listening_with("trusted_proxies = [\"127.0.0.0/8\"]\n", "[limits]\nfailed_logins = 3\n").await;
+    let body = json!({"query": "select 1"}).to_string();
+    let ask = async |path: &str, from: &str, token: &str| {
+        let request = site
+            .request(reqwest::Method::POST, path)
+            .header("Content-Type", "application/json")
+            .header("Neon-Connection-String", site.connection_string("app_user"))
+            .header("X-Forwarded-For", from);
+        Answer::of(request.bearer_auth(token).body(body.clone()).send().await.unwrap()).await
+    };
+    let (known, new) = (site.token("ann"), site.token("ben"));
+    ask("/sql", "192.0.2.1", &known).await.ok();
+    // A role that a good token does not allow is no guess.
+    for _ in 0..5 {
+        let outsider = site.connection_string("postgres");
+        let request = site.neon("ann").header("X-Forwarded-For", "192.0.2.1");
+        let request = request.header("Neon-Connection-String", outsider).body(body.clone());
+        assert_ne!(Answer::of(request.send().await.unwrap()).await.status, 200);
+    }
+    for path in ["/sql", "/v1/query", "/v1/query"] {
+        assert!(ask(path, "192.0.2.1", "a.guess").await.refusal().ends_with("28000 PST201"));
+    }
+    for token in ["a.guess", &new] {
+        let refused = ask("/v1/query", "192.0.2.1", token).await;
+        assert_eq!(refused.refusal(), "429 28000 PST203");
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=20).contains(&wait), "{wait}");
+        assert_eq!(ask("/sql", "192.0.2.1", token).await.refusal(), "400 28000 PST203");
+    }
+    ask("/sql", "192.0.2.1", &known).await.ok();
+    ask("/v1/query", "192.0.2.1", &known).await.ok();
+    ask("/sql", "192.0.2.2", &new).await.ok();
+    assert_eq!(ask("/sql", "192.0.2.2", "a.guess").await.refusal(), "400 28000 PST201");
+}
+
+#[tokio::test]
+async fn all_answers_that_wait_have_one_budget() {
+    let site = Site::with("[limits]\nwaiting_bytes = 1048576\n").await;
+    let large = |bytes: usize| format!("select repeat('x', {bytes})");
+    assert_eq!(site.sql("ann", &large(3_000_000), &[]).await.refusal(), "503 53200 PST307");
+    // What was taken is given back.
+    for _ in 0..9 {
+        site.sql("ann", &large(300_000), &[]).await.ok();
+    }
+    // A stream takes what its chunks take, however long it is; while it is not read, that much is taken.
+    let rows = "select repeat('x', 10000) from generate_series(1, 5000)";
+    let streams: Vec<_> = (0..9).map(|_| site.v1("ben", &json!({"query": rows})).send()).collect();
+    let streams = futures_util::future::join_all(streams).await;
+    let refused = streams.iter().filter(|answer| answer.as_ref().unwrap().status() == 503).count();
+    assert!((1..9).contains(&refused), "{refused} of 9 are refused");
+    drop(streams);
+    let whole = site.query("ben", json!({"query": rows}), "application/x-ndjson");
+    let mut answer = whole.await;
+    while answer.status == 503 {
+        // The streams that were given up end in the background.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        answer = site.query("ben", json!({"query": rows}), "application/x-ndjson").await;
+    }
+    assert_eq!(answer.text.lines().count(), 5_000);
 }
 
 #[tokio::test]

@@ -10,4 +10,5 @@ mod connections;
 mod limits;
 mod neon;
 mod service;
+mod tls;
 mod v1;

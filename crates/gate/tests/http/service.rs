@@ -100,7 +100,7 @@ async fn a_gate_does_not_start_before_what_is_not_safe() {
     cluster.psql("unsafe", roles).unwrap();
     let start = async |allow: &str| {
         let config = format!(
-            "[listen]\naddress = \"127.0.0.1:0\"\n[auth.anonymous]\nrole = \"mighty\"\n\
+            "[listen]\naddress = \"127.0.0.1:0\"\n[auth.anonymous]\nrole = \"mighty\"\n[cors]\norigins = []\n\
              [database]\nurl = \"{}\"\n[doctor]\nallow = [{allow}]\n",
             cluster.url("postern_gate", "unsafe")
         );
@@ -150,6 +150,11 @@ async fn requests_are_spans_of_their_callers_traces() {
     let request =
         site.neon("ann").header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     Answer::of(request.body(body).send().await.unwrap()).await.ok();
+    // Not sampled, says the client: it does not decide that.
+    let hidden =
+        site.neon("ann").header("traceparent", "00-11111111111111111111111111111111-2222222222222222-00");
+    let body = json!({"query": "select 1"}).to_string();
+    Answer::of(hidden.body(body).send().await.unwrap()).await.ok();
     let Site { gate, .. } = site;
     gate.shutdown().await;
 
@@ -157,6 +162,7 @@ async fn requests_are_spans_of_their_callers_traces() {
     let holds = |part: &[u8]| batch.windows(part.len()).any(|window| window == part);
     let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128;
     assert!(holds(&trace.to_be_bytes()), "the trace of the caller goes on");
+    assert!(holds(&[0x11; 16]), "and so does one that is said not to be sampled");
     assert!(holds(b"/sql") && holds(b"app_user") && holds(b"ann") && holds(b"postern.outcome"));
     assert!(!holds(b"secret of ann"), "the text of statements only if the log has it");
 }

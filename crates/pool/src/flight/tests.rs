@@ -107,6 +107,29 @@ fn a_kept_statement_is_not_parsed_and_closes_are_acknowledged_first() {
 }
 
 #[test]
+fn the_name_of_a_kept_statement_is_told_to_nobody() {
+    let message = "bind message supplies 1 parameters, but prepared statement \"p1\" requires 2";
+    let body = format!("VERROR\0C08P01\0M{message}\0Dof p1\0\0");
+    for plan in [kept(), Plan::Keep { key: 1, name: "p1".into() }] {
+        let mut flight = Flight::new(plan, 0, 1);
+        flight.stage = Stage::Bind;
+        let (mut plans, request) = (Plans::new(8, "p".into()), request(1));
+        let frame = |tag, body: &[u8]| Frame { tag, body: Bytes::copy_from_slice(body) };
+        assert!(matches!(flight.take(frame(b'E', body.as_bytes()), &mut plans, &request), Ok(Step::Skip)));
+        let Ok(Step::Ready(Err(Verdict::Failed(Error::Server(error))))) =
+            flight.take(frame(b'Z', b"I"), &mut plans, &request)
+        else {
+            panic!("not an error")
+        };
+        assert_eq!(
+            error.message,
+            "bind message supplies 1 parameters, but prepared statement \"\" requires 2"
+        );
+        assert_eq!(error.detail.as_deref(), Some("of "));
+    }
+}
+
+#[test]
 fn an_error_after_complete_is_an_error() {
     let messages = entered(&[('1', b""), ('2', b""), ('n', b""), DONE, error("ERROR", "23505"), READY]);
     assert_eq!(run(1, &messages).unwrap(), ["columns 0", "SELECT 1", "failed 23505"]);

@@ -255,7 +255,7 @@ async fn a_gate_without_its_key_cannot_enter() {
     let enter = "select postern.enter($1, $2, $3)";
     for key in [None, Some(&b"guess"[..])] {
         let params = [Some(database.alice.as_bytes()), None, key];
-        assert_eq!(code(pool.own(enter, &[19, 3802, 25], &params).await), "42501");
+        assert_eq!(code(pool.own(enter, &[25, 25, 25], &params).await), "42501");
     }
     assert_eq!(code(pool.own("select postern.seal($1)", &[25], &[Some(b"mine")]).await), "55000");
 }

@@ -69,6 +69,35 @@ async fn the_deadline_holds_for_a_reader_that_does_not_read() {
 }
 
 #[tokio::test]
+async fn a_request_that_costs_its_connection_keeps_its_place_for_a_while() {
+    let database = Database::new();
+    let config = |pause| Config {
+        connections: 1,
+        queue_timeout: Duration::from_millis(50),
+        reconnect_pause: pause,
+        ..database.config()
+    };
+    let patient = Pool::new(config(Duration::from_mins(1))).unwrap();
+    for sql in ["select 1", "select 1/0", "reset role", "nonsense"] {
+        // None of these costs a connection.
+        let answer = database.alice(&patient, &[sql]).await;
+        assert_ne!(answer, Err(Error::Busy), "{sql}");
+    }
+    assert_eq!(patient.stats().connects, 1);
+    let request = Request { deadline: in_ms(100), ..database.request(&["select pg_sleep(30)"]) };
+    assert_eq!(run(&patient, request).await, Err(Error::Deadline), "the answer does not wait");
+    assert_eq!(database.alice(&patient, &["select 1"]).await, Err(Error::Busy));
+    assert_eq!((patient.stats().connects, patient.stats().busy), (1, 1));
+
+    let hasty = Pool::new(config(Duration::ZERO)).unwrap();
+    for _ in 0..3 {
+        let request = Request { deadline: in_ms(100), ..database.request(&["select pg_sleep(30)"]) };
+        assert_eq!(run(&hasty, request).await, Err(Error::Deadline));
+    }
+    assert_eq!(hasty.stats().connects, 3);
+}
+
+#[tokio::test]
 async fn a_request_that_is_dropped_is_stopped_and_its_connection_given_back() {
     let database = Database::new();
     let pool = database.pool();

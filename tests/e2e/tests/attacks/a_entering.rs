@@ -18,7 +18,7 @@ async fn a36_enter_called_by_someone_else() {
     ] {
         world.alice().batch(&[sql, BOB_ONLY]).await.refused("42501");
     }
-    let acl = "select has_function_privilege('public', 'postern.enter(name, jsonb, text)', 'execute'),
+    let acl = "select has_function_privilege('public', 'postern.enter(text, text, text)', 'execute'),
                       has_function_privilege('public', 'postern.seal(text)', 'execute')";
     assert_eq!(world.look(acl).await, "f|f");
 
@@ -26,7 +26,7 @@ async fn a36_enter_called_by_someone_else() {
     let role = world.new_role().await;
     world
         .superuser(&format!(
-            "alter role {role} login; grant execute on function postern.enter(name, jsonb, text), postern.seal(text) to {role}, alice"
+            "alter role {role} login; grant execute on function postern.enter(text, text, text), postern.seal(text) to {role}, alice"
         ))
         .await;
     world.site().cluster().set_password(&role).unwrap();
@@ -178,11 +178,11 @@ async fn a39_enter_with_definer_or_set_clause() {
         ("set work_mem = '1MB'", "55000", "reset all"),
         ("set role = 'postern_gate'", "55000", "reset role"),
     ] {
-        world.superuser(&format!("alter function postern.enter(name, jsonb, text) {change}")).await;
+        world.superuser(&format!("alter function postern.enter(text, text, text) {change}")).await;
         let mut wire = world.wire().await;
         wire.request("alice", None, &[("insert into work.loot values ('ran')", &[])]).await.refused(code);
         assert_eq!(wire.outside(WHO).await.text(), "postern_gate|postern_gate", "{change}");
-        world.superuser(&format!("alter function postern.enter(name, jsonb, text) {back}")).await;
+        world.superuser(&format!("alter function postern.enter(text, text, text) {back}")).await;
     }
     assert_eq!(world.loot().await, "");
     assert_eq!(world.look("select proacl from pg_proc where oid = 'postern.enter'::regproc").await, before);

@@ -94,7 +94,7 @@ async fn a16_search_path_and_operators() {
     for sql in [
         "create function work.pg_advisory_unlock_all() returns void language sql as $$ select work.evil('captured') $$",
         "create function work.pg_backend_pid() returns int language sql as $$ select work.evil('captured')::int $$",
-        "create function work.enter(name, jsonb, text) returns void language sql as $$ select work.evil('captured') $$",
+        "create function work.enter(text, text, text) returns void language sql as $$ select work.evil('captured') $$",
         "create operator work.= (procedure = int4eq, leftarg = int4, rightarg = int4)",
         "create function work.eq(name, name) returns bool language sql as $$ select work.evil('captured') $$",
         "create operator work.= (procedure = work.eq, leftarg = name, rightarg = name)",
@@ -159,7 +159,7 @@ async fn a18_overloads_of_the_gates_functions() {
             "42501",
         ),
         (
-            "create or replace function postern.enter(name, jsonb, text) returns void language plpgsql as 'begin end'",
+            "create or replace function postern.enter(text, text, text) returns void language plpgsql as 'begin end'",
             "42501",
         ),
         ("create function pg_temp.enter(cstring) returns bool language sql as 'select true'", "42P13"),
@@ -179,11 +179,11 @@ async fn a18_overloads_of_the_gates_functions() {
 async fn a19_altering_posterns_objects() {
     let world = world().await;
     for sql in [
-        "alter function postern.enter(name, jsonb, text) owner to alice",
-        "alter function postern.enter(name, jsonb, text) security definer",
-        "alter function postern.enter(name, jsonb, text) set search_path = work",
-        "drop function postern.enter(name, jsonb, text)",
-        "grant execute on function postern.enter(name, jsonb, text) to alice",
+        "alter function postern.enter(text, text, text) owner to alice",
+        "alter function postern.enter(text, text, text) security definer",
+        "alter function postern.enter(text, text, text) set search_path = work",
+        "drop function postern.enter(text, text, text)",
+        "grant execute on function postern.enter(text, text, text) to alice",
         "drop schema postern cascade",
         "drop extension postern",
         "alter extension postern add function work.evil(text)",
@@ -351,18 +351,25 @@ async fn a26_create_schema() {
     world.canary().await;
 }
 
-// The floor (G) has the server's own repair. A role or user set for a role is not applied by entering it, and every request
-// begins as the gate, whatever the one before was.
+// The floor (G) has the server's own repair. A role or user set for a role is not applied by entering it, its other settings are,
+// and every request begins as the gate, whatever the one before was.
 #[tokio::test]
 async fn a27_roles_set_for_roles() {
     let world = world().await;
     let role = world.new_role().await;
-    world
-        .superuser(&format!("alter role {role} set role = 'bob'; alter role {role} set search_path = 'work'"))
-        .await;
+    let presets =
+        ["role = 'bob'", "search_path = 'work'", "statement_timeout = '1ms'", "request.jwt.claims = '{}'"];
+    for preset in presets {
+        world.superuser(&format!("alter role {role} set {preset}")).await;
+    }
     let who = "select current_user, current_setting('role'), current_setting('search_path')";
     for _ in 0..3 {
-        assert_eq!(world.actor(&role).sql(who).await.text(), format!("{role}|none|\"$user\", public"));
+        world.actor(&role).sql("select pg_sleep(600)").await.refused("57014");
+        world.superuser(&format!("alter role {role} set statement_timeout = 0")).await;
+        assert_eq!(world.actor(&role).sql(who).await.text(), format!("{role}|none|work"));
+        world.superuser(&format!("alter role {role} set statement_timeout = '1ms'")).await;
+        assert_eq!(world.alice().sql(who).await.text(), "alice|none|\"$user\", public");
+        world.actor(&role).sql(&format!("alter role {role} reset all")).await.refused("42501");
         world.alice().sql("set session authorization default").await.refused("42501");
         world.alice().batch(&["select 1", "reset role"]).await.refused("42501");
     }

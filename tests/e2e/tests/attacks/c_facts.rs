@@ -57,7 +57,7 @@ async fn c02_replay() {
         .query("select set_config('postern.facts', $1, true)", &[Some(&kept)])
         .await
         .refused("42501");
-    world.alice().query("select postern.enter('alice', $1::jsonb)", &[Some(&kept)]).await.refused("42501");
+    world.alice().query("select postern.enter('alice', $1)", &[Some(&kept)]).await.refused("42501");
     world.canary().await;
 }
 

@@ -80,14 +80,14 @@ async fn a33_views_with_their_owners_rights_are_found() {
 
 #[tokio::test]
 async fn a36_execute_on_enter_is_found() {
-    finds("enter-executable", "enter", "grant execute on function postern.enter(name, jsonb, text) to alice")
+    finds("enter-executable", "enter", "grant execute on function postern.enter(text, text, text) to alice")
         .await;
 }
 
 #[tokio::test]
 async fn a39_enter_with_definer_or_set_clause_is_found() {
     let world = world().await;
-    let enter = "alter function postern.enter(name, jsonb, text)";
+    let enter = "alter function postern.enter(text, text, text)";
     for (change, code, back) in [
         ("security definer", "enter-definer", "security invoker"),
         ("set search_path = pg_catalog", "enter-settings", "reset all"),

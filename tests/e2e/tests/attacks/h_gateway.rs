@@ -348,7 +348,10 @@ async fn h07_request_smuggling() {
 
 #[tokio::test]
 async fn h07_cross_site_requests() {
-    let world = World::builder().gate("[auth.anonymous]\nrole = \"carol\"").start(site()).await;
+    let world = World::builder()
+        .gate("[auth.anonymous]\nrole = \"carol\"\n[cors]\nanonymous_from_anywhere = true\n")
+        .start(site())
+        .await;
     let body =
         json!({ "query": "insert into work.loot values ('csrf', '', '', ' setrole 42501 reset 42501')" })
             .to_string();

@@ -160,7 +160,7 @@ async fn n05_an_owner_of_the_database() {
         "alter database postgres set search_path = ''".to_owned(),
         "select postern.admit('app')".to_owned(),
         "drop extension postern cascade".to_owned(),
-        "create or replace function postern.enter(name, jsonb, text) returns void language plpgsql as 'begin end'".to_owned(),
+        "create or replace function postern.enter(text, text, text) returns void language plpgsql as 'begin end'".to_owned(),
         "alter schema postern owner to current_user".to_owned(),
         "alter schema postern rename to p".to_owned(),
     ] {

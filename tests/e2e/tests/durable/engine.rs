@@ -280,7 +280,7 @@ fn what_was_done_is_undone_in_reverse_order() {
 #[test]
 fn a_step_that_takes_too_long_times_out() {
     let failure = STAGE.failure("df.timeout('select pg_sleep(600)', interval '200 milliseconds')");
-    assert!(failure.contains("timed out"), "{failure}");
+    assert!(failure.contains("Timeout after 0.2s"), "{failure}");
 }
 
 #[test]
@@ -291,4 +291,69 @@ fn nothing_of_a_session_passes_to_the_next_step() {
                     (select count(*) from pg_locks where locktype = ''advisory'') as locks'",
     );
     assert_eq!(result, r#"{"rows": [{"clean": true, "locks": 0}], "row_count": 1}"#);
+}
+
+#[test]
+fn steps_that_share_a_commit_fail_and_take_long_by_themselves() {
+    STAGE.run("alice", "create table app.shared(n int primary key)");
+    // Every tenth fails, every twentieth takes long, and all are due at once.
+    STAGE.run(
+        "alice",
+        "select count(df.start(
+             format('insert into app.shared values (%s)', n)
+             ~> case when n % 10 = 0 then 'select 1/0' when n % 20 = 5 then 'select pg_sleep(0.2)' else 'select 1' end,
+             'shared')) from generate_series(1, 200) n",
+    );
+    STAGE.until(
+        "all end",
+        "select count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed')
+           from postern.instance where label = 'shared'",
+        "180|20",
+    );
+    assert_eq!(STAGE.run("alice", "select count(*) from app.shared"), "200");
+}
+
+#[test]
+fn a_constraint_that_is_deferred_fails_its_own_step() {
+    STAGE.run(
+        "alice",
+        "create table app.parent(id int primary key); create table app.child(p int references app.parent deferrable initially deferred);
+         select count(df.start(format('insert into app.child values (%s)', n % 2), 'deferred')) from generate_series(1, 40) n",
+    );
+    STAGE.until(
+        "all fail",
+        "select count(*) from postern.instance where label = 'deferred' and status = 'failed'",
+        "40",
+    );
+    STAGE.run(
+        "alice",
+        "insert into app.parent values (1);
+         select count(df.start(format('insert into app.child values (%s)', n % 2), 'deferred again')) from generate_series(1, 40) n",
+    );
+    STAGE.until(
+        "half of them fail",
+        "select count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed')
+           from postern.instance where label = 'deferred again'",
+        "20|20",
+    );
+    assert_eq!(STAGE.run("alice", "select count(*) from app.child"), "20");
+}
+
+#[test]
+fn what_has_ended_is_kept_as_long_as_the_settings_say() {
+    let stage = Stage::with(
+        postern_cluster::Cluster::builder()
+            .setting("postern.retention_instances", "100")
+            .setting("postern.executors", "1"),
+    );
+    let waiting = stage.start_as_alice("df.wait_for_signal('go')");
+    // Enough turns that old ones are looked for.
+    stage.run("alice", "select count(df.start('select 1' ~> 'select 2')) from generate_series(1, 6000)");
+    stage.until("all end", "select count(*) from postern.strand", "1");
+    stage.until("old ones are removed", "select count(*) <= 5000 from postern.instance", "t");
+    assert_eq!(
+        stage.admin("select count(*) from postern.step p where not exists (select from postern.instance i where i.id = p.instance)"),
+        "0"
+    );
+    assert_eq!(stage.run("alice", &format!("select df.status('{waiting}')")), "running");
 }

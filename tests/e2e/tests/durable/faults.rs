@@ -132,3 +132,46 @@ fn wait_until_up(stage: &Stage) {
     }
     panic!("the server does not come back");
 }
+
+#[test]
+fn executors_make_way_for_who_wants_a_database_for_himself() {
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "1"));
+    stage.cluster.create_database("other", true).unwrap();
+    let executors = |name: &str| {
+        format!(
+            "select count(*) > 0 from pg_stat_activity where backend_type = 'postern executor' and datname = '{name}'"
+        )
+    };
+    stage.until("the other database has executors", &executors("other"), "t");
+    stage.admin("create database copy template other");
+    stage.until("they come back", &executors("other"), "t");
+    stage.admin("alter database other rename to another");
+    stage.until("they come back to the new name", &executors("another"), "t");
+    // Who may not drop it disturbs nobody.
+    let before = stage.admin("select string_agg(pid::text, ',' order by pid) from pg_stat_activity where backend_type = 'postern executor' and datname = 'another'");
+    let error = stage.try_run("alice", "drop database another").unwrap_err();
+    assert!(error.contains("must be owner"), "{error}");
+    assert_eq!(
+        stage.admin("select string_agg(pid::text, ',' order by pid) from pg_stat_activity where backend_type = 'postern executor' and datname = 'another'"),
+        before
+    );
+    stage.admin("drop database another");
+    stage.admin("drop database copy");
+    assert_eq!(stage.admin("select count(*) from pg_database where datname in ('another', 'copy')"), "0");
+}
+
+#[test]
+fn the_extension_can_be_dropped_and_made_again_while_functions_run() {
+    let stage = Stage::start();
+    for _ in 0..3 {
+        stage.run("alice", "select count(df.start('select pg_sleep(0.01)')) from generate_series(1, 50)");
+        stage.admin("drop extension postern cascade");
+        stage.until(
+            "no executor is left",
+            "select count(*) from pg_stat_activity where backend_type = 'postern executor'",
+            "0",
+        );
+        stage.admin("create extension postern");
+        assert_eq!(stage.result("'select 1 as n'"), r#"{"rows": [{"n": 1}], "row_count": 1}"#);
+    }
+}

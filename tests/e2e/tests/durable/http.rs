@@ -479,7 +479,7 @@ fn a_request_that_nobody_waits_for_is_dropped_and_its_worker_stops() {
     let result = stage.result(&format!("{} | 'select 1 as n'", scene.get("/never")));
     assert_eq!(json(&result)["row_count"], 1);
     let failure = stage.failure(&format!("df.timeout({}, interval '300 milliseconds')", scene.get("/never")));
-    assert!(failure.contains("timed out"), "{failure}");
+    assert!(failure.contains("Timeout after 0.3s"), "{failure}");
     assert_eq!(stage.admin("select count(*) from postern.outbound"), "0");
     idle();
 }

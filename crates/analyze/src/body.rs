@@ -1,0 +1,387 @@
+//! All names of one piece of code: a routine's body, or statements.
+//!
+//! The pieces of SQL are walked one after the other, each seeing the parameters and variables that are visible there, and
+//! what is found is put back at its place in the whole.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use crate::catalog::{Catalog, Oid, Routine};
+use crate::occurrence::Occurrence;
+use crate::parse::{As, Token, parse, tokens};
+use crate::path::Path;
+use crate::plpgsql::{Event, Piece, events};
+use crate::typing::{OPAQUE, Typer, known};
+use crate::walk::{Columns, Found, Surroundings, Variable, Walker};
+
+/// All names of a routine's body.
+pub fn routine(catalog: &Catalog, path: &Path, routine: &Routine) -> Found {
+    let mut around = parameters(routine);
+    match routine.language.as_str() {
+        "sql" => statements(catalog, path, &routine.source, &around),
+        "plpgsql" => {
+            add_trigger_variables(catalog, routine, &mut around);
+            plpgsql(catalog, path, &routine.source, around)
+        }
+        language => {
+            let reason = format!("it is written in {language}, which is not looked into");
+            Found { occurrences: Vec::new(), gaps: vec![(0..0, reason)] }
+        }
+    }
+}
+
+/// What the body of a routine sees of its arguments.
+pub fn parameters(routine: &Routine) -> Surroundings {
+    let types = if routine.all_args.is_empty() { &routine.args } else { &routine.all_args };
+    let variables = routine
+        .names
+        .iter()
+        .zip(types)
+        .enumerate()
+        .filter(|(at, (name, _))| {
+            // The columns of RETURNS TABLE are variables of PL/pgSQL, not of SQL.
+            !name.is_empty() && (routine.language == "plpgsql" || routine.modes.get(*at) != Some(&'t'))
+        })
+        .map(|(_, (name, oid))| Variable::new(name.clone(), *oid))
+        .collect();
+    Surroundings {
+        variables,
+        parameters: if routine.language == "plpgsql" { types.clone() } else { routine.args.clone() },
+        labels: vec![routine.name.clone()],
+        local_tables: HashSet::new(),
+    }
+}
+
+fn add_trigger_variables(catalog: &Catalog, routine: &Routine, around: &mut Surroundings) {
+    around.variables.push(Variable::new("found", known::BOOL));
+    let event_trigger = catalog.type_of(routine.returns).is_some_and(|found| found.name == "event_trigger");
+    if event_trigger {
+        around.variables.push(Variable::new("tg_event", known::TEXT));
+        around.variables.push(Variable::new("tg_tag", known::TEXT));
+    }
+    if routine.returns != known::TRIGGER {
+        return;
+    }
+    for name in ["tg_when", "tg_level", "tg_op"] {
+        around.variables.push(Variable::new(name, known::TEXT));
+    }
+    for name in ["tg_name", "tg_relname", "tg_table_name", "tg_table_schema"] {
+        around.variables.push(Variable::new(name, known::NAME));
+    }
+    around.variables.push(Variable::new("tg_relid", known::OID));
+    around.variables.push(Variable::new("tg_nargs", known::INT4));
+    let texts = catalog.type_of(known::TEXT).map_or(OPAQUE, |text| text.array);
+    around.variables.push(Variable::new("tg_argv", texts));
+    let mine: Vec<_> =
+        catalog.snapshot.triggers.iter().filter(|trigger| trigger.function == routine.oid).collect();
+    // The rows have a type only if all the triggers are on one table.
+    let table = match mine.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|other| other.relation == first.relation) => {
+            catalog.relation_of(first.relation)
+        }
+        _ => None,
+    };
+    for name in ["new", "old"] {
+        let mut row = Variable::new(name, table.map_or(OPAQUE, |table| table.row_type));
+        row.columns = table.map(|table| table.columns.clone());
+        around.variables.push(row);
+    }
+    around.local_tables.extend(mine.iter().flat_map(|trigger| trigger.tables.clone()));
+}
+
+/// All names of statements. One that cannot be parsed is a gap, and the others are walked.
+pub fn statements(catalog: &Catalog, path: &Path, text: &str, around: &Surroundings) -> Found {
+    let tokens = match tokens(text) {
+        Ok(tokens) => tokens,
+        Err(error) => return gap(0..text.len(), error.message),
+    };
+    let mut around = around.clone();
+    around.local_tables.extend(temporary_tables(text, &tokens));
+    let mut walker = Walker::new(Typer::new(catalog, path), text, &tokens, &around);
+    match parse(text, As::Statements) {
+        Ok(statements) => {
+            for (_, statement) in &statements {
+                walker.statement(statement);
+            }
+            walker.finish()
+        }
+        Err(error) => {
+            let pieces = split(&tokens);
+            if pieces.len() < 2 {
+                return gap(0..text.len(), error.message);
+            }
+            let mut found = Found::default();
+            for piece in pieces {
+                let part = &text[piece.clone()];
+                add(&mut found, one(catalog, path, part, As::Statements, &around).0, piece.start);
+            }
+            found
+        }
+    }
+}
+
+fn gap(at: Range<usize>, reason: String) -> Found {
+    Found { occurrences: Vec::new(), gaps: vec![(at, reason)] }
+}
+
+/// Statements by the semicolons between them.
+fn split(tokens: &[Token]) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let mut start = None;
+    let mut end = 0;
+    for token in tokens {
+        if token.kind == pg_query::protobuf::Token::Ascii59 {
+            if let Some(start) = start.take() {
+                pieces.push(start..end);
+            }
+        } else {
+            start.get_or_insert(token.start);
+            end = token.end;
+        }
+    }
+    pieces.extend(start.map(|start| start..end));
+    pieces
+}
+
+/// The names of tables that a text creates as temporary ones.
+fn temporary_tables(text: &str, tokens: &[Token]) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for (at, token) in tokens.iter().enumerate() {
+        if !token.is(text, "temp") && !token.is(text, "temporary") {
+            continue;
+        }
+        let mut rest = tokens[at + 1..].iter().filter(|token| {
+            !["table", "if", "not", "exists", "view", "sequence"].iter().any(|word| token.is(text, word))
+        });
+        if let Some(name) = rest.next() {
+            let word = name.text(text);
+            found.insert(match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
+                Some(quoted) => quoted.to_owned(),
+                None => word.to_ascii_lowercase(),
+            });
+        }
+    }
+    found
+}
+
+/// Walks one piece; gives the columns of its last statement.
+fn one(catalog: &Catalog, path: &Path, text: &str, parse_as: As, around: &Surroundings) -> (Found, Columns) {
+    let (Ok(tokens), parsed) = (tokens(text), parse(text, parse_as)) else {
+        return (gap(0..text.len(), "the text cannot be read".into()), None);
+    };
+    match parsed {
+        Err(error) => (gap(0..text.len(), error.message), None),
+        Ok(statements) => {
+            let mut walker = Walker::new(Typer::new(catalog, path), text, &tokens, around);
+            let mut columns = None;
+            for (_, statement) in &statements {
+                columns = walker.statement(statement);
+            }
+            (walker.finish(), columns)
+        }
+    }
+}
+
+fn add(found: &mut Found, piece: Found, offset: usize) {
+    found.occurrences.extend(piece.occurrences.into_iter().map(|occurrence| Occurrence {
+        span: occurrence.span.start + offset..occurrence.span.end + offset,
+        ..occurrence
+    }));
+    found
+        .gaps
+        .extend(piece.gaps.into_iter().map(|(at, reason)| (at.start + offset..at.end + offset, reason)));
+}
+
+/// A type stands in a cast as it does in a declaration.
+const CAST: &str = "SELECT NULL::";
+
+struct Reading<'a> {
+    catalog: &'a Catalog,
+    path: &'a Path,
+    text: &'a str,
+    around: Surroundings,
+    /// How many variables each open scope began with.
+    scopes: Vec<usize>,
+    /// How often each variable is given a row.
+    assigned: HashMap<String, usize>,
+    found: Found,
+}
+
+/// All names of a PL/pgSQL body.
+pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings) -> Found {
+    let tokens = match tokens(text) {
+        Ok(tokens) => tokens,
+        Err(error) => return gap(0..text.len(), error.message),
+    };
+    let events = events(text, &tokens);
+    let mut assigned = HashMap::new();
+    for event in &events {
+        if let Event::Sql { into, .. } = event {
+            for name in into {
+                *assigned.entry(name.clone()).or_insert(0) += 1;
+            }
+        }
+    }
+    let mut around = around;
+    around.local_tables.extend(temporary_tables(text, &tokens));
+    let mut reading =
+        Reading { catalog, path, text, around, scopes: Vec::new(), assigned, found: Found::default() };
+    for event in events {
+        reading.event(event);
+    }
+    let mut found = reading.found;
+    found.occurrences.sort_by_key(|occurrence| (occurrence.span.start, occurrence.span.end));
+    found
+}
+
+impl Reading<'_> {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Enter => self.scopes.push(self.around.variables.len()),
+            Event::Leave => {
+                if let Some(count) = self.scopes.pop() {
+                    self.around.variables.truncate(count);
+                }
+            }
+            Event::Label(name) => self.around.labels.push(name),
+            Event::Builtin { name, type_name } => {
+                let oid =
+                    self.catalog.type_named(crate::catalog::PG_CATALOG, type_name).map_or(OPAQUE, |t| t.oid);
+                self.around.variables.push(Variable::new(name, oid));
+            }
+            Event::Alias { name, of } => {
+                let oid = match of.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()) {
+                    Some(number) => self.around.parameters.get(number.wrapping_sub(1)).copied(),
+                    None => self.variable(&of).map(|variable| variable.oid),
+                };
+                self.around.variables.push(Variable::new(name, oid.unwrap_or(OPAQUE)));
+            }
+            Event::Declare { name, type_at } => {
+                let oid = self.declared(type_at);
+                self.around.variables.push(Variable::new(name, oid));
+            }
+            Event::Sql { piece, at, text, into } => {
+                let parse_as = if piece == Piece::Statement { As::Statements } else { As::Expression };
+                let (found, columns) = one(self.catalog, self.path, &text, parse_as, &self.around);
+                add(&mut self.found, found, at.start);
+                if piece == Piece::Dynamic {
+                    self.found.gaps.push((at, "the SQL that EXECUTE runs is made at run time".into()));
+                }
+                if let [target] = into.as_slice() {
+                    self.give_row(target, columns);
+                }
+            }
+            Event::Compare { subject, values } => self.compare(&subject, &values),
+            Event::Gap { at, reason } => self.found.gaps.push((at, reason.into())),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<&Variable> {
+        self.around.variables.iter().rev().find(|variable| variable.name == name)
+    }
+
+    /// A record takes the shape of the one query that fills it.
+    fn give_row(&mut self, target: &str, columns: Columns) {
+        let only = self.assigned.get(target) == Some(&1);
+        if let Some(variable) =
+            self.around.variables.iter_mut().rev().find(|variable| variable.name == target)
+            && variable.oid == known::RECORD
+        {
+            variable.columns = columns.filter(|_| only);
+        }
+    }
+
+    /// The type of a variable.
+    fn declared(&mut self, at: Range<usize>) -> Oid {
+        let text = &self.text[at.clone()];
+        let Ok(tokens) = tokens(text) else { return OPAQUE };
+        let percent = tokens.iter().position(|token| token.text(text) == "%");
+        if let Some(percent) = percent {
+            return self.referred(text, &tokens, percent, at.start);
+        }
+        let statement = format!("{CAST}{text}");
+        let (mut found, columns) = one(self.catalog, self.path, &statement, As::Statements, &self.around);
+        for occurrence in &mut found.occurrences {
+            occurrence.span = occurrence.span.start - CAST.len()..occurrence.span.end - CAST.len();
+        }
+        for (span, _) in &mut found.gaps {
+            *span = span.start.saturating_sub(CAST.len())..span.end.saturating_sub(CAST.len());
+        }
+        add(&mut self.found, found, at.start);
+        match columns.as_deref() {
+            Some([(_, oid)]) => *oid,
+            _ => OPAQUE,
+        }
+    }
+
+    /// `name%TYPE`, `name.column%TYPE`, `name%ROWTYPE`.
+    fn referred(&mut self, text: &str, tokens: &[Token], percent: usize, offset: usize) -> Oid {
+        let names: Vec<String> = tokens[..percent]
+            .iter()
+            .filter(|token| token.text(text) != ".")
+            .map(|token| {
+                let word = token.text(text);
+                match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
+                    Some(quoted) => quoted.to_owned(),
+                    None => word.to_ascii_lowercase(),
+                }
+            })
+            .collect();
+        let row = tokens.get(percent + 1).is_some_and(|token| token.is(text, "rowtype"));
+        let array = tokens.len() > percent + 2;
+        if !row
+            && let [first, ..] = names.as_slice()
+            && let Some(variable) = self.variable(first)
+        {
+            // The type of a variable, or of a field of one.
+            return if names.len() == 1 && !array { variable.oid } else { OPAQUE };
+        }
+        let count = if row { names.len() } else { names.len().saturating_sub(1) };
+        let (Some(first), Some(last)) =
+            (tokens.first(), count.checked_sub(1).and_then(|at| tokens.get(at * 2)))
+        else {
+            return OPAQUE;
+        };
+        let parts: Vec<&str> = names[..count].iter().map(String::as_str).collect();
+        let around = Surroundings::default();
+        let mut walker = Walker::new(Typer::new(self.catalog, self.path), text, tokens, &around);
+        let relation = walker.relation_at(&parts, first.start..last.end);
+        add(&mut self.found, walker.finish(), offset);
+        let relation = relation.and_then(|oid| self.catalog.relation_of(oid));
+        match relation {
+            Some(relation) if row => relation.row_type,
+            Some(relation) if !array => {
+                let column =
+                    names.last().and_then(|name| relation.columns.iter().find(|(column, _)| column == name));
+                column.map_or(OPAQUE, |(_, oid)| *oid)
+            }
+            _ => OPAQUE,
+        }
+    }
+
+    /// The server rewrites a simple CASE to `subject IN (values)` for each WHEN.
+    fn compare(&mut self, subject: &Range<usize>, values: &Range<usize>) {
+        let (subject_text, values_text) = (&self.text[subject.clone()], &self.text[values.clone()]);
+        let rewritten = format!("({subject_text}) IN ({values_text})");
+        let (found, _) = one(self.catalog, self.path, &rewritten, As::Expression, &self.around);
+        // The subject was noted at its own place; the values and the operator are put at theirs.
+        let values_from = subject_text.len() + "() IN (".len();
+        let moved = found.occurrences.into_iter().filter_map(|occurrence| {
+            if occurrence.span.start >= values_from {
+                let shift = |byte: usize| byte - values_from + values.start;
+                Some(Occurrence {
+                    span: shift(occurrence.span.start)..shift(occurrence.span.end),
+                    ..occurrence
+                })
+            } else if occurrence.span.start > subject_text.len() {
+                Some(Occurrence { span: values.clone(), implied_by: Some("CASE"), ..occurrence })
+            } else {
+                None
+            }
+        });
+        self.found.occurrences.extend(moved);
+        if found.gaps.iter().any(|(at, _)| at.end > values_from) {
+            self.found.gaps.push((values.clone(), "the values of CASE could not be read".into()));
+        }
+    }
+}

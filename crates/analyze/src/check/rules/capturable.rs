@@ -1,0 +1,44 @@
+//! Somebody can make a name mean something else, with the rights held now.
+
+use super::super::{Finding, Severity, Subject};
+use super::Rule;
+use crate::capture::Verdict;
+
+pub const RULE: Rule =
+    Rule { id: "capturable", summary: "An untrusted role can make a name mean its own object", check };
+
+fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let severity = if subject.routine.definer { Severity::Error } else { Severity::Warning };
+    let mut findings = Vec::new();
+    for name in &subject.report.names {
+        let Verdict::Capturable(capture) = &name.verdict else { continue };
+        let implied = name.implied_by.map_or_else(String::new, |by| format!(" (of {by})"));
+        let message = format!(
+            "{} {}{implied} means {} now, and {} can capture it in schema {}",
+            name.kind.word(),
+            name.name,
+            name.meaning,
+            capture.role,
+            capture.schema
+        );
+        let remedy = match &name.object {
+            Some(object) if object.schema == "pg_catalog" => {
+                format!("{} SET search_path = pg_catalog, pg_temp (postern fix)", subject.alter())
+            }
+            Some(object) => format!(
+                "write {}.{} and SET search_path = pg_catalog, pg_temp (postern fix)",
+                object.schema,
+                name.name.rsplit('.').next().unwrap_or_default()
+            ),
+            None => "write the schema that is meant: nothing has that name now".into(),
+        };
+        let path = capture
+            .search_path
+            .as_ref()
+            .map_or_else(String::new, |path| format!("\nSET search_path = {path};"));
+        let finding = subject.finding(RULE.id, severity, message, remedy);
+        let proof = Some(format!("{};{path}", capture.ddl));
+        findings.push(subject.at(Finding { name: Some(name.name.clone()), proof, ..finding }, &name.span));
+    }
+    findings
+}

@@ -1,0 +1,169 @@
+//! The server's grammar, made safe to call with any text.
+//!
+//! The grammar is PostgreSQL's own, through libpg_query. Its trees are as deep as the text asks, and deep trees overflow
+//! stacks: [`depth`] bounds what is parsed, and [`with_stack`] gives room for that much.
+//!
+//! **Invariant**: no text makes this panic or abort; what cannot be parsed is an error with a place.
+
+use pg_query::protobuf::{KeywordKind, Node, Token as Kind};
+
+/// Nested deeper than this, a text is not parsed.
+const DEEPEST: usize = 1_500;
+/// Room for [`DEEPEST`], measured with frames of a debug build.
+const STACK: usize = 512 << 20;
+
+/// One token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// Its first byte.
+    pub start: usize,
+    /// The byte after its last.
+    pub end: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// Is it a word of the grammar that cannot be any name?
+    pub keyword: bool,
+}
+
+impl Token {
+    /// Its text.
+    pub fn text<'t>(&self, source: &'t str) -> &'t str {
+        source.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Is it this word, in any case?
+    pub fn is(&self, source: &str, word: &str) -> bool {
+        self.text(source).eq_ignore_ascii_case(word)
+    }
+}
+
+/// Why a text could not be parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unparsed {
+    /// What the grammar said.
+    pub message: String,
+    /// Where, in bytes, if it said so.
+    pub at: Option<usize>,
+}
+
+/// What a text is parsed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    /// Statements.
+    Statements,
+    /// One expression of PL/pgSQL.
+    Expression,
+    /// One type name.
+    Type,
+}
+
+/// The tokens of a text, comments left out.
+pub fn tokens(text: &str) -> Result<Vec<Token>, Unparsed> {
+    if let Some(at) = text.find('\0') {
+        return Err(Unparsed { message: "there is a zero byte in it".into(), at: Some(at) });
+    }
+    // A text without any token is undefined behaviour in pg_query 18.1.0, so that there always is one more.
+    let mut scanned = pg_query::scan_tokens(&format!("{text}\n;")).map_err(|error| unparsed(&error))?;
+    scanned.pop();
+    Ok(scanned
+        .iter()
+        .filter_map(|token| {
+            let kind = Kind::try_from(token.token).ok()?;
+            if matches!(kind, Kind::SqlComment | Kind::CComment) {
+                return None;
+            }
+            let keyword = matches!(
+                KeywordKind::try_from(token.keyword_kind).ok()?,
+                KeywordKind::ReservedKeyword | KeywordKind::TypeFuncNameKeyword | KeywordKind::ColNameKeyword
+            );
+            Some(Token {
+                start: usize::try_from(token.start).ok()?,
+                end: usize::try_from(token.end).ok()?,
+                kind,
+                keyword,
+            })
+        })
+        .collect())
+}
+
+/// Parses a text. Gives its statements, with the byte where each begins.
+pub fn parse(text: &str, parse_as: As) -> Result<Vec<(usize, Node)>, Unparsed> {
+    let deep = depth(text, &tokens(text)?);
+    if deep > DEEPEST {
+        return Err(Unparsed {
+            message: format!("it is nested {deep} deep, and at most {DEEPEST} is parsed"),
+            at: None,
+        });
+    }
+    let options = match parse_as {
+        As::Statements => pg_query::ParserOptions::DEFAULT,
+        As::Expression => pg_query::ParserOptions::PLPGSQL_EXPR,
+        As::Type => pg_query::ParserOptions::TYPE_NAME,
+    };
+    let parsed = pg_query::parse(text, options).map_err(|error| unparsed(&error))?;
+    Ok(parsed
+        .protobuf
+        .stmts
+        .into_iter()
+        .filter_map(|raw| Some((usize::try_from(raw.stmt_location).ok()?, *raw.stmt?)))
+        .collect())
+}
+
+fn unparsed(error: &pg_query::Error) -> Unparsed {
+    Unparsed { message: error.to_string(), at: None }
+}
+
+/// How deep the tree of a text can be: brackets, and what is chained without brackets.
+pub fn depth(text: &str, tokens: &[Token]) -> usize {
+    // For each open bracket: operators since the last comma, and what commas do not end.
+    let mut open = vec![(0_usize, 0_usize)];
+    let (mut sum, mut deepest) = (0_usize, 0_usize);
+    for token in tokens {
+        let brackets = open.len();
+        let Some(level) = open.last_mut() else { break };
+        match token.text(text).as_bytes() {
+            b"(" | b"[" => {
+                open.push((0, 0));
+                sum += 1;
+            }
+            b")" | b"]" if brackets > 1 => {
+                let (chained, lasting) = open.pop().unwrap_or_default();
+                sum -= 1 + chained + lasting;
+            }
+            b"," => {
+                sum -= level.0;
+                level.0 = 0;
+            }
+            b";" if brackets == 1 => {
+                sum = 0;
+                open = vec![(0, 0)];
+            }
+            word => {
+                let lasting = ["union", "intersect", "except", "join", "case", "select", "with"]
+                    .iter()
+                    .any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
+                if lasting {
+                    level.1 += 1;
+                    sum += 1;
+                } else if !matches!(token.kind, Kind::Ident | Kind::Sconst | Kind::Iconst | Kind::Fconst)
+                    && !word.eq_ignore_ascii_case(b"and")
+                    && !word.eq_ignore_ascii_case(b"or")
+                {
+                    level.0 += 1;
+                    sum += 1;
+                }
+            }
+        }
+        deepest = deepest.max(sum);
+    }
+    deepest
+}
+
+/// Runs something with enough stack for the deepest tree.
+pub fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().name("analyze".into()).stack_size(STACK).spawn_scoped(scope, work)?;
+        thread.join().map_err(|panic| std::panic::resume_unwind(panic))
+    })
+}

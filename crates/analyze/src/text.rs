@@ -1,0 +1,154 @@
+//! Places in text, identifiers, and string literals: small things that must be exact.
+
+use serde::Serialize;
+
+/// A line and a column, both from 1; the column counts characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// The position of a byte.
+pub fn position(text: &str, byte: usize) -> Position {
+    let byte = floor(text, byte);
+    let before = &text[..byte];
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    Position { line: before.matches('\n').count() + 1, column: text[start..byte].chars().count() + 1 }
+}
+
+/// The nearest boundary of a character at or before a byte.
+pub fn floor(text: &str, byte: usize) -> usize {
+    let mut byte = byte.min(text.len());
+    while !text.is_char_boundary(byte) {
+        byte -= 1;
+    }
+    byte
+}
+
+/// An identifier as SQL needs it written.
+pub fn quote(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '$')
+        && !reserved(name);
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// A word that the grammar does not take everywhere as a name: the server's own scanner says so.
+fn reserved(name: &str) -> bool {
+    crate::parse::tokens(name).is_ok_and(|tokens| tokens.first().is_some_and(|token| token.keyword))
+}
+
+/// A string literal that means this text.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The text of a literal, and for each of its bytes where it stands in the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// What the literal means.
+    pub text: String,
+    /// For each byte of `text`, and one past its end, the byte of the source.
+    map: Map,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Map {
+    // The source is the text, from here on.
+    Shift(usize),
+    Each(Vec<usize>),
+}
+
+impl Decoded {
+    /// A text that is its own source, at an offset.
+    pub fn plain(text: &str, offset: usize) -> Self {
+        Self { text: text.to_owned(), map: Map::Shift(offset) }
+    }
+
+    /// Where a byte of the text stands in the source.
+    pub fn source(&self, byte: usize) -> usize {
+        match &self.map {
+            Map::Shift(offset) => byte + offset,
+            Map::Each(each) => each.get(byte).or(each.last()).copied().unwrap_or(0),
+        }
+    }
+
+    /// May the text be edited where it stands, byte for byte?
+    pub fn is_identity(&self) -> bool {
+        matches!(self.map, Map::Shift(_))
+    }
+}
+
+/// Reads a literal as it stands in the source at an offset: `'…'`, `E'…'`, or dollar quotes. Others are `None`.
+pub fn decode(literal: &str, offset: usize) -> Option<Decoded> {
+    if let Some(rest) = literal.strip_prefix('$') {
+        let tag = rest.find('$')? + 2;
+        let end = literal.len().checked_sub(tag).filter(|&end| end >= tag)?;
+        return Some(Decoded::plain(literal.get(tag..end)?, offset + tag));
+    }
+    let (escapes, start) = match literal.as_bytes() {
+        [b'\'', ..] => (false, 1),
+        [b'e' | b'E', b'\'', ..] => (true, 2),
+        _ => return None,
+    };
+    let body = literal.get(start..literal.len().checked_sub(1)?)?;
+    let (mut text, mut each) = (String::new(), Vec::new());
+    let mut chars = body.char_indices().peekable();
+    while let Some((at, character)) = chars.next() {
+        let meant = match character {
+            '\'' => {
+                // Two literals on two lines are one; their places are not worth keeping.
+                chars.next_if(|&(_, next)| next == '\'')?;
+                '\''
+            }
+            '\\' if escapes => match chars.next()?.1 {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                other if other.is_alphanumeric() => return None,
+                other => other,
+            },
+            other => other,
+        };
+        text.push(meant);
+        each.resize(text.len(), offset + start + at);
+    }
+    each.push(offset + start + body.len());
+    Some(Decoded { text, map: Map::Each(each) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_counts_characters() {
+        let text = "select\n  'ä', b";
+        assert_eq!(position(text, text.find('b').unwrap()), Position { line: 2, column: 8 });
+        assert_eq!(position(text, 0), Position { line: 1, column: 1 });
+        assert_eq!(position(text, 999), Position { line: 2, column: 9 });
+    }
+
+    #[test]
+    fn literals_are_read_with_their_places() {
+        let source = "x = 'it''s'";
+        let decoded = decode(&source[4..], 4).unwrap();
+        assert_eq!(decoded.text, "it's");
+        assert_eq!(&source[decoded.source(3)..decoded.source(4)], "s");
+        let dollar = decode("$f$body$f$", 10).unwrap();
+        assert_eq!((dollar.text.as_str(), dollar.source(0), dollar.is_identity()), ("body", 13, true));
+        assert_eq!(decode("E'a\\nb\\'c'", 0).unwrap().text, "a\nb'c");
+        assert!(decode("$$", 0).is_none() && decode("'", 0).is_none());
+    }
+
+    #[test]
+    fn identifiers_are_quoted_when_they_must_be() {
+        assert_eq!(quote("a_1"), "a_1");
+        assert_eq!(quote("A"), "\"A\"");
+        assert_eq!(quote("user"), "\"user\"");
+        assert_eq!(quote("x\"y"), "\"x\"\"y\"");
+    }
+}

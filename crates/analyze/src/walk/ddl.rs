@@ -1,0 +1,302 @@
+//! Definitions and the other commands: the names in them that are looked up when the command runs.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Constraint, CreateStmt, CreateTrigStmt, FunctionParameter, Node, RangeVar};
+
+use super::names::parts;
+use super::scope::Item;
+use super::{Columns, Walker};
+use crate::catalog::Oid;
+use crate::occurrence::Meaning;
+use crate::typing::{OPAQUE, known};
+
+impl Walker<'_> {
+    #[allow(clippy::too_many_lines, reason = "one arm for each kind of statement")]
+    pub(super) fn any_statement(&mut self, node: &Node) -> Columns {
+        match node.node.as_ref()? {
+            NodeEnum::SelectStmt(_)
+            | NodeEnum::InsertStmt(_)
+            | NodeEnum::UpdateStmt(_)
+            | NodeEnum::DeleteStmt(_)
+            | NodeEnum::MergeStmt(_) => return self.query(node),
+            NodeEnum::CallStmt(call) => {
+                if let Some(call) = call.funccall.as_deref() {
+                    self.procedure(call);
+                }
+            }
+            NodeEnum::ExplainStmt(explain) => {
+                return explain.query.as_deref().and_then(|query| self.any_statement(query));
+            }
+            NodeEnum::DeclareCursorStmt(cursor) => {
+                self.subquery(cursor.query.as_deref());
+            }
+            NodeEnum::PrepareStmt(prepare) => {
+                self.subquery(prepare.query.as_deref());
+            }
+            NodeEnum::CopyStmt(copy) => {
+                if let Some(relation) = &copy.relation {
+                    self.note_relation(relation);
+                }
+                self.subquery(copy.query.as_deref());
+            }
+            NodeEnum::CreateTableAsStmt(create) => {
+                self.subquery(create.query.as_deref());
+                if let Some(target) = create.into.as_ref().and_then(|into| into.rel.as_ref()) {
+                    self.creates(target);
+                }
+            }
+            NodeEnum::CreateStmt(create) => self.create_table(create),
+            NodeEnum::ViewStmt(view) => {
+                self.subquery(view.query.as_deref());
+            }
+            NodeEnum::IndexStmt(index) => {
+                self.on_table(index.relation.as_ref(), |walker| {
+                    for node in &index.index_params {
+                        if let Some(NodeEnum::IndexElem(element)) = node.node.as_ref() {
+                            walker.maybe(element.expr.as_deref());
+                        }
+                    }
+                    walker.maybe(index.where_clause.as_deref());
+                });
+            }
+            NodeEnum::CreatePolicyStmt(policy) => {
+                self.on_table(policy.table.as_ref(), |walker| {
+                    walker.maybe(policy.qual.as_deref());
+                    walker.maybe(policy.with_check.as_deref());
+                });
+            }
+            NodeEnum::AlterPolicyStmt(policy) => {
+                self.on_table(policy.table.as_ref(), |walker| {
+                    walker.maybe(policy.qual.as_deref());
+                    walker.maybe(policy.with_check.as_deref());
+                });
+            }
+            NodeEnum::CreateTrigStmt(trigger) => self.create_trigger(trigger),
+            NodeEnum::CreateFunctionStmt(create) => {
+                for node in &create.parameters {
+                    if let Some(NodeEnum::FunctionParameter(parameter)) = node.node.as_ref() {
+                        self.parameter_of(parameter);
+                    }
+                }
+                if let Some(returns) = &create.return_type {
+                    self.note_type(returns);
+                }
+            }
+            NodeEnum::CreateDomainStmt(domain) => {
+                let oid = domain.type_name.as_ref().map_or(OPAQUE, |name| self.note_type(name));
+                for node in &domain.constraints {
+                    if let Some(NodeEnum::Constraint(constraint)) = node.node.as_ref() {
+                        self.nested(|walker| {
+                            // VALUE is seen as a column.
+                            walker.push_item(Item {
+                                name: None,
+                                columns: Some(vec![("value".into(), oid)]),
+                                row: OPAQUE,
+                                bare: true,
+                                scalar: false,
+                            });
+                            walker.maybe(constraint.raw_expr.as_deref());
+                        });
+                    }
+                }
+            }
+            NodeEnum::CompositeTypeStmt(composite) => {
+                self.column_definitions(&composite.coldeflist);
+            }
+            NodeEnum::AlterTableStmt(alter) => {
+                let Some(relation) = &alter.relation else { return None };
+                self.on_table(Some(relation), |walker| {
+                    for node in &alter.cmds {
+                        if let Some(NodeEnum::AlterTableCmd(command)) = node.node.as_ref() {
+                            match command.def.as_ref().and_then(|def| def.node.as_ref()) {
+                                Some(NodeEnum::ColumnDef(_)) => {
+                                    walker.column_definitions(
+                                        command.def.as_deref().map_or(&[], std::slice::from_ref),
+                                    );
+                                }
+                                Some(NodeEnum::Constraint(constraint)) => walker.constraint(constraint),
+                                Some(NodeEnum::RangeVar(other)) => {
+                                    walker.note_relation(other);
+                                }
+                                Some(NodeEnum::DefElem(_) | NodeEnum::List(_) | NodeEnum::RoleSpec(_))
+                                | None => {}
+                                Some(_) => {
+                                    walker.maybe(command.def.as_deref());
+                                }
+                            }
+                        }
+                    }
+                });
+            }
+            NodeEnum::TruncateStmt(truncate) => self.relations(&truncate.relations),
+            NodeEnum::LockStmt(lock) => self.relations(&lock.relations),
+            NodeEnum::RefreshMatViewStmt(refresh) => {
+                if let Some(relation) = &refresh.relation {
+                    self.note_relation(relation);
+                }
+            }
+            NodeEnum::VacuumStmt(vacuum) => {
+                for node in &vacuum.rels {
+                    if let Some(NodeEnum::VacuumRelation(relation)) = node.node.as_ref()
+                        && let Some(relation) = &relation.relation
+                    {
+                        self.note_relation(relation);
+                    }
+                }
+            }
+            NodeEnum::ReturnStmt(_) => {
+                self.gap(-1, "a RETURN of standard SQL is not looked into");
+            }
+            _ => {}
+        }
+        Some(Vec::new())
+    }
+
+    fn relations(&mut self, nodes: &[Node]) {
+        for node in nodes {
+            if let Some(NodeEnum::RangeVar(relation)) = node.node.as_ref() {
+                self.note_relation(relation);
+            }
+        }
+    }
+
+    /// Notes that a statement creates a table, if it is a temporary one.
+    pub(super) fn creates(&mut self, relation: &RangeVar) {
+        if relation.relpersistence == "t" || relation.schemaname == "pg_temp" {
+            self.created.insert(relation.relname.clone());
+        }
+    }
+
+    /// Walks expressions that see the columns of a table.
+    fn on_table(&mut self, relation: Option<&RangeVar>, work: impl FnOnce(&mut Self)) {
+        let Some(relation) = relation else { return };
+        self.nested(|walker| {
+            let item = walker.table(relation);
+            walker.push_item(item);
+            work(walker);
+        });
+    }
+
+    fn create_table(&mut self, create: &CreateStmt) {
+        self.relations(&create.inh_relations);
+        let Some(relation) = &create.relation else { return };
+        self.nested(|walker| {
+            let columns = walker.column_definitions_only(&create.table_elts);
+            walker.push_item(Item {
+                name: Some(relation.relname.clone()),
+                columns: create.inh_relations.is_empty().then_some(columns),
+                row: OPAQUE,
+                bare: true,
+                scalar: false,
+            });
+            walker.column_constraints(&create.table_elts);
+            for node in &create.constraints {
+                if let Some(NodeEnum::Constraint(constraint)) = node.node.as_ref() {
+                    walker.constraint(constraint);
+                }
+            }
+        });
+        self.creates(relation);
+    }
+
+    fn column_definitions(&mut self, nodes: &[Node]) {
+        self.column_definitions_only(nodes);
+        self.column_constraints(nodes);
+    }
+
+    fn column_definitions_only(&mut self, nodes: &[Node]) -> Vec<(String, Oid)> {
+        let mut columns = Vec::new();
+        for node in nodes {
+            match node.node.as_ref() {
+                Some(NodeEnum::ColumnDef(column)) => {
+                    let oid = column.type_name.as_ref().map_or(OPAQUE, |name| self.note_serial(name));
+                    columns.push((column.colname.clone(), oid));
+                    if let Some(clause) = column.coll_clause.as_deref() {
+                        self.note_collation(&parts(&clause.collname), clause.location);
+                    }
+                }
+                Some(NodeEnum::TableLikeClause(like)) => {
+                    if let Some(relation) = &like.relation {
+                        let found = self.note_relation(relation);
+                        let found = found.and_then(|oid| self.typer.catalog.relation_of(oid));
+                        columns.extend(found.map(|found| found.columns.clone()).unwrap_or_default());
+                    }
+                }
+                _ => {}
+            }
+        }
+        columns
+    }
+
+    /// `serial` and its like are no types, and no schema can hold another.
+    fn note_serial(&mut self, name: &pg_query::protobuf::TypeName) -> Oid {
+        match parts(&name.names).as_slice() {
+            ["serial" | "serial4"] => known::INT4,
+            ["bigserial" | "serial8"] => known::INT8,
+            ["smallserial" | "serial2"] => known::INT2,
+            _ => self.note_type(name),
+        }
+    }
+
+    fn column_constraints(&mut self, nodes: &[Node]) {
+        for node in nodes {
+            match node.node.as_ref() {
+                Some(NodeEnum::ColumnDef(column)) => {
+                    self.maybe(column.raw_default.as_deref());
+                    for node in &column.constraints {
+                        if let Some(NodeEnum::Constraint(constraint)) = node.node.as_ref() {
+                            self.constraint(constraint);
+                        }
+                    }
+                }
+                Some(NodeEnum::Constraint(constraint)) => self.constraint(constraint),
+                _ => {}
+            }
+        }
+    }
+
+    fn constraint(&mut self, constraint: &Constraint) {
+        self.maybe(constraint.raw_expr.as_deref());
+        self.maybe(constraint.where_clause.as_deref());
+        if let Some(relation) = &constraint.pktable {
+            self.note_relation(relation);
+        }
+        if !constraint.exclusions.is_empty() {
+            self.gap(constraint.location, "the operators of EXCLUDE are not looked into");
+        }
+    }
+
+    fn parameter_of(&mut self, parameter: &FunctionParameter) {
+        if let Some(name) = &parameter.arg_type {
+            self.note_type(name);
+        }
+        self.nested(|walker| walker.maybe(parameter.defexpr.as_deref()));
+    }
+
+    fn create_trigger(&mut self, trigger: &CreateTrigStmt) {
+        let names = parts(&trigger.funcname);
+        if let Some(span) = self.executed_function(names.len()) {
+            let meaning = self.note_routine(&names, span, Some(Vec::new()));
+            debug_assert!(!matches!(meaning, Meaning::Local(_)) || names.len() > 1);
+        }
+        let Some(relation) = &trigger.relation else { return };
+        self.nested(|walker| {
+            let item = walker.table(relation);
+            for name in ["old", "new"] {
+                walker.push_item(Item { name: Some(name.into()), bare: false, ..item.clone() });
+            }
+            walker.maybe(trigger.when_clause.as_deref());
+        });
+    }
+
+    /// `EXECUTE FUNCTION name` has no place in the tree: it is found in the tokens.
+    fn executed_function(&self, parts: usize) -> Option<std::ops::Range<usize>> {
+        let at = self.tokens.windows(2).rposition(|pair| {
+            pair[0].is(self.text, "execute")
+                && (pair[1].is(self.text, "function") || pair[1].is(self.text, "procedure"))
+        })?;
+        let first = self.tokens.get(at + 2)?;
+        let last = self.tokens.get(at + 2 * parts)?;
+        Some(first.start..last.end)
+    }
+}

@@ -1,0 +1,14 @@
+//! Every answer beside the server's own.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod bodies;
+mod captures;
+mod check;
+mod compare;
+mod fix;
+mod generated;
+mod own_sql;
+mod requirement;
+mod server;
+mod statements;
+mod views;

@@ -1,0 +1,89 @@
+//! No text makes the analysis panic.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use postern_analyze::body;
+use postern_analyze::catalog::{Catalog, Snapshot};
+use postern_analyze::parse::with_stack;
+use postern_analyze::path::Path;
+use postern_analyze::walk::Surroundings;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed};
+
+const SEEDS: [&str; 4] = [
+    "DECLARE a t.k%TYPE := f(1); r record; c CURSOR (x int) FOR SELECT x; BEGIN FOR r IN SELECT * FROM t JOIN u USING (k) LOOP \
+     CASE r.k WHEN 1, 2 THEN PERFORM g(r.v); END CASE; EXECUTE 'x' || a USING r.k; END LOOP; RETURN QUERY SELECT a[1] || $1; END",
+    "WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x) SELECT CASE n WHEN 1 THEN 'é' END, (n, 2) = (1, 2) FROM x",
+    "MERGE INTO t USING u ON t.k = u.k WHEN MATCHED THEN UPDATE SET (a, b) = (SELECT 1, 2); CREATE TABLE t (k int4 CHECK (k > 0))",
+    "INSERT INTO t VALUES ($$a$$, E'\\n', U&'x', B'1', 1e5) ON CONFLICT (lower(k)) DO UPDATE SET k = excluded.k RETURNING t.*;",
+];
+
+fn analyse(text: &str) {
+    let catalog = Catalog::new(Snapshot::default());
+    let path = Path::new(&catalog, "a, b", "nobody");
+    with_stack(|| {
+        for found in [
+            body::statements(&catalog, &path, text, &Surroundings::default()),
+            body::plpgsql(&catalog, &path, text, Surroundings::default()),
+        ] {
+            for occurrence in found.occurrences {
+                assert!(text.get(occurrence.span).is_some(), "a place that is none in {text:?}");
+            }
+        }
+    })
+    .unwrap();
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 400, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..Config::default() })]
+
+    #[test]
+    fn damaged_code_is_analysed_or_reported(
+        seed in 0..SEEDS.len(),
+        cuts in prop::collection::vec((0..400_usize, 0..12_usize, "[;()\\[\\]'\"$:.=<>a%é\\- ]{0,4}"), 1..6),
+    ) {
+        let mut text: Vec<char> = SEEDS[seed].chars().collect();
+        for (at, length, put) in cuts {
+            let at = at.min(text.len());
+            let end = (at + length).min(text.len());
+            text.splice(at..end, put.chars());
+        }
+        analyse(&text.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn any_text_is_analysed_or_reported(text in "\\PC{0,80}") {
+        analyse(&text);
+    }
+}
+
+#[test]
+fn deep_nesting_is_reported_and_not_followed() {
+    for text in [
+        format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("SELECT 1{}", " + 1".repeat(100_000)),
+        format!("SELECT 1{}", " UNION SELECT 1".repeat(50_000)),
+        format!("SELECT {}1", "NOT ".repeat(100_000)),
+        format!("SELECT 1{}", "::int".repeat(100_000)),
+        format!("SELECT * FROM a{}", " JOIN a ON true".repeat(50_000)),
+    ] {
+        analyse(&text);
+    }
+    // Long is not deep.
+    analyse(&format!("INSERT INTO t VALUES {}(1)", "(-1, +2, 'x'), ".repeat(20_000)));
+    analyse(&format!("SELECT 1{}", " + 1".repeat(1_000)));
+}
+
+#[test]
+fn long_chains_are_read() {
+    use postern_analyze::parse::{As, parse};
+    for text in [
+        format!("SELECT 'a'{}", " || 'b'".repeat(700)),
+        format!("SELECT {}1{}", "(".repeat(300), ")".repeat(300)),
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(300)),
+    ] {
+        with_stack(|| {
+            assert!(parse(&text, As::Statements).is_ok(), "{:?}", parse(&text, As::Statements).err())
+        })
+        .unwrap();
+    }
+}

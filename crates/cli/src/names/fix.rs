@@ -1,0 +1,92 @@
+//! `postern fix`.
+
+use std::io::IsTerminal;
+
+use postern_analyze::catalog::{Catalog, PG_CATALOG, Routine};
+use postern_analyze::fix::{self, Fix};
+use postern_analyze::{render, report};
+
+use super::{catalog_and, deeply};
+use crate::args::Fix as Args;
+use crate::error::{Context as _, Error};
+
+/// One routine, and what was found out about mending it.
+type Outcome<'c> = (&'c Routine, Result<Option<Fix>, Vec<String>>);
+
+pub fn run(args: &Args) -> Result<(), Error> {
+    let (catalog, definitions) = catalog_and(args.db.as_deref(), &args.dir, definitions)?;
+    let definitions = definitions?;
+    let outcomes = deeply(|| outcomes(&catalog, args))??;
+    let colour =
+        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut out = String::new();
+    let fixed: Vec<(&Routine, &Fix)> = outcomes
+        .iter()
+        .filter_map(|(routine, outcome)| Some((*routine, outcome.as_ref().ok()?.as_ref()?)))
+        .collect();
+    for file in &args.files {
+        let text = std::fs::read_to_string(file).context("read", file)?;
+        let edited = fix::apply(&text, &fix::file(&catalog, &text, &fixed));
+        if edited == text {
+            continue;
+        }
+        if args.write {
+            std::fs::write(file, &edited).context("write", file)?;
+            eprintln!("postern: {} is changed", file.display());
+        } else {
+            out += &render::diff(&file.display().to_string(), &text, &edited, colour);
+        }
+    }
+    for (routine, fix) in fixed.iter().filter(|_| args.files.is_empty()) {
+        let given = definitions.iter().find(|(oid, _)| *oid == routine.oid);
+        let Some((given, statement)) =
+            given.and_then(|(_, given)| Some((given, fix::definition(given, routine, fix)?)))
+        else {
+            eprintln!("postern: {}: its definition could not be read back", catalog.signature(routine));
+            continue;
+        };
+        if args.sql {
+            out += &format!("{};\n\n", statement.trim_end());
+        } else {
+            out += &render::diff(&catalog.signature(routine), given, &statement, colour);
+        }
+        for note in &fix.notes {
+            eprintln!("postern: {}: {note}", catalog.signature(routine));
+        }
+    }
+    crate::print(&out)?;
+    for (routine, outcome) in &outcomes {
+        if let Err(reasons) = outcome {
+            eprintln!("postern: {} is not fixed:", catalog.signature(routine));
+            for reason in reasons {
+                eprintln!("  {reason}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn outcomes<'c>(catalog: &'c Catalog, args: &Args) -> Result<Vec<Outcome<'c>>, Error> {
+    let mut chosen: Vec<&Routine> = Vec::new();
+    for name in &args.routines {
+        chosen.push(report::find(catalog, name)?);
+    }
+    if chosen.is_empty() {
+        let own = |routine: &&Routine| {
+            routine.schema != PG_CATALOG
+                && catalog.schema_name(routine.schema) != "information_schema"
+                && routine.extension == 0
+                && matches!(routine.language.as_str(), "sql" | "plpgsql")
+        };
+        chosen.extend(catalog.snapshot.routines.iter().filter(own));
+    }
+    Ok(chosen.into_iter().map(|routine| (routine, fix::fix(catalog, routine))).collect())
+}
+
+/// How the server itself writes each routine that could be mended.
+async fn definitions(client: tokio_postgres::Client) -> Result<Vec<(u32, String)>, Error> {
+    const SQL: &str = "SELECT p.oid, pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p \
+        WHERE p.pronamespace OPERATOR(pg_catalog.<>) 11 AND p.prokind OPERATOR(pg_catalog.<>) 'a'";
+    let rows = client.query(SQL, &[]).await.map_err(postern_analyze::Error::from)?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}

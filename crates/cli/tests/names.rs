@@ -1,0 +1,104 @@
+//! `resolve`, `check` and `fix` as they are called, against a server without the extension, as an ordinary role.
+
+mod common;
+
+use common::{postern, run};
+use postern_cluster::Cluster;
+
+const SCHEMA: &str = "
+create role u1 login; create schema authorization u1;
+create schema s1; create schema s2; create schema s3; grant usage on schema s1, s2, s3 to u1;
+create table s1.a (k int primary key); create table s2.a (k int primary key); create table s3.a (k int primary key);
+create table s1.b (k int primary key);
+create function s1.f() returns text language plpgsql set search_path = s1, s2, s3 as $body$
+begin return 'a: '||(select 'a'::regclass::oid::text)||' / '||'b: '||(select 'b'::regclass::oid::text); end;
+$body$;
+create function s2.f() returns text language plpgsql set search_path = s2, s3, s1 as $body$
+begin return 'a: '||(select 'a'::regclass::oid::text)||' / '||'b: '||(select 'b'::regclass::oid::text); end;
+$body$;
+create function s3.f() returns text language plpgsql security definer as $body$
+begin return (select count(*) from a); end;
+$body$;
+alter database postgres set search_path = s3, public;";
+
+fn cluster() -> (Cluster, String) {
+    let cluster = Cluster::builder().start().unwrap();
+    cluster.psql("postgres", SCHEMA).unwrap();
+    cluster.set_password("u1").unwrap();
+    let url = cluster.url("u1", "postgres") + "&sslmode=disable";
+    (cluster, url)
+}
+
+#[test]
+fn names_are_resolved_checked_and_fixed() {
+    let (cluster, url) = cluster();
+    let output = run(postern().args(["resolve", "s1.f()", "s2.f()", "--compare", "--db", &url]));
+    assert_eq!(output.status, 0, "{}", output.stderr);
+    let oid = |name: &str| cluster.psql("postgres", &format!("select '{name}'::regclass::oid")).unwrap();
+    let row = output.stdout.lines().find(|line| line.starts_with("relation a ")).unwrap();
+    assert!(
+        row.contains(&format!("s1.a {}", oid("s1.a"))) && row.contains(&format!("s2.a {}", oid("s2.a"))),
+        "{row}"
+    );
+
+    let output = run(postern().args(["resolve", "s3.f()", "--json", "--db", &url]));
+    let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let names = json[0]["names"].as_array().unwrap();
+    let a = names.iter().find(|name| name["name"] == "a").unwrap();
+    assert_eq!((&a["verdict"], &a["line"]), (&"capturable".into(), &2.into()), "{a}");
+    assert_eq!(a["schema"], "pg_temp");
+
+    let output = run(postern().args(["resolve", "s9.f()", "--db", &url]));
+    assert_eq!((output.status, output.stderr.contains("no function")), (1, true));
+    let sql = ["resolve", "--sql", "select count(*) from pg_class", "--temp-table", "pg_class", "--db", &url];
+    let first = run(postern().args(sql).args(["--search-path", "\"$user\", public", "--all"]));
+    assert!(first.stdout.contains("pg_class is a temporary table"), "{}", first.stdout);
+    let last = run(postern().args(sql).args(["--search-path", "pg_catalog, pg_temp", "--all"]));
+    assert!(last.stdout.contains("pg_class is pg_catalog.pg_class"), "{}", last.stdout);
+
+    let text = run(postern().args(["check", "--db", &url]));
+    assert_eq!(text.status, 1, "{}", text.stderr);
+    assert!(
+        text.stdout.contains("error[definer-without-path]") && text.stdout.contains("^"),
+        "{}",
+        text.stdout
+    );
+    for (format, sign) in [
+        ("json", "\"findings\""),
+        ("sarif", "\"2.1.0\""),
+        ("github", "::error title="),
+        ("junit", "<testsuite "),
+    ] {
+        let output = run(postern().args(["check", "--db", &url, "--format", format]));
+        assert_eq!((output.status, output.stdout.contains(sign)), (1, true), "{}", output.stdout);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let baseline = folder.path().join("baseline");
+    assert_eq!(run(postern().args(["check", "--db", &url, "--write-baseline"]).arg(&baseline)).status, 0);
+    assert_eq!(run(postern().args(["check", "--db", &url, "--baseline"]).arg(&baseline)).status, 0);
+    assert_eq!(run(postern().args(["check", "--db", "postgresql://nobody@/x?host=/nowhere"])).status, 2);
+
+    // The file is edited where names stand, and the server takes it.
+    let file = folder.path().join("schema.sql");
+    std::fs::write(&file, SCHEMA).unwrap();
+    let shown = run(postern().args(["fix", "--db", &url, "--file"]).arg(&file));
+    assert!(
+        shown.stdout.contains("+begin return (select count(*) from s3.a); end;"),
+        "{} {}",
+        shown.stdout,
+        shown.stderr
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), SCHEMA);
+    let written = run(postern().args(["fix", "--write", "--db", &url, "--file"]).arg(&file));
+    assert_eq!(written.status, 0, "{}", written.stderr);
+    let edited = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        edited.contains("'s2.a'::regclass") && edited.contains("set search_path = pg_catalog, pg_temp as"),
+        "{edited}"
+    );
+    let statements = run(postern().args(["fix", "--sql", "--db", &url]));
+    cluster.psql("postgres", &statements.stdout).unwrap();
+    let again = run(postern().args(["fix", "--sql", "--db", &url]));
+    assert_eq!((again.stdout.as_str(), again.status), ("", 0), "{}", again.stderr);
+    assert_eq!(cluster.psql("postgres", "select s3.f()").unwrap(), "0");
+}
