@@ -7,6 +7,8 @@
 //!   compares it with that of the whole.
 //! * No header of the request decides where it goes or how it is framed.
 
+#![allow(clippy::result_large_err, reason = "a failure is made once, and then it is all there is")]
+
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 

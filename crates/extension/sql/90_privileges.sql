@@ -15,7 +15,7 @@ BEGIN
               SELECT 'TABLE', c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner, c.relacl
                 FROM pg_catalog.pg_class c
                WHERE c.relnamespace OPERATOR(pg_catalog.=) 'postern'::pg_catalog.regnamespace
-                 AND c.relkind OPERATOR(pg_catalog.=) 'r'
+                 AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,v}'::pg_catalog."char"[])
               UNION ALL
               SELECT 'SCHEMA', n.nspname::pg_catalog.text, n.nspowner, n.nspacl
                 FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.=) 'postern'

@@ -1,5 +1,7 @@
 //! One request: put together, sent once, its answer read to the end.
 
+#![allow(clippy::result_large_err, reason = "a failure is made once, and then it is all there is")]
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
