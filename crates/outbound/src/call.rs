@@ -84,7 +84,7 @@ impl Caller {
 
     async fn send(&self, job: &Job, request: &Request) -> Result<Value, Failure> {
         let url = request.url.fill(no_secret)?;
-        self.check(job, &url)?;
+        Self::check(job, &url)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &request.headers {
             let wrong =
@@ -135,7 +135,7 @@ impl Caller {
 
     /// The last look before it is sent: the whole URL leads where the server allowed it to. The client's resolver never sees an
     /// address that is written in a URL.
-    fn check(&self, job: &Job, url: &str) -> Result<(), Failure> {
+    fn check(job: &Job, url: &str) -> Result<(), Failure> {
         let target = Target::of(url).map_err(|message| Failure::new("42501", message))?;
         if target != job.target {
             return Err(Failure::new("42501", "Blocked: a secret changes where the request goes."));

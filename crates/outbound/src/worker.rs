@@ -236,7 +236,7 @@ impl Worker {
             let came = caller.call(&job).await;
             match &came {
                 Ok(result) => {
-                    debug!(request = id, host = job.target.host, status = %result["status"], "answered")
+                    debug!(request = id, host = job.target.host, status = %result["status"], "answered");
                 }
                 Err(failure) => {
                     info!(request = id, host = job.target.host, sqlstate = failure.sqlstate, "failed");
