@@ -8,11 +8,12 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use postern_core::address::Policy;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Url, redirect};
 
 use crate::ConfigError;
-use crate::address::{Policy, Resolver};
+use crate::address::Resolver;
 use crate::config::Reach;
 
 /// Longest answer.

@@ -52,6 +52,9 @@ pub enum Error {
     /// The gate could not start, or ended.
     #[error(transparent)]
     Gate(#[from] postern_gate::Error),
+    /// The outbound worker could not start.
+    #[error(transparent)]
+    Outbound(#[from] postern_outbound::Error),
     /// The operating system refused something.
     #[error("could not {action}: {source}")]
     Io {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use postern_gate::{Config, Gate};
+use postern_outbound::Outbound;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -20,8 +21,8 @@ pub fn run(args: &Serve) -> Result<(), Error> {
     })
 }
 
-/// Runs a gate until it is asked to stop. Says where it listens, in these words, once it does. Each hangup renews its
-/// certificate.
+/// Runs a gate, and the outbound worker if there is to be one, until it is asked to stop. Says where it listens, in these
+/// words, once it does. Each hangup renews the gate's certificate.
 pub async fn gate(
     config: Config,
     stop: Stop,
@@ -30,14 +31,21 @@ pub async fn gate(
 ) -> Result<(), Error> {
     postern_gate::init_log(&config)?;
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
+    let outbound = config.outbound.clone();
     let gate = Gate::start(config).await?;
+    let outbound = outbound.map(Outbound::start).transpose()?;
     crate::print(&greeting(&format!("{scheme}://{}", gate.local_addr())))?;
     tokio::select! {
         () = stop.asked() => {}
         () = renewing(&gate, hangup) => {}
     }
     eprintln!("stopping");
-    gate.shutdown().await;
+    match outbound {
+        Some(outbound) => {
+            tokio::join!(gate.shutdown(), outbound.shutdown());
+        }
+        None => gate.shutdown().await,
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Plain types: no PostgreSQL, no runtime, no `unsafe`.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod error;
 mod identity;
 

@@ -200,6 +200,11 @@ impl Kind {
         }
     }
 
+    /// Whether it leads out of the server.
+    pub fn calls_out(&self) -> bool {
+        matches!(self, Self::Http(_) | Self::HttpMultipart { .. })
+    }
+
     /// The numbers of the children, in preorder.
     pub fn children(&self) -> Vec<u32> {
         match self {

@@ -35,6 +35,7 @@ mod kind;
 mod lexer;
 pub mod machine;
 pub mod nodes;
+pub mod request;
 mod retry;
 #[cfg(any(test, feature = "testing"))]
 pub mod semantics;

@@ -18,6 +18,8 @@ struct Step {
     status: String,
     result: Option<String>,
     error: Option<Value>,
+    #[serde(default)]
+    sends: Option<u32>,
     at: String,
 }
 
@@ -28,6 +30,31 @@ struct Strand {
     state: String,
     #[serde(default)]
     frame: Value,
+    #[serde(default)]
+    outbound: Option<Outbound>,
+}
+
+/// The HTTP request that a strand waits for.
+#[derive(Debug, Deserialize)]
+struct Outbound {
+    host: String,
+    sends: u32,
+    sent_at: Option<String>,
+    worker: bool,
+}
+
+impl Outbound {
+    /// What it waits for, in words and numbers.
+    fn details(&self) -> Value {
+        let waiting = match (self.sends, self.worker) {
+            (_, false) => format!("no outbound worker is running to send the request to {}", self.host),
+            (0, true) => format!("for the outbound worker to send the request to {}", self.host),
+            (_, true) => format!("for the answer of {}", self.host),
+        };
+        serde_json::json!({
+            "waiting": waiting, "delivery": "at-least-once", "sends": self.sends, "sent_at": self.sent_at,
+        })
+    }
 }
 
 /// One node, in the columns of `df.nodes`.
@@ -138,6 +165,10 @@ fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) 
         if let Some(turn) = &step.turn {
             details["turn"] = turn.as_str().into();
         }
+        if let Some(sends) = step.sends {
+            details["delivery"] = "at-least-once".into();
+            details["sends"] = sends.into();
+        }
         if let Some(error) = &step.error {
             details["error"] = error.clone();
         }
@@ -180,6 +211,9 @@ fn under_way(graph: &Graph, strand: &Strand, states: &mut [State]) {
             let state = &mut states[node as usize];
             *state = State { status: Status::Running, at: state.at, ..State::default() };
         }
+    }
+    if let Some((outbound, state)) = strand.outbound.as_ref().zip(states.get_mut(strand.node as usize)) {
+        state.details = Some(outbound.details());
     }
 }
 

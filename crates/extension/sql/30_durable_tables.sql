@@ -102,6 +102,7 @@ CREATE TABLE postern.step (
     result pg_catalog.text,
     columns pg_catalog.text,
     error pg_catalog.jsonb,
+    sends pg_catalog.int4,
     CONSTRAINT step_pkey PRIMARY KEY (instance, strand, n)
 );
 ALTER TABLE postern.step ENABLE ROW LEVEL SECURITY;
@@ -117,6 +118,7 @@ COMMENT ON COLUMN postern.step.query IS 'The text that ran, where substitution c
 COMMENT ON COLUMN postern.step.result IS 'The result, its columns in the order of the query';
 COMMENT ON COLUMN postern.step.columns IS 'Names and types of the result''s columns';
 COMMENT ON COLUMN postern.step.error IS 'SQLSTATE, message, detail, hint and context of a failure';
+COMMENT ON COLUMN postern.step.sends IS 'At most how often an HTTP request was sent, which may be more than once; NULL for what takes effect exactly once';
 SELECT pg_catalog.pg_extension_config_dump('postern.step', '');
 
 CREATE TABLE postern.message (

@@ -70,10 +70,17 @@ SELECT n.id::pg_catalog.varchar(8) AS id, i.id AS instance_id, n.node_type, n.qu
            i.graph, i.status,
            (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
                        'strand', p.strand, 'n', p.n, 'node', p.node, 'attempt', p.attempt, 'turn', p.turn, 'status', p.status,
-                       'result', p.result, 'error', p.error, 'at', p.ended_at) ORDER BY p.ended_at, p.strand, p.n)::pg_catalog.text
+                       'result', p.result, 'error', p.error, 'sends', p.sends, 'at', p.ended_at) ORDER BY p.ended_at, p.strand, p.n)::pg_catalog.text
               FROM postern.step p WHERE p.instance OPERATOR(pg_catalog.=) i.id),
            (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-                       'strand', s.strand, 'node', s.node, 'state', s.state, 'base', s.base, 'frame', s.frame::pg_catalog.jsonb))::pg_catalog.text
+                       'strand', s.strand, 'node', s.node, 'state', s.state, 'base', s.base, 'frame', s.frame::pg_catalog.jsonb,
+                       'outbound', (SELECT pg_catalog.jsonb_build_object(
+                                               'host', o.host, 'sends', o.sends, 'sent_at', o.sent_at,
+                                               'worker', EXISTS (SELECT FROM pg_catalog.pg_stat_activity a
+                                                                  WHERE a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                                                                    AND a.usename OPERATOR(pg_catalog.=) 'postern_outbound'))
+                                      FROM postern.outbound o
+                                     WHERE o.instance OPERATOR(pg_catalog.=) s.instance AND o.strand OPERATOR(pg_catalog.=) s.strand)))::pg_catalog.text
               FROM postern.strand s WHERE s.instance OPERATOR(pg_catalog.=) i.id))::pg_catalog.jsonb)
     AS n(id pg_catalog.text, node_type pg_catalog.text, query pg_catalog.text, result_name pg_catalog.text, left_node pg_catalog.text,
          right_node pg_catalog.text, status pg_catalog.text, result pg_catalog.jsonb, error pg_catalog.text,

@@ -46,6 +46,10 @@ static START_USE_SESSION_USER_ALIAS: GucSetting<bool> = GucSetting::<bool>::new(
 /// `postern.start_requires_login` (off; superuser): only roles with LOGIN start durable functions.
 pub static START_REQUIRES_LOGIN: GucSetting<bool> = GucSetting::<bool>::new(false);
 
+/// `postern.http_private_hosts` (empty; superuser): `host:port`, separated by commas, that HTTP steps may reach although their
+/// address is one of a private network or of this machine. The allow-list holds for them as well. Read by SQL only.
+static HTTP_PRIVATE_HOSTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
 /// `postern.start_in_definer` (warn; superuser): what `df.start()` does inside a SECURITY DEFINER function of someone else.
 pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::new(InDefiner::Warn);
 
@@ -300,6 +304,14 @@ fn durable() {
     for (name, short, long, setting) in switches {
         GucRegistry::define_bool_guc(name, short, long, setting, GucContext::Suset, GucFlags::default());
     }
+    GucRegistry::define_string_guc(
+        c"postern.http_private_hosts",
+        c"Names hosts in private networks that HTTP steps may reach.",
+        c"A list of host:port. What postern.allow_http() says holds for them as well.",
+        &HTTP_PRIVATE_HOSTS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     GucRegistry::define_enum_guc(
         c"postern.step_commit",
         c"Sets whether short steps of durable functions share a commit.",

@@ -60,6 +60,9 @@ pub struct Config {
     /// Where traces are sent.
     #[serde(default)]
     pub telemetry: Option<Telemetry>,
+    /// The worker that sends the HTTP requests of durable functions; none runs if it is not there.
+    #[serde(default)]
+    pub outbound: Option<postern_outbound::Config>,
     /// Which findings of the examination at start are accepted.
     #[serde(default)]
     pub doctor: Doctor,
@@ -269,7 +272,11 @@ impl Config {
         let tls = self.listen.tls.iter_mut().flat_map(|tls| [&mut tls.cert_file, &mut tls.key_file]);
         let others =
             [&mut self.database.password_file, &mut self.database.ca_file, &mut self.metrics.token_file];
-        for path in tls.chain(others.into_iter().flatten()) {
+        let outbound = self
+            .outbound
+            .iter_mut()
+            .flat_map(|outbound| [&mut outbound.password_file, &mut outbound.ca_file].into_iter().flatten());
+        for path in tls.chain(others.into_iter().flatten()).chain(outbound) {
             *path = folder.join(&*path);
         }
     }
@@ -279,6 +286,9 @@ impl Config {
         self.database.validate().map_err(|error| Error::Config(format!("[database]: {error}")))?;
         self.auth.validate().map_err(|error| Error::Config(format!("[auth]: {error}")))?;
         self.limits.validate().map_err(Error::Config)?;
+        if let Some(outbound) = &self.outbound {
+            outbound.validate().map_err(|error| Error::Config(error.to_string()))?;
+        }
         if let Some(unknown) = postern_doctor::codes::first_unknown(&self.doctor.allow) {
             return Err(Error::Config(format!("doctor.allow: \"{unknown}\" is not a code of a finding")));
         }

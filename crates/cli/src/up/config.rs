@@ -11,7 +11,7 @@ use postern_cluster::Cluster;
 use postern_gate::Config;
 
 use super::folder::{Places, write_private};
-use super::{DATABASE, GATE_ROLE};
+use super::{DATABASE, GATE_ROLE, OUTBOUND_ROLE};
 use crate::error::{Context, Error};
 
 /// Who vouches for tokens of `postern token`.
@@ -63,6 +63,11 @@ pub fn point_at(config: &mut Config, places: Places<'_>, cluster: &Cluster) {
     config.database.user = Some(GATE_ROLE.into());
     config.database.password = None;
     config.database.password_file = Some(places.gate_password());
+    let url = cluster.url(OUTBOUND_ROLE, DATABASE);
+    config.outbound = Some(match config.outbound.take() {
+        Some(said) => postern_outbound::Config { url, password_file: None, ..said },
+        None => postern_outbound::Config::new(url),
+    });
 }
 
 fn text(places: Places<'_>, cluster: &Cluster) -> String {

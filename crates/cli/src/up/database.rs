@@ -5,7 +5,7 @@
 use postern_cluster::Cluster;
 
 use super::folder::{Places, write_private};
-use super::{DATABASE, GATE_ROLE};
+use super::{DATABASE, GATE_ROLE, OUTBOUND_ROLE};
 use crate::error::Error;
 use crate::progress;
 
@@ -39,6 +39,9 @@ pub fn prepare(cluster: &Cluster, places: Places<'_>, example: Example) -> Resul
             None => cluster.set_password(GATE_ROLE)?,
         };
         write_private(&places.gate_password(), &password)?;
+        if cluster.password(OUTBOUND_ROLE).is_none() {
+            cluster.set_password(OUTBOUND_ROLE)?;
+        }
         Ok::<(), Error>(())
     })?;
     let marker = places.example_marker();

@@ -1,4 +1,4 @@
-//! `postern up`: a private PostgreSQL with an example, and a gate before it, in one folder.
+//! `postern up`: a private PostgreSQL with an example, a gate before it, and the outbound worker, in one folder.
 //!
 //! In order: take the folder (`folder`), start the cluster, make what is missing in it (`database`), in the configuration and
 //! of the signing key (`config`), start the gate, say how to use it (`greeting`), and wait for the wish to stop (`signals`).
@@ -34,6 +34,8 @@ use folder::Folder;
 pub const DATABASE: &str = "app";
 /// The login role of the gate.
 const GATE_ROLE: &str = "postern_gate";
+/// The login role of the outbound worker.
+const OUTBOUND_ROLE: &str = "postern_outbound";
 /// What the extension's files are found by.
 const EXTENSION_DIR: &str = "POSTERN_EXTENSION_DIR";
 /// How often to see whether the server is still there.

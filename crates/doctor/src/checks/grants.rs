@@ -56,7 +56,7 @@ pub async fn check(ex: &mut Examination<'_>) -> Checked {
              where g.grantee <> o.owner and g.grantee is distinct from $1::pg_catalog.oid
                and not (g.grantee = 0 and o.everybody and g.privilege_type in ('EXECUTE', 'SELECT'))
                and not exists (select from pg_catalog.pg_roles r where r.oid = g.grantee
-                               and r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_gate'))
+                               and r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_gate', 'postern_outbound'))
              group by 1, 2
              order by 1, 2",
             &[&ex.gate, &FUNCTIONS.as_slice(), &TABLES.as_slice()],

@@ -16,7 +16,7 @@ use postern_durable::Graph;
 
 use super::store::{self, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
-use super::{board, messages, rights};
+use super::{board, messages, outbound, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -392,7 +392,10 @@ impl Executor {
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
         if !matches!(instance.status.as_str(), "pending" | "running") {
-            as_owner(|| store::delete(&id, strand.strand));
+            as_owner(|| {
+                store::delete(&id, strand.strand);
+                outbound::drop_unwanted(&id);
+            });
             return Turn::Rests;
         }
         let graph = match self.graph(&id) {
@@ -492,6 +495,7 @@ impl Executor {
                     store::save(&held);
                 } else {
                     store::delete(id, strand);
+                    outbound::drop_unwanted(id);
                 }
             });
         });
@@ -582,5 +586,6 @@ fn fail(id: &str, failure: &Failure) {
         for number in store::delete_free(id, &all) {
             board::cancel(worker::database(), id, Some(number));
         }
+        outbound::drop_unwanted(id);
     });
 }

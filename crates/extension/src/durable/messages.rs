@@ -6,8 +6,8 @@
 use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, value};
 
-use super::board;
 use super::store::{self, State};
+use super::{board, outbound};
 use crate::pg::worker;
 
 /// Delivers what nobody has looked at. As the owner.
@@ -85,5 +85,6 @@ fn cancel(id: &str, reason: &str) -> bool {
     for number in store::delete_free(id, &numbers) {
         board::cancel(worker::database(), id, Some(number));
     }
+    outbound::drop_unwanted(id);
     true
 }

@@ -15,6 +15,7 @@
 //! | [`turn`] | one transaction of an executor |
 //! | [`step`] | one SQL step |
 //! | [`substitution`] | `{name}` and `$name` in a step's text |
+//! | [`outbound`] | HTTP requests, for the worker that sends them |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
 //! | [`leave`] | making way for DROP DATABASE and its kin |
@@ -43,6 +44,7 @@ mod launcher;
 mod leave;
 mod messages;
 mod misuse;
+mod outbound;
 mod outbox;
 mod rights;
 mod sql;

@@ -181,6 +181,12 @@ fn durable_clearvars() -> Result<&'static str, ErrorReport> {
     Ok(variable("clearvars", None, None)?)
 }
 
+/// `postern.durable_wake()`: has an executor look for work when the transaction is committed.
+#[pg_extern(sql = false)]
+fn durable_wake() {
+    outbox::started();
+}
+
 /// `postern.durable_installed()`: has the launcher look at this database when the transaction is committed.
 #[pg_extern(sql = false)]
 fn durable_installed() {

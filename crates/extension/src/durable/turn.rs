@@ -8,6 +8,8 @@
 //!   for any other row. A branch that has come to something takes it; a claim that needs it and cannot have it at once lets go.
 //! * A step counts only if its branch is still wanted: the strands above are looked at under that lock, after the statement.
 
+mod http;
+
 use std::collections::HashMap;
 
 use postern_durable::cron::Schedule;
@@ -15,7 +17,7 @@ use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace
 use postern_durable::{Failure, Graph, Kind, value};
 
 use super::store::{self, Instance, NEVER, State, Step, Strand};
-use super::{board, step, substitution};
+use super::{board, outbound, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
@@ -130,6 +132,10 @@ impl<'a> Course<'a> {
             State::Waiting => {
                 let outcome = match self.strand.frame.outcome.take() {
                     Some(arrived) => self.keep(node, *arrived),
+                    None if self.kind(node).calls_out() => match self.answered(node) {
+                        Some(outcome) => outcome,
+                        None => return self.rest(node, State::Waiting, NEVER),
+                    },
                     None => self.timed_out(node),
                 };
                 self.machine().finished(node, outcome)
@@ -277,6 +283,16 @@ impl<'a> Course<'a> {
                         self.rest(node, State::Waiting, due);
                         return Err(Turn::Awaits(name.clone()));
                     }
+                }
+            }
+            kind if kind.calls_out() => {
+                // Nothing but its answer would ever look at it again: it must not wait where nobody waits for it.
+                if !self.lock_root() {
+                    return Err(Turn::NotNow);
+                }
+                match self.call_out(node) {
+                    Ok(()) => return Err(self.rest(node, State::Waiting, NEVER)),
+                    Err(failure) => self.keep(node, Outcome::Failed(failure)),
                 }
             }
             kind => {
@@ -592,6 +608,9 @@ impl<'a> Course<'a> {
         }
         if mine != above {
             as_owner(|| store::delete(id, mine));
+        }
+        if self.graph.nodes().iter().any(|node| node.kind.calls_out()) {
+            as_owner(|| outbound::drop_unwanted(id));
         }
     }
 

@@ -47,7 +47,7 @@ pub enum Superusers {
 }
 
 /// Postern's own roles that administer the wall, or open it.
-const OURS: [&str; 2] = ["postern_admin", "postern_gate"];
+const OURS: [&str; 3] = ["postern_admin", "postern_gate", "postern_outbound"];
 
 /// The login role of the gate: the only one that may enter by SQL.
 const GATE: &CStr = c"postern_gate";

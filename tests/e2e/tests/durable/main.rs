@@ -3,5 +3,6 @@
 mod cancel;
 mod engine;
 mod faults;
+mod http;
 mod identity;
 mod stage;
