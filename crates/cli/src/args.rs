@@ -42,6 +42,7 @@ pub enum Command {
     Resolve(Resolve),
     Check(Check),
     Fix(Fix),
+    Rows(crate::rows::args::Rows),
     Token(Token),
     Url(Url),
     /// Print the versions of this program and of what it works with

@@ -3,13 +3,12 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use postern_cluster::SUPERUSER;
-use postern_doctor::{Report, Settings, connect, render};
+use postern_doctor::{Report, Settings, render};
 use tokio::runtime::Runtime;
 
 use crate::args::Doctor;
 use crate::error::Error;
-use crate::{progress, serve, up, url};
+use crate::{database, progress, serve};
 
 /// Dangers or warnings.
 const FOUND: u8 = 1;
@@ -46,10 +45,7 @@ fn examine(args: &Doctor) -> Result<(Report, Vec<String>), Error> {
         })?;
         return Ok((report, allow));
     }
-    let url = match &args.db {
-        Some(url) => url.clone(),
-        None => url::address(&args.dir)?.url(SUPERUSER, up::DATABASE),
-    };
+    let url = database::url_or(args.db.as_ref(), &args.dir)?;
     let settings = Settings { roles: args.roles.clone(), ..Settings::default() };
     let report = progress::during("examining the database", || by_url(&runtime, &url, &settings))?;
     Ok((report, allow))
@@ -57,28 +53,9 @@ fn examine(args: &Doctor) -> Result<(Report, Vec<String>), Error> {
 
 fn by_url(runtime: &Runtime, url: &str, settings: &Settings) -> Result<Report, Error> {
     runtime.block_on(async {
-        let client = client(url, "postern doctor").await?;
+        let client = database::connect(url).await?;
         Ok(postern_doctor::examine(&client, settings).await?)
     })
-}
-
-/// A connection to look at catalogs with.
-pub async fn client(url: &str, application: &str) -> Result<tokio_postgres::Client, Error> {
-    let mut config = connect::parse(url)?;
-    config.application_name(application);
-    // Certificates are always verified here; sslmode=disable is for those who want no encryption.
-    let tls = match config.get_ssl_mode() {
-        tokio_postgres::config::SslMode::Disable => None,
-        _ => Some(connect::verified(roots())?),
-    };
-    Ok(connect::connect(&config, tls).await?)
-}
-
-/// The certificate authorities of this machine; one that cannot be read vouches for nobody.
-fn roots() -> rustls::RootCertStore {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
 }
 
 fn json(report: &Report) -> Result<String, Error> {

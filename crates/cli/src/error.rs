@@ -46,6 +46,9 @@ pub enum Error {
     /// What was asked for makes no sense together.
     #[error("{0}")]
     Usage(String),
+    /// The database refused a question.
+    #[error("{}", said(.0))]
+    Database(#[from] tokio_postgres::Error),
     /// The gate could not start, or ended.
     #[error(transparent)]
     Gate(#[from] postern_gate::Error),
@@ -68,4 +71,16 @@ impl<T> Context<T> for io::Result<T> {
     fn context(self, action: &str, path: &Path) -> Result<T, Error> {
         self.map_err(|source| Error::Io { action: format!("{action} \"{}\"", path.display()), source })
     }
+}
+
+/// What the database said: message, detail and hint.
+fn said(error: &tokio_postgres::Error) -> String {
+    let Some(db) = error.as_db_error() else { return error.to_string() };
+    let mut text = db.message().to_owned();
+    for (title, more) in [("DETAIL", db.detail()), ("HINT", db.hint())] {
+        if let Some(more) = more {
+            text = format!("{text}\n{title}:  {more}");
+        }
+    }
+    text
 }

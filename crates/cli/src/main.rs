@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod database;
 mod doctor;
 mod error;
 mod names;
 mod progress;
+mod rows;
 mod serve;
 mod token;
 mod up;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Resolve(args) => names::resolve::run(&args),
         Command::Check(args) => return names::check::run(&args),
         Command::Fix(args) => names::fix::run(&args),
+        Command::Rows(args) => rows::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),
         Command::Version => version(),

@@ -11,6 +11,7 @@ fn help_teaches_with_examples() {
         ("up", "postern up --listen"),
         ("serve", "postern serve -c"),
         ("doctor", "postern doctor --db"),
+        ("rows", "postern rows explain public.invoices --key id=5"),
         ("token", "postern token --role app_user --sub alice --claim tenant=acme"),
         ("url", "psql \"$(postern url)\""),
         ("completions", "postern completions bash"),
@@ -29,7 +30,7 @@ fn every_shell_gets_completions_of_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let Output { status, stdout, .. } = run(postern().args(["completions", shell]));
         assert_eq!(status, 0);
-        for command in ["up", "serve", "doctor", "token", "url", "version", "completions"] {
+        for command in ["up", "serve", "doctor", "rows", "token", "url", "version", "completions"] {
             assert!(stdout.contains(command), "{shell}: {command}");
         }
     }

@@ -1,4 +1,5 @@
 //! `resolve`, `check` and `fix` as they are called, against a server without the extension, as an ordinary role.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod common;
 
@@ -59,7 +60,7 @@ fn names_are_resolved_checked_and_fixed() {
     let text = run(postern().args(["check", "--db", &url]));
     assert_eq!(text.status, 1, "{}", text.stderr);
     assert!(
-        text.stdout.contains("error[definer-without-path]") && text.stdout.contains("^"),
+        text.stdout.contains("error[definer-without-path]") && text.stdout.contains('^'),
         "{}",
         text.stdout
     );

@@ -157,6 +157,9 @@ pub struct Frame {
     /// Undoing is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwinding: Option<Box<Unwinding>>,
+    /// Something in it has waited.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slept: bool,
     /// How many of its branches have not ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pending: usize,
@@ -193,6 +196,7 @@ impl Frame {
 
     /// Something waited: the loops around it need no pace in this iteration.
     pub fn waited(&mut self) {
+        self.slept = true;
         for level in &mut self.levels {
             if let Level::Loop { waited, .. } = level {
                 *waited = true;

@@ -204,6 +204,11 @@ pub fn break_result(value: Option<&str>) -> String {
     value.map_or_else(|| "null".into(), payload)
 }
 
+/// Milliseconds as seconds, in decimal digits: `3`, `0.25`.
+pub fn seconds(millis: u64) -> String {
+    kind::seconds(millis)
+}
+
 /// The result of a SLEEP.
 pub fn sleep_result(millis: u64) -> String {
     format!("{{\"slept\":true,\"seconds\":{}}}", kind::seconds(millis))

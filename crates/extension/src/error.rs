@@ -117,6 +117,24 @@ pub enum Error {
     /// Durable functions refuse it.
     #[error(transparent)]
     Durable(#[from] crate::durable::Refusal),
+    /// A look as a role that is not the caller's, or with facts.
+    #[error("permission denied to look as role \"{role}\"")]
+    NotYours {
+        /// The role that was asked for.
+        role: String,
+    },
+    /// Rows would be missing, and the role is to be told.
+    #[error("row security would filter \"{relation}\" for role \"{role}\"")]
+    Filtered {
+        /// The table, with its schema.
+        relation: String,
+        /// The role that the table is accessed as.
+        role: String,
+        /// The commands in error mode that the statement needs.
+        commands: String,
+        /// The names of the policies for that role.
+        policies: String,
+    },
     /// SPI ran nothing.
     #[error("could not run the query: {0}")]
     Spi(String),
@@ -142,6 +160,8 @@ impl Error {
             | Self::TooPowerful { .. }
             | Self::Forbidden(_)
             | Self::ChangeRole { .. }
+            | Self::Filtered { .. }
+            | Self::NotYours { .. }
             | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NotPreloaded
             | Self::AlreadyEntered { .. }
@@ -186,6 +206,12 @@ impl Error {
                 Some("It would outlast the request, and the connection serves others after it.".into())
             }
             Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
+            Self::Filtered { commands, policies, .. } if policies.is_empty() => {
+                Some(format!("No policy lets the role see or write any row. In error mode: {commands}."))
+            }
+            Self::Filtered { commands, policies, .. } => {
+                Some(format!("Policies for this role: {policies}. In error mode: {commands}."))
+            }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
             _ => None,
@@ -210,6 +236,13 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
+            Self::NotYours { .. } => {
+                Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
+            }
+            Self::Filtered { .. } => Some(
+                "Ask the owner of the table for direct access (postern.grant_direct), or for the mode \"on\" \
+                 (postern.set_row_security).",
+            ),
             Self::ChangeRole { .. } => Some("Send the request with a credential for the other role."),
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
             Self::NotInstalled => Some("Run CREATE EXTENSION postern."),

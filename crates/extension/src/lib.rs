@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`identity`] | the one primitive: a transaction enters a role with facts, and cannot leave it |
 //! | [`durable`] | functions in SQL that survive, run as the identity that asked |
+//! | [`rows`] | direct access past row security, and an error instead of fewer rows |
 //! | [`hooks`] | where the server asks us; thin shims and the order in which they are installed |
 //! | [`guc`] | the settings |
 //! | [`error`] | every error that we raise |
@@ -21,6 +22,7 @@ mod guc;
 mod hooks;
 mod identity;
 mod pg;
+mod rows;
 
 use pgrx::prelude::*;
 

@@ -63,3 +63,61 @@ fn a_dump_carries_admissions_and_keys_and_nothing_else_of_the_extension() {
     let policy = "select pg_get_expr(polqual, polrelid) from pg_policy";
     assert_eq!(target.psql("app", policy).unwrap().trim(), "(owner = postern.fact('claims.sub'::text))");
 }
+
+#[test]
+fn a_dump_carries_direct_access_and_the_error_mode() {
+    let source = Cluster::builder().extension(true).start().unwrap();
+    source.create_database("app", true).unwrap();
+    source
+        .psql(
+            "app",
+            "create role owner nologin; create role clerk nologin; create role deputy nologin; create role \"Odd, one\" nologin;
+             create role gone nologin;
+             grant create on schema public to owner; set role owner;
+             create table public.doc (id int); insert into doc values (1), (2), (3);
+             create table public.dropped (id int);
+             alter table doc enable row level security; alter table dropped enable row level security;
+             create policy one on doc using (id = 1);
+             select postern.grant_direct('{select}', 'doc', '{clerk}', with_grant => true);
+             select postern.grant_direct('{all}', 'doc', array['gone']::name[]);
+             select postern.grant_direct('{select}', 'dropped', '{clerk}');
+             drop table dropped;
+             set role clerk; select postern.grant_direct('{select}', 'doc', '{deputy}');
+             set role owner; grant select on doc to \"Odd, one\";
+             select postern.set_row_security('error', 'doc', 'Odd, one', '{select}');
+             reset role; select postern.set_row_security('error', commands => '{delete}');
+             drop owned by gone; drop role gone;",
+        )
+        .unwrap();
+    // Another cluster, where OIDs differ.
+    let target = Cluster::builder().extension(true).start().unwrap();
+    target
+        .psql("postgres", "create role first nologin; create role \"Odd, one\" nologin; create role deputy nologin; create role clerk nologin; create role owner nologin")
+        .unwrap();
+    move_database(&source, "app", &target, "app");
+
+    for state in [
+        "select relation, role, command, grantor, with_grant from postern.direct_grants order by role, command",
+        "select relation, role, command, mode from postern.row_security_modes order by relation::text, command",
+    ] {
+        let restored = target.psql("app", state).unwrap();
+        assert_eq!(source.psql("app", state).unwrap(), restored);
+        assert!(!restored.trim().is_empty());
+    }
+    let count = |role: &str| target.psql("app", &format!("set role {role}; select count(*) from doc"));
+    assert_eq!(count("clerk").unwrap().trim(), "3");
+    assert_eq!(count("deputy").unwrap().trim(), "3");
+    let error = count("\"Odd, one\"").unwrap_err().to_string();
+    assert!(error.contains("row security would filter \"public.doc\" for role \"Odd, one\""), "{error}");
+    // A dump by a role with direct access has every row; the server wants to be told that it may be filtered.
+    target
+        .psql("app", "alter role clerk login; grant select on all tables in schema postern to clerk")
+        .unwrap();
+    let dump = target
+        .client("pg_dump")
+        .args(["--role=clerk", "--enable-row-security", "--data-only", "--table=public.doc", "app"])
+        .output()
+        .expect("pg_dump starts");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    assert!(String::from_utf8_lossy(&dump.stdout).contains("\n1\n2\n3\n"));
+}

@@ -11,7 +11,7 @@ use postern_analyze::parse::with_stack;
 use postern_cluster::SUPERUSER;
 
 use crate::error::Error;
-use crate::{doctor, progress, serve, up, url};
+use crate::{progress, serve, up, url};
 
 /// The catalogs of a database: of a URL, or that of `postern up`.
 pub fn catalog(db: Option<&str>, dir: &Path) -> Result<Catalog, Error> {
@@ -31,7 +31,7 @@ pub fn catalog_and<T>(
     let runtime = serve::runtime()?;
     let (snapshot, more) = progress::during("reading the catalogs", || {
         runtime.block_on(async {
-            let client = doctor::client(&url, "postern").await?;
+            let client = crate::database::connect(&url).await?;
             let snapshot = load::load(&client).await?;
             Ok::<_, Error>((snapshot, more(client).await))
         })

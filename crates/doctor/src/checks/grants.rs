@@ -3,6 +3,35 @@
 use crate::codes;
 use crate::examination::{Checked, Examination};
 
+/// Functions that are for everybody: they tell what everybody may know, or ask who calls.
+const FUNCTIONS: [&str; 22] = [
+    "fact",
+    "facts",
+    "identity",
+    "entered_role",
+    "change_direct",
+    "change_row_security",
+    "direct_grantor",
+    "direct_state",
+    "evaluate_as",
+    "explain_row",
+    "grant_direct",
+    "is_direct",
+    "is_error",
+    "plain_entries",
+    "policy_votes",
+    "revoke",
+    "revoke_direct",
+    "row_command",
+    "row_commands",
+    "row_role",
+    "row_table",
+    "set_row_security",
+];
+
+/// Tables and views that everybody may read: they say what the catalogs say.
+const TABLES: [&str; 4] = ["direct_access", "direct_grants", "row_access", "row_security_modes"];
+
 pub async fn check(ex: &mut Examination<'_>) -> Checked {
     if !ex.installed {
         return Ok(());
@@ -15,22 +44,22 @@ pub async fn check(ex: &mut Examination<'_>) -> Checked {
                     pg_catalog.string_agg(distinct g.privilege_type, ', ')
              from (select 'function', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner,
                           coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)),
-                          p.proname in ('fact', 'facts', 'identity', 'entered_role'), p.pronamespace
+                          p.proname = any ($2), p.pronamespace
                    from pg_catalog.pg_proc p
                    where p.proname not in ('enter', 'seal', 'find_api_key')
                    union all
                    select 'table', c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner,
-                          coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner)), false, c.relnamespace
+                          coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner)), c.relname = any ($3), c.relnamespace
                    from pg_catalog.pg_class c where c.relkind in ('r', 'p', 'v', 'm')) o (kind, object, owner, acl, everybody, namespace)
                   join pg_catalog.pg_extension e on e.extname = 'postern' and e.extnamespace = o.namespace,
                   lateral pg_catalog.aclexplode(o.acl) g
              where g.grantee <> o.owner and g.grantee is distinct from $1::pg_catalog.oid
-               and not (g.grantee = 0 and o.everybody)
+               and not (g.grantee = 0 and o.everybody and g.privilege_type in ('EXECUTE', 'SELECT'))
                and not exists (select from pg_catalog.pg_roles r where r.oid = g.grantee
                                and r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_gate'))
              group by 1, 2
              order by 1, 2",
-            &[&ex.gate],
+            &[&ex.gate, &FUNCTIONS.as_slice(), &TABLES.as_slice()],
         )
         .await?;
     for row in rows {

@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::fence;
 
+use crate::guc;
 use crate::pg::Oid;
 use crate::pg::shmem::{self, Slot};
 use crate::pg::worker;
@@ -78,7 +79,7 @@ pub fn is_to_leave(slot: &Slot) -> bool {
     slot.leave.load(Acquire) == 1
 }
 
-/// Wakes an executor of the database that waits, if one does. Never raises.
+/// Wakes an executor of the database that waits; if none does, another one is wanted. Never raises.
 pub fn wake(database: Oid) {
     for slot in of(database) {
         if slot.idle.compare_exchange(1, 0, AcqRel, Relaxed).is_ok() {
@@ -86,6 +87,42 @@ pub fn wake(database: Oid) {
             return;
         }
     }
+    want_another(database);
+}
+
+/// While this process is busy, another should wait for what comes.
+pub fn want_spare(database: Oid) {
+    if !of(database).any(|slot| slot.idle.load(Acquire) == 1) {
+        want_another(database);
+    }
+}
+
+/// Asks the launcher for another executor, if the database may have more.
+fn want_another(database: Oid) {
+    if executors(database) >= guc::executors() {
+        return;
+    }
+    let Some(board) = shmem::board() else { return };
+    let asked = board.wanting.iter().any(|wanting| wanting.load(Acquire) == database.to_u32())
+        || board
+            .wanting
+            .iter()
+            .any(|wanting| wanting.compare_exchange(0, database.to_u32(), AcqRel, Relaxed).is_ok());
+    if asked {
+        worker::wake(board.launcher.load(Acquire));
+    }
+}
+
+/// The databases that want another executor; each is told once.
+pub fn take_wanting() -> Vec<Oid> {
+    let Some(board) = shmem::board() else { return Vec::new() };
+    board
+        .wanting
+        .iter()
+        .map(|wanting| wanting.swap(0, AcqRel))
+        .filter(|&oid| oid != 0)
+        .map(Oid::from_u32)
+        .collect()
 }
 
 /// Wakes the launcher: there may be a database that has no executors yet.

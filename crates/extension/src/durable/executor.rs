@@ -46,6 +46,9 @@ const RETIRE_TURNS: u32 = 250;
 /// How many are removed at once: as many as may have ended since the last look.
 const RETIRE_AT_ONCE: i64 = 4_000;
 
+/// Milliseconds after which an executor that has nothing to do ends, unless it is the only one.
+const IDLE: i64 = 60_000;
+
 /// Functions whose graphs an executor remembers.
 const GRAPHS: usize = 256;
 
@@ -81,8 +84,8 @@ struct Executor {
     slot: &'static Slot,
     /// Its right to enter identities.
     right: Worker,
-    /// The configuration was read again while it waited.
-    configured: bool,
+    /// It has had nothing to do for a while, and others are there.
+    superfluous: bool,
     /// Where the round of owners is.
     after: (Oid, i16),
     graphs: HashMap<String, Rc<Graph>>,
@@ -116,7 +119,7 @@ pub fn run(database: Oid) {
         slot,
         right,
         after: (NO_OID, i16::MIN),
-        configured: false,
+        superfluous: false,
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
@@ -144,36 +147,17 @@ fn prepare_session() {
     });
 }
 
-/// Starts as many as there should be. Those that are too many end by themselves.
-fn siblings() {
-    for _ in board::executors(worker::database())..guc::executors() {
-        if !start(worker::database()) {
-            log::warning(
-                "could not start as many executors of durable functions as postern.executors says",
-                "No background worker is free.",
-                "Raise max_worker_processes.",
-            );
-            return;
-        }
-    }
-}
-
 impl Executor {
     fn serve(&mut self) {
-        let mut first = true;
         loop {
-            let changed = worker::attend();
+            worker::attend();
             let rank = board::rank(self.slot);
-            if rank >= guc::executors() || board::is_to_leave(self.slot) {
+            if rank >= guc::executors() || self.superfluous || board::is_to_leave(self.slot) {
                 return;
             }
-            // One of them sees to the others: when it begins, and when the setting may have changed.
-            if rank == 0 && (changed || first || self.configured) {
-                siblings();
-            }
-            (first, self.configured) = (false, false);
             self.deliver();
             self.retire(rank);
+            board::want_spare(worker::database());
             match self.turn(None) {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
@@ -568,7 +552,11 @@ impl Executor {
         };
         if due > worker::now() {
             worker::report(None);
-            self.configured |= worker::wait(wait.map(|milliseconds| milliseconds.min(3_600_000)));
+            let began = worker::now();
+            // The first of them stays; it is there when something comes.
+            let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };
+            worker::wait(Some(wait.map_or(longest, |milliseconds| milliseconds.min(longest))));
+            self.superfluous = worker::now() - began >= IDLE * 1_000 && board::rank(self.slot) > 0;
         }
         self.slot.idle.store(0, SeqCst);
     }

@@ -1,13 +1,14 @@
 //! The launcher: sees to it that every database with the extension has executors.
 //!
 //! It is connected to no database, so it cannot see where the extension is. It starts one executor in each database; one that
-//! finds no extension ends again, one that does starts its siblings. It looks when the server starts, and when it is told that
-//! the extension was made somewhere.
+//! finds no extension ends again. A database whose executors are all busy asks for another one, up to `postern.executors`, so
+//! that one waits for what comes; those that have nothing to do for a while end. So a database where little happens takes one
+//! background worker. The launcher looks when the server starts, when it is asked, and when the extension was made somewhere.
 
 use super::{board, executor};
 use crate::guc;
 use crate::pg::worker::{self, Job};
-use crate::pg::{catalog, log};
+use crate::pg::{Oid, catalog, log};
 
 const JOB: Job = Job { function: "postern_launcher", name: "postern launcher", argument: 0, restart: 5 };
 
@@ -21,12 +22,14 @@ pub fn run() {
     worker::set_up(None);
     board::i_am_the_launcher();
     loop {
+        let wanting = board::take_wanting();
         match worker::transaction(catalog::databases) {
             Ok(databases) => {
-                for database in databases
-                    .into_iter()
-                    .filter(|database| board::executors(*database) == 0 && guc::executors() > 0)
-                {
+                let another = |database: &Oid| match board::executors(*database) {
+                    0 => guc::executors() > 0,
+                    some => some < guc::executors() && wanting.contains(database),
+                };
+                for database in databases.into_iter().filter(another) {
                     if !executor::start(database) {
                         log::warning(
                             "could not start an executor of durable functions",

@@ -139,8 +139,16 @@ impl<'a> Course<'a> {
                 if !self.lock_root_at_once() {
                     return Turn::NotNow;
                 }
-                self.drop_branches(self.strand.strand);
-                let failure = Failure::new("57014", "timed out");
+                let mut frame = std::mem::take(&mut self.strand.frame);
+                self.drop_branches(self.strand.strand, None, &mut frame);
+                frame.pending = 0;
+                self.strand.frame = frame;
+                self.strand.frame.waited();
+                let seconds = match self.kind(node) {
+                    Kind::Timeout { millis, .. } => value::seconds(*millis),
+                    _ => String::new(),
+                };
+                let failure = Failure::new("57014", format!("Timeout after {seconds}s"));
                 let outcome = self.keep(node, Outcome::Failed(failure));
                 self.machine().finished(node, outcome)
             }
@@ -479,7 +487,8 @@ impl<'a> Course<'a> {
             return Err(Turn::NotNow);
         };
         let node = parent.node;
-        let succeeded = matches!(outcome, Outcome::Done(_) | Outcome::Break(_));
+        let done = matches!(outcome, Outcome::Done(_));
+        let succeeded = done || matches!(outcome, Outcome::Break(_));
         self.strand.frame.outcome = Some(Box::new(outcome));
         parent.frame.pending = parent.frame.pending.saturating_sub(1);
         let latest = usize::try_from(self.strand.branch).unwrap_or(0);
@@ -489,7 +498,7 @@ impl<'a> Course<'a> {
             _ => false,
         };
         let branches = if all {
-            let next = self.more_of_a_map(&mut parent, succeeded);
+            let next = self.more_of_a_map(&mut parent, done);
             if next || parent.frame.pending > 0 {
                 return Err(self.one_less(parent));
             }
@@ -504,17 +513,25 @@ impl<'a> Course<'a> {
         } else {
             vec![branch(self.strand.clone())]
         };
+        let waited = branches.iter().any(|branch| branch.frame.slept);
         let mut frame: Frame = parent.frame.clone();
         let decided = machine::resolve(self.graph, node, &mut frame, branches, latest, &mut self.results);
         let Some(outcome) = decided else { return Err(self.one_less(parent)) };
         frame.pending = 0;
-        self.drop_branches(parent.strand);
+        // What the others of a race have done can be undone as well.
+        let counted = if all { None } else { Some(self.strand.strand) };
+        if all {
+            frame.slept |= waited;
+        }
+        self.drop_branches(parent.strand, counted, &mut frame);
         self.strand = Strand { frame, state: State::Ready, due: self.now, ..parent };
         let outcome = match outcome {
             Outcome::Done(Value::Json(_)) | Outcome::Failed(_) => self.keep(node, outcome),
             other => other,
         };
-        self.strand.frame.waited();
+        if waited {
+            self.strand.frame.waited();
+        }
         Ok(self.machine().finished(node, outcome))
     }
 
@@ -552,8 +569,9 @@ impl<'a> Course<'a> {
         });
     }
 
-    /// Deletes everything below a strand; what runs there is cancelled, and finds that nobody wants it.
-    fn drop_branches(&mut self, above: i32) {
+    /// Deletes everything below a strand; what runs there is cancelled, and finds that nobody wants it. What can be undone of it
+    /// is taken over into `frame`; that of `counted` is there already.
+    fn drop_branches(&mut self, above: i32, counted: Option<i32>, frame: &mut Frame) {
         let id = &self.strand.instance;
         let all = as_owner(|| store::strands(id));
         let mut below = vec![above];
@@ -561,6 +579,9 @@ impl<'a> Course<'a> {
         for strand in &all {
             if strand.parent.is_some_and(|parent| below.contains(&parent)) {
                 below.push(strand.strand);
+                if counted.is_some_and(|counted| counted != strand.strand) || above == self.strand.strand {
+                    frame.undos.extend(strand.frame.undos.iter().cloned());
+                }
             }
         }
         let mine = self.strand.strand;

@@ -7,6 +7,7 @@
 
 mod executor;
 mod object_access;
+mod planner;
 mod utility;
 
 /// Installs the hooks, in this order.
@@ -14,4 +15,5 @@ pub fn install() {
     utility::install();
     object_access::install();
     executor::install();
+    planner::install();
 }

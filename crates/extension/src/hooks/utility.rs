@@ -6,7 +6,9 @@ use crate::durable;
 use crate::error::raise;
 use crate::identity::{self, confine};
 use crate::pg::compat;
+use crate::pg::memory;
 use crate::pg::node;
+use crate::rows::revoked;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
@@ -32,6 +34,7 @@ unsafe extern "C-unwind" fn process_utility(
     // SAFETY: the arguments are the server's own and live for this call; PREVIOUS is written once, while preloading.
     unsafe {
         let context = decide(statement, context);
+        let entries = before(statement);
         match PREVIOUS {
             Some(next) => next(statement, query, read_only, context, params, environment, dest, completion),
             None => compat::standard_ProcessUtility(
@@ -45,7 +48,20 @@ unsafe extern "C-unwind" fn process_utility(
                 completion,
             ),
         }
+        after(entries);
     }
+}
+
+/// What a statement that may take privileges away is to be compared with.
+#[pg_guard]
+unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> memory::Text {
+    // SAFETY: the statement is the one that the server passed to the hook.
+    if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn after(entries: memory::Text) {
+    revoked::after(entries);
 }
 
 /// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit

@@ -194,3 +194,97 @@ pub unsafe fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     #[cfg(not(feature = "pg15"))]
     return unsafe { pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, role) };
 }
+
+type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut core::ffi::c_void) -> bool;
+
+// Plain functions, for the reason above; 16 renamed them and made macros of the old names.
+unsafe extern "C-unwind" {
+    /// Visits what is in a query (`src/backend/nodes/nodeFuncs.c`).
+    #[cfg_attr(not(feature = "pg15"), link_name = "query_tree_walker_impl")]
+    pub fn query_tree_walker(
+        query: *mut pg_sys::Query,
+        walker: Walker,
+        context: *mut core::ffi::c_void,
+        flags: core::ffi::c_int,
+    ) -> bool;
+
+    /// Visits what is in an expression.
+    #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_walker_impl")]
+    pub fn expression_tree_walker(
+        node: *mut pg_sys::Node,
+        walker: Walker,
+        context: *mut core::ffi::c_void,
+    ) -> bool;
+
+    /// `src/backend/optimizer/plan/planner.c`.
+    pub fn standard_planner(
+        parse: *mut pg_sys::Query,
+        query: *const core::ffi::c_char,
+        options: core::ffi::c_int,
+        params: pg_sys::ParamListInfo,
+    ) -> *mut pg_sys::PlannedStmt;
+}
+
+/// The user that a range-table entry is checked as (0: the current one), and the privileges it needs; `None` if it needs none.
+///
+/// # Safety
+/// `entry` is a relation of the range table of `query`.
+#[cfg(feature = "pg15")]
+#[allow(clippy::unnecessary_wraps, reason = "as in the other versions")]
+pub unsafe fn permissions(
+    _query: *const pg_sys::Query,
+    entry: *const pg_sys::RangeTblEntry,
+) -> Option<(pg_sys::Oid, pg_sys::AclMode)> {
+    // SAFETY: the caller's word.
+    unsafe { Some(((*entry).checkAsUser, (*entry).requiredPerms)) }
+}
+
+/// The user that a range-table entry is checked as (0: the current one), and the privileges it needs; `None` if it needs none.
+///
+/// # Safety
+/// `entry` is a relation of the range table of `query`.
+#[cfg(not(feature = "pg15"))]
+pub unsafe fn permissions(
+    query: *const pg_sys::Query,
+    entry: *const pg_sys::RangeTblEntry,
+) -> Option<(pg_sys::Oid, pg_sys::AclMode)> {
+    // SAFETY: the caller's word; an entry with a number has its permissions in the list of the query.
+    unsafe {
+        if (*entry).perminfoindex == 0 {
+            return None;
+        }
+        let info = pg_sys::getRTEPermissionInfo((*query).rteperminfos, entry.cast_mut());
+        Some(((*info).checkAsUser, (*info).requiredPerms))
+    }
+}
+
+/// Relation, user and privileges that the executor checks before it runs the plan.
+///
+/// # Safety
+/// `plan` is a finished plan.
+pub unsafe fn planned_permissions(
+    plan: *const pg_sys::PlannedStmt,
+) -> Vec<(pg_sys::Oid, pg_sys::Oid, pg_sys::AclMode)> {
+    // SAFETY: the lists of a plan are lists of these nodes.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        let list = (*plan).rtable;
+        #[cfg(not(feature = "pg15"))]
+        let list = (*plan).permInfos;
+        let length = if list.is_null() { 0 } else { usize::try_from((*list).length).unwrap_or(0) };
+        (0..length)
+            .map(|n| (*(*list).elements.add(n)).ptr_value)
+            .filter_map(|node| {
+                #[cfg(feature = "pg15")]
+                let info = &*node.cast::<pg_sys::RangeTblEntry>();
+                #[cfg(feature = "pg15")]
+                if info.rtekind != pg_sys::RTEKind::RTE_RELATION {
+                    return None;
+                }
+                #[cfg(not(feature = "pg15"))]
+                let info = &*node.cast::<pg_sys::RTEPermissionInfo>();
+                Some((info.relid, info.checkAsUser, info.requiredPerms))
+            })
+            .collect()
+    }
+}

@@ -61,3 +61,56 @@ extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid
         forget();
     }
 }
+
+thread_local! {
+    static RELATIONS: Cell<Option<fn(pg_sys::Oid)>> = const { Cell::new(None) };
+}
+
+/// Has `forget` called with every relation that may have changed; with 0 when any of them may have. Always the same function.
+pub fn watch_relations(forget: fn(pg_sys::Oid)) {
+    if RELATIONS.replace(Some(forget)).is_none() {
+        // SAFETY: registered once in this backend; the function lives as long as it does.
+        unsafe {
+            pg_sys::CacheRegisterRelcacheCallback(Some(any_relation_changed), pg_sys::Datum::from(0));
+        }
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn any_relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    if let Some(forget) = RELATIONS.get() {
+        forget(relation);
+    }
+}
+
+/// Tells every backend that all relations have changed: no plan outlives it.
+pub fn all_changed() {
+    // SAFETY: called in a transaction.
+    unsafe { pg_sys::CacheInvalidateRelcacheAll() };
+}
+
+/// Has every saved plan made again once a role or a membership has changed, if `matters` says so. The server does so itself
+/// from 15.19, 16.15, 17.11 and 18.5 on.
+pub fn plan_again_after_roles(matters: fn() -> bool) {
+    if MATTERS.replace(Some(matters)).is_none() {
+        // SAFETY: registered once in this backend; the function lives as long as it does.
+        unsafe {
+            for cache in [pg_sys::SysCacheIdentifier::AUTHOID, pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE] {
+                let none = pg_sys::Datum::from(0);
+                pg_sys::CacheRegisterSyscacheCallback(cache.cast_signed(), Some(roles_changed), none);
+            }
+        }
+    }
+}
+
+thread_local! {
+    static MATTERS: Cell<Option<fn() -> bool>> = const { Cell::new(None) };
+}
+
+#[pg_guard]
+extern "C-unwind" fn roles_changed(_arg: pg_sys::Datum, _cache: core::ffi::c_int, _hash: u32) {
+    if MATTERS.get().is_some_and(|matters| matters()) {
+        // SAFETY: marks plans as invalid, and does nothing else; the server's own callbacks do the same.
+        unsafe { pg_sys::ResetPlanCache() };
+    }
+}

@@ -40,6 +40,23 @@ pub enum Utility {
     Other,
 }
 
+/// Whether the statement may take privileges on tables away, or drop tables or roles.
+///
+/// # Safety
+/// `statement` is a planned utility statement that the server passes to its ProcessUtility hook.
+pub unsafe fn may_revoke(statement: *const pg_sys::PlannedStmt) -> bool {
+    use pg_sys::NodeTag as T;
+    // SAFETY: the caller's word; the cast follows from the tag.
+    unsafe {
+        let node = (*statement).utilityStmt;
+        match (*node).type_ {
+            T::T_GrantStmt => !(*node.cast::<pg_sys::GrantStmt>()).is_grant,
+            T::T_DropOwnedStmt | T::T_DropStmt | T::T_DropRoleStmt => true,
+            _ => false,
+        }
+    }
+}
+
 /// What kind of statement `statement` is. `is_claim_setting` tells whether a setting shows facts.
 ///
 /// # Safety

@@ -24,6 +24,8 @@ pub enum Arg<'a> {
     MaybeInt4(Option<i32>),
     /// `int8`.
     Int8(i64),
+    /// `bool`.
+    Bool(bool),
     /// `oid`.
     Oid(pg_sys::Oid),
     /// `"char"`.
@@ -43,6 +45,7 @@ impl Arg<'_> {
             Self::Int2(_) => pg_sys::INT2OID,
             Self::Int4(_) | Self::MaybeInt4(_) => pg_sys::INT4OID,
             Self::Int8(_) => pg_sys::INT8OID,
+            Self::Bool(_) => pg_sys::BOOLOID,
             Self::Oid(_) => pg_sys::OIDOID,
             Self::Char(_) => pg_sys::CHAROID,
             Self::Time(_) => pg_sys::TIMESTAMPTZOID,
@@ -59,6 +62,7 @@ impl Arg<'_> {
             Self::Int4(n) => n.into_datum(),
             Self::MaybeInt4(n) => n.and_then(IntoDatum::into_datum),
             Self::Int8(n) | Self::Time(n) => n.into_datum(),
+            Self::Bool(b) => b.into_datum(),
             // `into_datum` takes the invalid one for NULL.
             Self::Oid(oid) => Some(pg_sys::Datum::from(oid)),
             Self::Char(c) => Some(pg_sys::Datum::from(c)),

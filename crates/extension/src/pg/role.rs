@@ -143,3 +143,9 @@ pub fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
 pub fn name(oid: pg_sys::Oid) -> String {
     by_oid(oid).map_or_else(|| format!("{}", oid.to_u32()), |role| role.name)
 }
+
+/// Whether `member` has the privileges of `role`: it is it, inherits it, or is a superuser. May raise as any catalog read may.
+pub fn has_privileges_of(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: reads the system caches.
+    unsafe { pg_sys::has_privs_of_role(member, role) }
+}

@@ -32,11 +32,16 @@ pub struct Slot {
     pub since: AtomicI64,
 }
 
+/// How many databases can want another executor at the same time; one that finds no room asks again.
+pub const WANTING: usize = 64;
+
 /// All of it.
 #[derive(Debug)]
 pub struct Board {
     /// The latch of the launcher.
     pub launcher: AtomicUsize,
+    /// Databases that want another executor.
+    pub wanting: [AtomicU32; WANTING],
     /// Counts messages sent, in all databases: who sees it changed looks into its box.
     pub messages: AtomicU64,
     /// The executors.

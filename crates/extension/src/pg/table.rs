@@ -63,3 +63,64 @@ pub fn name_by_oid(table: Table, key: pg_sys::Oid) -> Option<String> {
         found
     }
 }
+
+/// The tables `postern.<name>`; `None` if one of them is not there.
+pub fn relations<const N: usize>(names: [&CStr; N]) -> Option<[pg_sys::Oid; N]> {
+    // SAFETY: the names end with NUL.
+    let found = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"postern".as_ptr(), true);
+        if schema == pg_sys::InvalidOid {
+            return None;
+        }
+        names.map(|name| pg_sys::get_relname_relid(name.as_ptr(), schema))
+    };
+    (!found.contains(&pg_sys::InvalidOid)).then_some(found)
+}
+
+/// Gives the first `N` columns of every row, which must be NOT NULL and of types passed by value; seen with what is committed
+/// now. May raise as any read may.
+pub fn scan<const N: usize>(relation: pg_sys::Oid, mut row: impl FnMut([pg_sys::Datum; N])) {
+    // SAFETY: opened and closed with the same lock here; an error in between releases it with the transaction.
+    unsafe {
+        let lock = pg_sys::AccessShareLock.cast_signed();
+        let heap = pg_sys::table_open(relation, lock);
+        let none = core::ptr::null_mut();
+        let scan =
+            pg_sys::systable_beginscan(heap, pg_sys::InvalidOid, false, none, 0, core::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let mut columns = [pg_sys::Datum::from(0); N];
+            for (n, column) in columns.iter_mut().enumerate() {
+                let number = core::num::NonZeroUsize::MIN.saturating_add(n);
+                if let Some(datum) = pgrx::htup::heap_getattr_raw(tuple, number, (*heap).rd_att) {
+                    *column = datum;
+                }
+            }
+            row(columns);
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(heap, lock);
+    }
+}
+
+/// Whether there is a relation with this OID.
+pub fn exists(relation: pg_sys::Oid) -> bool {
+    // SAFETY: reads the system cache.
+    unsafe { pg_sys::get_rel_relkind(relation) != 0 }
+}
+
+/// The name of a relation with its schema, quoted; for messages.
+pub fn qualified_name(relation: pg_sys::Oid) -> String {
+    // SAFETY: the names are copied out of the memory that the server gives them in.
+    unsafe {
+        let name = pg_sys::get_rel_name(relation);
+        if name.is_null() {
+            return relation.to_u32().to_string();
+        }
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation));
+        CStr::from_ptr(pg_sys::quote_qualified_identifier(schema, name)).to_string_lossy().into_owned()
+    }
+}

@@ -25,7 +25,7 @@ async fn a_hot_standby_serves_reads_with_facts() {
         login(primary)(config);
         config.auth.api_keys = Some(postern_auth::config::ApiKeys {
             enabled: true,
-            roles: config.auth.jwt[0].roles.clone(),
+            roles: config.auth.jwt[0].rules.roles.clone(),
             cache_ttl: std::time::Duration::ZERO,
         });
     })

@@ -1,0 +1,38 @@
+//! What an expression gives as another role: the look behind `postern.explain_row`.
+
+use pgrx::pg_sys;
+
+use crate::error::Error;
+use crate::identity::{admission, enter, facts::Checked};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::{role, spi, subxact, user};
+
+/// The first value of `query` as `as_role`, with `facts`; what it changed is rolled back, and it cannot leave the role.
+pub fn evaluate(as_role: pg_sys::Oid, facts: Option<Jsonb>, query: &str) -> Result<Option<String>, Error> {
+    check(as_role, facts.is_some())?;
+    let facts = facts.map(|facts| facts.to_text().to_string_lossy().into_owned());
+    let facts = Checked::new(facts.as_deref())?;
+    let query = spi::c_string(query).ok_or(Error::Null("query"))?;
+    let rows = subxact::rolled_back(|| {
+        enter::enter_subtransaction(as_role, facts)?;
+        Ok::<_, Error>(spi::execute(&query)?)
+    })?;
+    Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()?.text))
+}
+
+/// Who may look: a superuser as anybody; `postern_admin` as whoever could be admitted; everyone as a role that they could make
+/// theirs by SET ROLE, but not with facts of their choice.
+fn check(as_role: pg_sys::Oid, with_facts: bool) -> Result<(), Error> {
+    let caller = role::by_oid(user::current().oid).ok_or(Error::NotInstalled)?;
+    let wanted = role::by_oid(as_role).ok_or_else(|| Error::UnknownRole(as_role.to_u32().to_string()))?;
+    if caller.superuser {
+        return Ok(());
+    }
+    let admin =
+        role::by_name(c"postern_admin").is_some_and(|admin| role::has_privileges_of(caller.oid, admin.oid));
+    if admin {
+        return admission::harmless(&wanted.name).map(drop);
+    }
+    let could_be = caller.oid == as_role || role::memberships(caller.oid).contains(&as_role);
+    if could_be && !with_facts { Ok(()) } else { Err(Error::NotYours { role: wanted.name }) }
+}
