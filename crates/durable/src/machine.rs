@@ -560,9 +560,7 @@ pub fn branches<W: World>(
                 .into_iter()
                 .map(|(number, row)| {
                     let mut frame = branch.clone();
-                    frame
-                        .names
-                        .insert(item.clone(), Value::Json(format!("{{\"rows\":[{row}],\"row_count\":1}}")));
+                    frame.names.insert(item.clone(), Value::Json(row));
                     (number, *body, frame)
                 })
                 .collect()
