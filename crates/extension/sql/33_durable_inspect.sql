@@ -38,6 +38,8 @@ COMMENT ON FUNCTION postern.durable_list_limit() IS 'postern.list_instances_max_
 
 CREATE FUNCTION postern.durable_ready() RETURNS pg_catalog.bool
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_ready_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_ready() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.durable_ready() TO postern_application, postern_admin, postern_monitor;
 COMMENT ON FUNCTION postern.durable_ready() IS 'Whether this database has executors';
 
 CREATE FUNCTION postern.durable_executors(
@@ -141,13 +143,13 @@ COMMENT ON COLUMN df.executors.state IS 'runs: a step; waits: until there is som
 CREATE SCHEMA _duroxide;
 COMMENT ON SCHEMA _duroxide IS 'A name that scripts of pg_durable look for; the tables of the engine are in the schema postern';
 REVOKE ALL ON SCHEMA _duroxide FROM PUBLIC;
-GRANT USAGE ON SCHEMA _duroxide TO PUBLIC;
+GRANT USAGE ON SCHEMA _duroxide TO postern_application, postern_admin, postern_monitor;
 
 CREATE VIEW _duroxide._worker_ready AS
 SELECT true AS sentinel, 1 AS schema_version, pg_catalog.pg_postmaster_start_time() AS initialized_at
  WHERE postern.durable_ready();
 REVOKE ALL ON TABLE _duroxide._worker_ready FROM PUBLIC;
-GRANT SELECT ON TABLE _duroxide._worker_ready TO PUBLIC;
+GRANT SELECT ON TABLE _duroxide._worker_ready TO postern_application, postern_admin, postern_monitor;
 COMMENT ON VIEW _duroxide._worker_ready IS 'One row while this database has executors';
 
 CREATE FUNCTION df.duroxide_schema() RETURNS pg_catalog.text

@@ -50,8 +50,7 @@ alter default privileges grant all on schemas to generous;
 alter default privileges grant select on tables to public;
 create extension postern;
 select count(*) filter (where has_table_privilege('generous', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')) as tables
-  from pg_class c where c.relnamespace in ('postern'::regnamespace, 'df'::regnamespace, '_duroxide'::regnamespace) and c.relkind in ('r', 'v')
-   and c.relname <> '_worker_ready';
+  from pg_class c where c.relnamespace in ('postern'::regnamespace, 'df'::regnamespace, '_duroxide'::regnamespace) and c.relkind in ('r', 'v');
 select p.oid::regprocedure from pg_proc p
  where p.pronamespace in ('postern'::regnamespace, 'df'::regnamespace)
    and exists (select from aclexplode(p.proacl) a where a.grantee = 'generous'::regrole) order by p.proname;

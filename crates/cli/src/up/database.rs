@@ -10,7 +10,10 @@ use crate::error::Error;
 use crate::progress;
 
 /// The example that comes with this program.
-const EXAMPLE: &str = include_str!("../../../../examples/invoices/schema.sql");
+const EXAMPLE: &str = concat!(
+    include_str!("../../../../examples/invoices/schema.sql"),
+    include_str!("../../../../examples/workflows/schema.sql")
+);
 
 /// Whether the example is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::args::FOLDER;
 
+/// What is asked first.
+const INVOICES: &str = "select number, customer from invoices";
+
 /// The greeting.
 pub fn text(url: &str, folder: &Path, example: bool) -> String {
     let mut out = format!("postern is listening on {url}\n");
@@ -14,11 +17,11 @@ pub fn text(url: &str, folder: &Path, example: bool) -> String {
     } else {
         format!(" --dir {}", quoted(&folder.to_string_lossy()))
     };
-    let query = |subject: &str, tenant: &str| {
+    let query = |subject: &str, tenant: &str, sql: &str| {
         format!(
             "curl -s {url}/v1/query -H 'Content-Type: application/json' \\\n    \
              -H \"Authorization: Bearer $({command} --role app_user --sub {subject} --claim tenant={tenant}{dir})\" \\\n    \
-             -d '{{\"query\": \"select number, customer from invoices\"}}'"
+             -d '{{\"query\": \"{sql}\"}}'"
         )
     };
     if example {
@@ -26,9 +29,15 @@ pub fn text(url: &str, folder: &Path, example: bool) -> String {
         let _ = write!(
             out,
             "\nIn another terminal, a token, and what its owner sees: alice of acme, then bob of globex\n\n  \
-             {command} --role app_user --sub alice --claim tenant=acme{dir}\n\n  {}\n\n  {}\n",
-            query("alice", "acme"),
-            query("bob", "globex")
+             {command} --role app_user --sub alice --claim tenant=acme{dir}\n\n  {}\n\n  {}\n\n\
+             An order that waits for its approval, as a durable function (examples/workflows has more):\n\n  {}\n",
+            query("alice", "acme", INVOICES),
+            query("bob", "globex", INVOICES),
+            query(
+                "alice",
+                "acme",
+                "select id, workflow, df.explain(workflow) from place_order($$anvil$$, 99.50)"
+            )
         );
     }
     out.push_str("\nCtrl-C stops it.\n");
