@@ -487,7 +487,7 @@ impl Executor {
                     return;
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
-                if wanted(id, &held) {
+                if store::is_wanted(&held) {
                     // Not at once again: whoever had the lock needs it for a moment.
                     if held.state == State::Ready || held.state == State::Forked {
                         held.due = worker::now() + 1_000;
@@ -565,19 +565,6 @@ impl Executor {
         self.slot.idle.store(0, SeqCst);
     }
 }
-/// Whether every strand above waits for its branches.
-fn wanted(id: &str, strand: &Strand) -> bool {
-    let all = store::strands(id);
-    let mut above = strand.parent;
-    while let Some(number) = above {
-        match all.iter().find(|strand| strand.strand == number) {
-            Some(strand) if strand.state == State::Forked => above = strand.parent,
-            _ => return false,
-        }
-    }
-    true
-}
-
 /// Ends an instance for a reason that lies outside its steps.
 fn fail(id: &str, failure: &Failure) {
     as_owner(|| {

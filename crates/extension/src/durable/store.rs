@@ -533,3 +533,21 @@ pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     );
     rows.len()
 }
+
+/// Whether every strand above this one waits for its branches: else a fork was decided without it.
+pub fn is_wanted(strand: &Strand) -> bool {
+    let mut above = strand.parent;
+    while let Some(number) = above {
+        let rows = query::run(
+            c"SELECT s.parent, s.state FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2",
+            &[Arg::Text(&strand.instance), Arg::Int4(number)],
+        );
+        match rows.first() {
+            Some(row) if State::from_code(row.char(1)) == State::Forked => {
+                above = row.int(0).and_then(|parent| i32::try_from(parent).ok());
+            }
+            _ => return false,
+        }
+    }
+    true
+}

@@ -126,6 +126,9 @@ impl<'a> Course<'a> {
 
     /// Goes on from where the strand is.
     pub fn run(&mut self) -> Turn {
+        if self.strand.parent.is_some() && !self.wanted() {
+            return Turn::NotNow;
+        }
         let node = self.strand.node;
         let next = match self.strand.state {
             State::Ready => self.machine().enter(node),
@@ -280,8 +283,10 @@ impl<'a> Course<'a> {
                     None => {
                         let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
                         self.strand.signal = Some(name.clone());
-                        self.rest(node, State::Waiting, due);
-                        return Err(Turn::Awaits(name.clone()));
+                        return Err(match self.rest(node, State::Waiting, due) {
+                            Turn::NotNow => Turn::NotNow,
+                            _ => Turn::Awaits(name.clone()),
+                        });
                     }
                 }
             }
@@ -426,7 +431,12 @@ impl<'a> Course<'a> {
         self.keep(node, Outcome::Done(Value::Json(result)))
     }
 
+    /// Where the strand stays for now. Of a branch, nothing that it has done counts, and it waits for nothing, unless it is still
+    /// wanted: whoever decided its fork meanwhile could not remove it, since it is held here.
     fn rest(&mut self, node: u32, state: State, due: i64) -> Turn {
+        if self.strand.parent.is_some() && !self.lock_root() {
+            return Turn::NotNow;
+        }
         self.strand.node = node;
         self.strand.state = state;
         self.strand.due = due;
@@ -456,8 +466,7 @@ impl<'a> Course<'a> {
             Kind::Timeout { millis, .. } => self.in_millis(*millis),
             _ => NEVER,
         };
-        self.rest(node, State::Forked, due);
-        Err(Turn::Rests)
+        Err(self.rest(node, State::Forked, due))
     }
 
     /// Begins those branches of the strand's fork that are to run now; false if there are none.
@@ -633,16 +642,8 @@ impl<'a> Course<'a> {
     }
 
     /// Whether every strand above this one waits for its branches.
-    pub fn wanted(&self) -> bool {
-        let all = as_owner(|| store::strands(&self.strand.instance));
-        let mut above = self.strand.parent;
-        while let Some(number) = above {
-            match all.iter().find(|strand| strand.strand == number) {
-                Some(strand) if strand.state == State::Forked => above = strand.parent,
-                _ => return false,
-            }
-        }
-        true
+    fn wanted(&self) -> bool {
+        as_owner(|| store::is_wanted(&self.strand))
     }
 }
 

@@ -357,3 +357,19 @@ fn what_has_ended_is_kept_as_long_as_the_settings_say() {
     );
     assert_eq!(stage.run("alice", &format!("select df.status('{waiting}')")), "running");
 }
+
+#[test]
+fn a_loser_of_many_steps_takes_no_further_one() {
+    STAGE.run("alice", "create table app.steps(n int)");
+    let result = STAGE.result(
+        "(@> 'insert into app.steps values (1)') | (df.loop(df.sleep(interval '20 milliseconds'), 'select count(*) < 20 from app.steps') ~> 'select count(*) as n from app.steps')",
+    );
+    let counted: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let counted = counted["rows"][0]["n"].as_i64().unwrap();
+    assert!(counted >= 20);
+    // What was committed before the race was decided stays; nothing comes after it.
+    let after = STAGE.run("alice", "select count(*) from app.steps");
+    let strands = "select count(*) from postern.strand s where not exists (select from postern.instance i where i.id = s.instance and i.status in ('pending', 'running'))";
+    STAGE.until("nothing of the loser is left", strands, "0");
+    assert_eq!(STAGE.run("alice", "select count(*) from app.steps"), after);
+}
