@@ -89,7 +89,7 @@ fn what_is_offered_to_paste_works_and_each_sees_their_own() {
     let room = room();
     let up = Running::up(room.path(), &[]);
     let commands = pasted(&up.greeting);
-    let [token, alice, bob] = commands.as_slice() else { panic!("{commands:?}") };
+    let [token, alice, bob, _what, order] = commands.as_slice() else { panic!("{commands:?}") };
 
     let token = bash(token);
     assert_eq!((token.status, token.stdout.trim().split('.').count()), (0, 3), "{token:?}");
@@ -99,6 +99,9 @@ fn what_is_offered_to_paste_works_and_each_sees_their_own() {
         "{alice:?}"
     );
     assert!(bob.stdout.contains("Hillside School") && !bob.stdout.contains("Northwind Cycles"), "{bob:?}");
+
+    let order = bash(order);
+    assert!(order.stdout.contains("\"id\"") && order.stdout.contains("SIGNAL"), "{order:?}");
 
     let (status, body) = query(&up, room.path(), "alice", "acme", "reset role");
     assert_eq!(status, 403, "{body}");

@@ -54,7 +54,7 @@ fn an_extension_that_was_tampered_with_is_found_and_mended() {
             case("object-granted", "table postern.admitted", "GRANT SELECT ON postern.admitted TO PUBLIC"),
             case(
                 "object-granted",
-                "function postern.admit(name)",
+                "function postern.admit(text)",
                 "GRANT EXECUTE ON FUNCTION postern.admit TO {a}",
             ),
             case(

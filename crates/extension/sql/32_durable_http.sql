@@ -193,7 +193,6 @@ CREATE FUNCTION postern.outbound_claim(
     OUT request pg_catalog.text, OUT refusal pg_catalog.text, OUT private pg_catalog.bool, OUT sends pg_catalog.int4
 ) RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 BEGIN
     RETURN QUERY
     WITH due AS MATERIALIZED (
@@ -269,14 +268,13 @@ COMMENT ON FUNCTION postern.outbound_release(pg_catalog.uuid, pg_catalog.int8[])
 CREATE FUNCTION postern.outbound_done(worker pg_catalog.uuid, id pg_catalog.int8, result pg_catalog.json, error pg_catalog.json)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 DECLARE
-    at record;
+    at postern.outbound;
 BEGIN
     IF ($3 IS NULL) OPERATOR(pg_catalog.=) ($4 IS NULL) THEN
         RAISE EXCEPTION 'a request has either a result or an error' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT o.instance, o.strand, o.node INTO at FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
+    SELECT o.* INTO at FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
     IF NOT FOUND THEN
         RETURN false;
     END IF;

@@ -39,7 +39,7 @@ impl Site {
         let mut builder = Cluster::builder()
             .extension(true)
             .setting("max_connections", "60")
-            .setting("max_worker_processes", "8")
+            .setting("max_worker_processes", "64")
             .setting("autovacuum", "off");
         for (name, value) in settings {
             builder = builder.setting(name, value);
