@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(mode("postgresql://db.example.com/app?sslmode=disable"), SslMode::Disable);
         assert_eq!(mode("postgresql:///app?host=/run/postgresql"), SslMode::Disable);
         assert_eq!(mode("postgresql://127.0.0.1/app"), SslMode::Disable);
-        assert_eq!(mode("postgresql:///app?host=/run/postgresql,db.example.com"), SslMode::Require);
+        assert_eq!(mode("postgresql://localhost,db.example.com/app"), SslMode::Require);
     }
 
     #[test]
