@@ -60,7 +60,8 @@ fn a_dump_carries_admissions_and_keys_and_nothing_else_of_the_extension() {
     assert_eq!(target.psql("app", reused).unwrap().trim(), "2");
 
     assert_eq!(source.psql("app", CATALOG).unwrap(), target.psql("app", CATALOG).unwrap());
-    let policy = "select pg_get_expr(p.polqual, p.polrelid) from pg_policy p join pg_class c on c.oid = p.polrelid
+    let policy =
+        "select pg_get_expr(p.polqual, p.polrelid) from pg_policy p join pg_class c on c.oid = p.polrelid
                    where c.relnamespace <> all ('{postern,df}'::regnamespace[])";
     assert_eq!(target.psql("app", policy).unwrap().trim(), "(owner = postern.fact('claims.sub'::text))");
 }
