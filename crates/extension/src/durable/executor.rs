@@ -157,7 +157,6 @@ impl Executor {
             }
             self.deliver();
             self.retire(rank);
-            board::want_spare(worker::database());
             match self.turn(None) {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
@@ -232,6 +231,9 @@ impl Executor {
                 Claim::Nothing(due) => return (Done::Nothing(due), true),
                 Claim::Strands(strands) => strands.into_iter(),
             };
+            // It may have looked while it said that it waits: now it does not, and another one should.
+            self.slot.idle.store(0, std::sync::atomic::Ordering::SeqCst);
+            board::want_spare(worker::database());
             let Some((strand, instance)) = strands.next() else { return (Done::Nothing(NEVER), true) };
             let (id, number) = (strand.instance.clone(), strand.strand);
             held = Some((id.clone(), number));
