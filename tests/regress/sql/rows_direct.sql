@@ -202,6 +202,7 @@ grant select, insert, update, delete on dr_view, dr_view_other, dr_view_invoker,
 set role dr_clerk;
 copy dr_doc (id) to stdout;
 copy (select count(*) from dr_doc) to stdout;
+\copy dr_doc from /dev/null
 begin;
 declare c cursor for select count(*) from dr_doc;
 fetch c;

@@ -34,6 +34,7 @@ delete from er_doc;
 merge into er_doc d using (values (1)) s (id) on d.id = s.id when matched then do nothing;
 copy er_doc to stdout;
 copy (select * from er_doc) to stdout;
+\copy er_doc from /dev/null
 begin;
 declare c cursor for select * from er_doc;
 rollback;
