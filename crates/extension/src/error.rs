@@ -117,6 +117,9 @@ pub enum Error {
     /// Durable functions refuse it.
     #[error(transparent)]
     Durable(#[from] crate::durable::Refusal),
+    /// The rules of replication refuse it.
+    #[error(transparent)]
+    Replication(#[from] crate::replication::Refusal),
     /// A look as a role that is not the caller's, or with facts.
     #[error("permission denied to look as role \"{role}\"")]
     NotYours {
@@ -149,6 +152,11 @@ impl Error {
         (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(str::to_owned))
     }
 
+    /// Says it as a warning instead of raising it.
+    pub fn warn(self) {
+        ErrorReport::from(self).report(PgLogLevel::WARNING);
+    }
+
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as C;
         match self {
@@ -178,6 +186,7 @@ impl Error {
             Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
+            Self::Replication(refusal) => refusal.code(),
         }
     }
 
@@ -214,6 +223,7 @@ impl Error {
             }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
+            Self::Replication(refusal) => Some(refusal.detail()),
             _ => None,
         }
     }
@@ -247,6 +257,7 @@ impl Error {
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
             Self::NotInstalled => Some("Run CREATE EXTENSION postern."),
             Self::Durable(refusal) => refusal.hint(),
+            Self::Replication(refusal) => Some(refusal.hint()),
             _ => None,
         }
     }

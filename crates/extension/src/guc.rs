@@ -63,6 +63,29 @@ pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 /// ones, those that have ended are removed.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
+/// `postern.trigger_rule` (members; superuser): what becomes of code that may not be attached to a table, or be replicated with it.
+pub static TRIGGER_RULE: GucSetting<TriggerRule> = GucSetting::<TriggerRule>::new(TriggerRule::Members);
+
+/// `postern.trusted_extensions` (empty; superuser): extensions whose functions everyone may attach to a table. Read by SQL only.
+static TRUSTED_EXTENSIONS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// What becomes of code that the rules do not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum TriggerRule {
+    /// Nothing.
+    #[name = c"off"]
+    Off,
+    /// A warning.
+    #[name = c"warn"]
+    Warn,
+    /// An error for replicated tables, a warning for others.
+    #[name = c"members"]
+    Members,
+    /// An error for every table.
+    #[name = c"error"]
+    Error,
+}
+
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -165,6 +188,7 @@ pub fn init() {
         GucFlags::UNIT_BYTE,
     );
     durable();
+    replication();
     let hidden = GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE;
     // SAFETY: the hooks below are guarded, do not raise, and read the value as the C string that the server passes.
     unsafe {
@@ -325,6 +349,26 @@ fn durable() {
         c"Sets what df.start() does inside a SECURITY DEFINER function of another role.",
         c"",
         &START_IN_DEFINER,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of replication.
+fn replication() {
+    GucRegistry::define_enum_guc(
+        c"postern.trigger_rule",
+        c"Sets what becomes of code that may not be attached to a table.",
+        c"With members, it is an error for replicated tables and a warning for others.",
+        &TRIGGER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"postern.trusted_extensions",
+        c"Names extensions whose functions everyone may attach to a table.",
+        c"A list of names, separated by commas.",
+        &TRUSTED_EXTENSIONS,
         GucContext::Suset,
         GucFlags::default(),
     );
