@@ -55,7 +55,10 @@ COMMENT ON VIEW postern.replication_members IS
 
 CREATE FUNCTION postern.table_code(relations pg_catalog.oid[])
 RETURNS TABLE (relation pg_catalog.oid, kind pg_catalog.text, object_id pg_catalog.oid, object pg_catalog.text, enabled pg_catalog."char", function pg_catalog.oid)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE used (relation, type) AS (
         SELECT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
          WHERE a.attrelid = ANY (relations) AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384::pg_catalog.oid
@@ -105,7 +108,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     UNION
     -- A domain without a check today may have one tomorrow: whose it is counts.
     SELECT u.relation, 'domain type', t.oid, pg_catalog.format_type(u.type, NULL), NULL, NULL
-      FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.type AND t.typtype = 'd'
+      FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.type AND t.typtype = 'd';
+END
 $$;
 GRANT EXECUTE ON FUNCTION postern.table_code(pg_catalog.oid[]) TO PUBLIC;
 COMMENT ON FUNCTION postern.table_code(pg_catalog.oid[]) IS
@@ -117,7 +121,10 @@ RETURNS TABLE (
     function pg_catalog.oid, function_owner pg_catalog.oid, subscription pg_catalog.oid, severe pg_catalog.bool,
     sentence pg_catalog.text, mend pg_catalog.text
 )
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH tab AS MATERIALIZED (
         SELECT c.oid, c.relowner, n.nspname, c.relpersistence, c.relkind, c.oid::pg_catalog.regclass::pg_catalog.text AS name,
                o.rolname AS owner_name, o.rolsuper AS owner_super
@@ -197,7 +204,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       JOIN pg_catalog.pg_roles w ON w.oid = s.subowner
      WHERE (k.enabled IS NULL OR k.enabled IN ('A', 'R'))
        AND NOT k.prosecdef AND NOT k.trusted AND NOT k.runner_super AND k.proowner <> s.subowner
-       AND postern.subscription_owner_runs(s.oid)
+       AND postern.subscription_owner_runs(s.oid);
+END
 $$;
 GRANT EXECUTE ON FUNCTION postern.table_findings(pg_catalog.oid[]) TO PUBLIC;
 COMMENT ON FUNCTION postern.table_findings(pg_catalog.oid[]) IS
@@ -238,25 +246,44 @@ COMMENT ON FUNCTION postern.publication_statement(pg_catalog.name, pg_catalog.na
 
 CREATE FUNCTION postern.trigger_facts(trigger pg_catalog.oid)
 RETURNS TABLE (
-    trigger pg_catalog.text, table_name pg_catalog.text, table_owner pg_catalog.oid, table_owner_name pg_catalog.text,
+    trigger_name pg_catalog.text, table_name pg_catalog.text, table_owner pg_catalog.oid, table_owner_name pg_catalog.text,
     function_name pg_catalog.text, function_owner pg_catalog.oid, function_owner_name pg_catalog.text,
     definer pg_catalog.text, trusted pg_catalog.text, foreign_when pg_catalog.text, member pg_catalog.text, findings pg_catalog.text
 )
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT t.tgname::pg_catalog.text, c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner, pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text,
-           p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner, pg_catalog.pg_get_userbyid(p.proowner)::pg_catalog.text,
-           pg_catalog.left(p.prosecdef::pg_catalog.text, 1), pg_catalog.left(postern.is_trusted_code(p.oid)::pg_catalog.text, 1),
-           coalesce((SELECT pg_catalog.string_agg(DISTINCT f.function::pg_catalog.regprocedure::pg_catalog.text, ', ')
-                       FROM postern.table_findings(ARRAY[c.oid]) f
-                       JOIN postern.table_code(ARRAY[c.oid]) k ON k.object_id = f.object_id AND k.function = f.function AND k.kind = 'when'
-                      WHERE f.object_id = t.oid AND f.reason = 'foreign'), ''),
-           pg_catalog.left(EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = c.oid)::pg_catalog.text, 1),
-           coalesce((SELECT pg_catalog.string_agg(DISTINCT f.sentence, ' ')
-                       FROM postern.table_findings(ARRAY[c.oid]) f WHERE f.object_id = t.oid AND f.severe), '')
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation pg_catalog.oid;
+    conditional pg_catalog.bool;
+    is_member pg_catalog.bool;
+BEGIN
+    SELECT t.tgname, c.oid, c.oid::pg_catalog.regclass, c.relowner, pg_catalog.pg_get_userbyid(c.relowner),
+           p.oid::pg_catalog.regprocedure, p.proowner, pg_catalog.pg_get_userbyid(p.proowner), pg_catalog.left(p.prosecdef::pg_catalog.text, 1),
+           pg_catalog.left(postern.is_trusted_code(p.oid)::pg_catalog.text, 1), t.tgqual IS NOT NULL
+      INTO trigger_name, relation, table_name, table_owner, table_owner_name,
+           function_name, function_owner, function_owner_name, definer, trusted, conditional
       FROM pg_catalog.pg_trigger t
       JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
       JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-     WHERE t.oid = trigger_facts.trigger AND NOT t.tgisinternal
+     WHERE t.oid = $1 AND NOT t.tgisinternal;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    is_member := EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE t.oid = $1));
+    member := pg_catalog.left(is_member::pg_catalog.text, 1);
+    foreign_when := '';
+    IF conditional THEN
+        SELECT coalesce(pg_catalog.string_agg(DISTINCT f.function::pg_catalog.regprocedure::pg_catalog.text, ', '), '') INTO foreign_when
+          FROM postern.table_findings(ARRAY[relation]) f
+         WHERE f.object_id = $1 AND f.reason = 'foreign'
+           AND f.function <> (SELECT t.tgfoid FROM pg_catalog.pg_trigger t WHERE t.oid = $1);
+    END IF;
+    findings := '';
+    IF is_member THEN
+        SELECT coalesce(pg_catalog.string_agg(DISTINCT f.sentence, ' '), '') INTO findings
+          FROM postern.table_findings(ARRAY[relation]) f WHERE f.object_id = $1 AND f.severe;
+    END IF;
+    RETURN NEXT;
+END
 $$;
 REVOKE ALL ON FUNCTION postern.trigger_facts(pg_catalog.oid) FROM PUBLIC;
 COMMENT ON FUNCTION postern.trigger_facts(pg_catalog.oid) IS 'What the rules ask about a trigger that was made';

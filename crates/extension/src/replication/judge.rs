@@ -70,7 +70,7 @@ fn say(level: Level, refusal: impl FnOnce() -> Refusal) {
 fn judge_trigger(created: Created, setting: Setting) {
     let rows = query::as_owner(|| {
         query::run(
-            c"SELECT trigger, table_name, table_owner, table_owner_name, function_name, function_owner, function_owner_name, definer, trusted, foreign_when, member, findings FROM postern.trigger_facts($1)",
+            c"SELECT trigger_name, table_name, table_owner, table_owner_name, function_name, function_owner, function_owner_name, definer, trusted, foreign_when, member, findings FROM postern.trigger_facts($1)",
             &[Arg::Oid(created.oid)],
         )
     });
