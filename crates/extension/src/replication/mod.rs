@@ -26,6 +26,8 @@
 mod judge;
 mod pending;
 mod refusal;
+mod rehearse;
+mod sql;
 
 pub use judge::judge;
 pub use pending::{script_begins, touched};
