@@ -349,16 +349,29 @@ BEGIN
                 OR t.class = 'pg_catalog.pg_publication'::pg_catalog.regclass AND m.publication = t.object)
       JOIN finding f ON f.relation = m.relation AND f.reason <> 'subscription'
     UNION
-    SELECT t.at, CASE WHEN f.severe THEN 'running' ELSE 'prepared' END, s.subname::pg_catalog.text,
-           pg_catalog.pg_get_userbyid(s.subowner)::pg_catalog.text, f.sentence
+    -- 'made': a subscription that was made just now, 'running': one that is enabled, 'prepared': one that is not, or whose owner may
+    -- not do more than whose code it runs.
+    SELECT t.at, CASE WHEN NOT s.subenabled OR f.reason = 'subscription' AND NOT f.severe THEN 'prepared' WHEN t.sub = 1 THEN 'made' ELSE 'running' END,
+           s.subname::pg_catalog.text, pg_catalog.pg_get_userbyid(s.subowner)::pg_catalog.text, f.sentence
       FROM touched t
       JOIN pg_catalog.pg_subscription s ON t.class = 'pg_catalog.pg_subscription'::pg_catalog.regclass AND s.oid = t.object
-      JOIN finding f ON f.subscription = s.oid;
+      JOIN member m ON m.subscription = s.oid
+      JOIN finding f ON f.relation = m.relation AND (f.reason <> 'subscription' OR f.subscription = s.oid);
 END
 $$;
 REVOKE ALL ON FUNCTION postern.replication_judgement(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 COMMENT ON FUNCTION postern.replication_judgement(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
     'What is wrong with replicated tables that a statement has touched';
+
+CREATE FUNCTION postern.subscription_hold(subscription pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    -- As ALTER SUBSCRIPTION ... DISABLE does it. An error instead would leave the replication slot, which is made on another server.
+    UPDATE pg_catalog.pg_subscription s SET subenabled = false
+     WHERE s.subname = subscription_hold.subscription
+       AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+$$;
+REVOKE ALL ON FUNCTION postern.subscription_hold(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION postern.subscription_hold(pg_catalog.text) IS 'Disables a subscription that was made just now';
 
 CREATE FUNCTION postern.subscription_recipe(subscription pg_catalog.name) RETURNS SETOF pg_catalog.text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

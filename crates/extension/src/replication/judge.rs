@@ -161,14 +161,21 @@ fn judge_touched(touched: &[Touched], setting: Setting) {
             });
         }
     }
-    for (what, level) in [("running", trigger_rule::level(setting, true)), ("prepared", Level::Warning)] {
+    let strict = trigger_rule::level(setting, true);
+    for (what, level) in [("running", strict), ("made", strict), ("prepared", Level::Warning)] {
         let found = of(what);
-        for name in distinct(found.iter().map(|row| row.string(2))) {
-            let rows: Vec<_> = found.iter().filter(|row| row.text(2) == Some(&name)).collect();
-            say(level, || Refusal::Subscription {
+        for subscription in distinct(found.iter().map(|row| row.string(2))) {
+            let rows: Vec<_> = found.iter().filter(|row| row.text(2) == Some(&subscription)).collect();
+            let hold = what == "made" && level == Level::Error;
+            if hold {
+                let args = [Arg::Text(&subscription)];
+                query::as_owner(|| query::run(c"SELECT postern.subscription_hold($1)", &args));
+            }
+            say(if hold { Level::Warning } else { level }, || Refusal::Subscription {
+                held: hold,
                 owner: rows.first().map(|row| row.string(3)).unwrap_or_default(),
                 findings: distinct(rows.iter().map(|row| row.string(4))),
-                subscription: name,
+                subscription,
             });
         }
     }

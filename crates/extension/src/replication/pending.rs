@@ -117,6 +117,7 @@ pub fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: i32, created: bool)
                 (entry.owner_before, entry.schema_before) = (owner, schema);
             }
         }
+        class::SUBSCRIPTION => entry.sub = created.into(),
         // A new function, type or role is used by nothing.
         class::FUNCTION if created && !trigger::function_existed(object) => return,
         class::TYPE | class::ROLE if created => return,
@@ -129,7 +130,6 @@ pub fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: i32, created: bool)
         | class::CONSTRAINT
         | class::INHERITS
         | class::EXTENSION
-        | class::SUBSCRIPTION
         | class::PUBLICATION
         | class::PUBLICATION_TABLE
         | class::PUBLICATION_SCHEMA => {}

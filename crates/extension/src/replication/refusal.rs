@@ -42,9 +42,11 @@ pub enum Refusal {
         /// What is wrong, each a sentence.
         findings: Vec<String>,
     },
-    /// Code that would run as the owner of a subscription.
-    #[error("subscription \"{subscription}\" would run the code of others as its owner \"{owner}\"")]
+    /// Tables of a subscription that may not be replicated, or code that would run as its owner.
+    #[error("subscription \"{subscription}\" of \"{owner}\" {}", if *.held { "is disabled: its tables have code that may not run on apply" } else { "has tables with code that may not run on apply" })]
     Subscription {
+        /// It was made just now, and disabled.
+        held: bool,
         /// The subscription.
         subscription: String,
         /// Its owner.
@@ -130,7 +132,7 @@ impl Refusal {
                 "SELECT * FROM postern.replication_findings shows all of it, with the commands that mend it."
             }
             Self::Subscription { .. } => {
-                "SELECT * FROM postern.subscription_recipe('…') gives the commands for an owner with fewer rights; with enabled = false the subscription can be made first."
+                "SELECT * FROM postern.replication_findings shows all of it, with the commands that mend it; then enable the subscription."
             }
         }
     }
