@@ -1,6 +1,22 @@
 //! The subscription that stops because a trigger does not find its table: foretold, seen, and mended.
 
+use postern_doctor::{connect, subscription};
+
 use crate::pair::Pair;
+
+/// What `postern doctor --subscription sub` prints.
+fn doctor(pair: &Pair) -> String {
+    let url = pair.subscriber.url(pair.subscriber.superuser(), "app");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = connect::connect(&connect::parse(&url).unwrap(), None).await.unwrap();
+        let found = subscription::examine(&client, "sub").await.unwrap().unwrap();
+        assert_eq!(subscription::examine(&client, "other").await.unwrap(), None);
+        let text = subscription::text(&found);
+        assert_eq!(found.is_safe(), text.ends_with("\nsafe\n"), "{text}");
+        assert!(text.lines().count() < 40, "{text}");
+        text
+    })
+}
 
 #[test]
 fn a_stall_is_foretold_and_flows_after_the_fix() {
@@ -25,8 +41,16 @@ fn a_stall_is_foretold_and_flows_after_the_fix() {
 
     pair.subscribe("enabled = false");
     let recipe = pair.there("select * from postern.subscription_recipe('sub')");
+    let before = doctor(&pair);
+    assert!(before.contains("code runs as") && before.contains("disabled"), "{before}");
     recipe.lines().for_each(|statement| drop(pair.there(statement)));
     pair.there("alter subscription sub enable");
+    let foretold_by_doctor = doctor(&pair);
+    assert!(
+        foretold_by_doctor.contains("would stop:\n  app.doc, insert: relation \"log\" does not exist"),
+        "{foretold_by_doctor}"
+    );
+    assert!(foretold_by_doctor.contains(fix), "{foretold_by_doctor}");
     pair.until("select srsubstate from pg_subscription_rel", "r");
     pair.publish("insert into app.doc values (1)");
     // Seen.
@@ -38,4 +62,7 @@ fn a_stall_is_foretold_and_flows_after_the_fix() {
     assert_eq!(pair.there(foretold), "insert|||");
     pair.until("select count(*) from app.log", "1");
     assert_eq!(pair.there("select count(*) from app.doc"), "1");
+    let after = doctor(&pair);
+    assert!(after.contains("trigger audit on app.doc runs app.audit() of \"owner\" as"), "{after}");
+    assert!(after.ends_with("\nsafe\n"), "{after}");
 }
