@@ -221,7 +221,10 @@ SELECT c.oid::pg_catalog.regclass AS relation,
             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
               AND (c.oid >= 16384::pg_catalog.oid OR c.oid IN (SELECT r.prrelid FROM pg_catalog.pg_publication_rel r)))) f
   JOIN pg_catalog.pg_class c ON c.oid = f.relation
- WHERE f.reason <> 'extension' OR EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = c.oid);
+ -- An extension's tables are never replicated: nothing is to be said of one that is not.
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+    OR EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = c.oid);
 REVOKE ALL ON TABLE postern.replication_findings FROM PUBLIC;
 GRANT SELECT ON TABLE postern.replication_findings TO PUBLIC;
 COMMENT ON VIEW postern.replication_findings IS

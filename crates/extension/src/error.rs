@@ -149,7 +149,7 @@ pub enum Error {
 impl Error {
     /// SQLSTATE, DETAIL and HINT, for who records the error instead of raising it.
     pub fn parts(&self) -> (String, Option<String>, Option<String>) {
-        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(str::to_owned))
+        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint())
     }
 
     /// Says it as a warning instead of raising it.
@@ -228,7 +228,14 @@ impl Error {
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Replication(refusal) => Some(refusal.hint()),
+            _ => self.advice().map(str::to_owned),
+        }
+    }
+
+    fn advice(&self) -> Option<&'static str> {
         match self {
             Self::NotPreloaded => {
                 Some("Add postern to shared_preload_libraries in postgresql.conf and restart the server.")
@@ -257,7 +264,6 @@ impl Error {
             Self::Forbidden(_) => Some("Connect directly as an operator to do this."),
             Self::NotInstalled => Some("Run CREATE EXTENSION postern."),
             Self::Durable(refusal) => refusal.hint(),
-            Self::Replication(refusal) => Some(refusal.hint()),
             _ => None,
         }
     }

@@ -66,6 +66,23 @@ pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000)
 /// `postern.trigger_rule` (members; superuser): what becomes of code that may not be attached to a table, or be replicated with it.
 pub static TRIGGER_RULE: GucSetting<TriggerRule> = GucSetting::<TriggerRule>::new(TriggerRule::Members);
 
+/// `postern.direct_grants` (error; superuser): what becomes of a GRANT or REVOKE on an object of the extension.
+pub static DIRECT_GRANTS: GucSetting<DirectGrants> = GucSetting::<DirectGrants>::new(DirectGrants::Error);
+
+/// What becomes of a GRANT or REVOKE on an object of the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum DirectGrants {
+    /// It is executed.
+    #[name = c"off"]
+    Off,
+    /// The same, with a warning.
+    #[name = c"warn"]
+    Warn,
+    /// It is refused.
+    #[name = c"error"]
+    Error,
+}
+
 /// `postern.trusted_extensions` (empty; superuser): extensions whose functions everyone may attach to a table. Read by SQL only.
 static TRUSTED_EXTENSIONS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
@@ -361,6 +378,14 @@ fn replication() {
         c"Sets what becomes of code that may not be attached to a table.",
         c"With members, it is an error for replicated tables and a warning for others.",
         &TRIGGER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.direct_grants",
+        c"Sets what becomes of a GRANT or REVOKE on an object of the extension.",
+        c"Privileges are given by membership of the roles of Postern.",
+        &DIRECT_GRANTS,
         GucContext::Suset,
         GucFlags::default(),
     );

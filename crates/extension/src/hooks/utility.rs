@@ -6,6 +6,7 @@ use crate::durable;
 use crate::error::raise;
 use crate::identity::{self, confine};
 use crate::pg::compat;
+use crate::pg::grant;
 use crate::pg::memory;
 use crate::pg::node;
 use crate::replication;
@@ -59,6 +60,11 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> memor
     // SAFETY: the statement is the one that the server passed to the hook.
     if unsafe { node::runs_extension_script(statement) } {
         replication::script_begins();
+    }
+    // SAFETY: as above.
+    let granted = unsafe { grant::targets(statement) };
+    if !granted.is_empty() {
+        replication::judge_grant(&granted);
     }
     // SAFETY: as above.
     if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() }

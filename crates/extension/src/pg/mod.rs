@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod caught;
 pub mod compat;
 pub mod definer;
+pub mod grant;
 pub mod guc;
 pub mod inval;
 pub mod json;

@@ -23,12 +23,14 @@
 //! Catalogs that a superuser writes by hand, and databases where the library was not loaded: `postern.replication_findings`
 //! looks at what is there. `pg_upgrade` is let through.
 
+mod grants;
 mod judge;
 mod pending;
 mod refusal;
 mod rehearse;
 mod sql;
 
+pub use grants::judge as judge_grant;
 pub use judge::judge;
 pub use pending::{script_begins, touched};
 pub use refusal::Refusal;

@@ -34,6 +34,14 @@ pub enum Refusal {
         /// What is wrong, each a sentence.
         findings: Vec<String>,
     },
+    /// A GRANT or REVOKE on an object of the extension.
+    #[error("privileges on {object} are given by roles")]
+    Grant {
+        /// The object.
+        object: String,
+        /// The roles that carry privileges on it.
+        roles: String,
+    },
     /// Tables that may not be published.
     #[error("{} may not be published", naming(.tables))]
     Publication {
@@ -77,6 +85,7 @@ impl Refusal {
     /// Its SQLSTATE.
     pub fn code(&self) -> PgSqlErrorCode {
         match self {
+            Self::Grant { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::Trigger { .. } | Self::Subscription { .. } => {
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
@@ -107,6 +116,9 @@ impl Refusal {
                 ),
                 Reason::Ineligible => format!("The table is replicated. {when}"),
             },
+            Self::Grant { .. } => {
+                "A privilege that is given on an object of the extension goes into dumps, which then do not restore onto a version without that object.".to_owned()
+            }
             Self::Table { findings, .. }
             | Self::Publication { findings, .. }
             | Self::Subscription { findings, .. } => some(findings),
@@ -114,8 +126,19 @@ impl Refusal {
     }
 
     /// What to do instead.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> String {
         match self {
+            Self::Grant { roles, .. } if roles.is_empty() => {
+                "No role carries it: it is for the extension's own use.".to_owned()
+            }
+            Self::Grant { roles, .. } => format!("Grant membership instead, in: {roles}."),
+            _ => self.advice().to_owned(),
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Grant { .. } => "",
             Self::Trigger { reason, .. } => match reason {
                 Reason::ForeignFunction => {
                     "Use a function of the table's owner on which you have EXECUTE, or a SECURITY DEFINER function, or ask the owner to create the trigger."

@@ -5,4 +5,5 @@
 mod apply;
 mod pair;
 mod random;
+mod restore;
 mod stalled;

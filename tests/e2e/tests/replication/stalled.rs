@@ -57,6 +57,18 @@ fn a_stall_is_foretold_and_flows_after_the_fix() {
     pair.until("select apply_error_count > 0 from pg_stat_subscription_stats", "t");
     assert!(pair.log().contains("relation \"log\" does not exist"), "{}", pair.log());
     assert_eq!(pair.there("select count(*) from app.doc"), "0");
+    // Written down, once, for those who may read the table.
+    assert_eq!(pair.there("select postern.record_apply_conflicts()"), "1");
+    let conflicts =
+        "select subscription, relation, kind, errors > 0, position is null from postern.apply_conflicts";
+    assert_eq!(pair.there(&format!("set role owner; {conflicts}")), "sub|app.doc|apply|t|f");
+    assert_eq!(pair.there(&format!("set role author; {conflicts}")), "");
+    assert_eq!(
+        pair.there("set role postern_read_all_conflicts; select count(*) from postern.apply_conflicts"),
+        "1"
+    );
+    let stats = "set role postern_read_all_stats; select subscription, tables, ready, apply_errors > 0 from postern.subscription_stats";
+    assert_eq!(pair.there(stats), "sub|1|1|t");
     // Mended.
     pair.there(fix);
     assert_eq!(pair.there(foretold), "insert|||");
