@@ -1,5 +1,7 @@
 //! The subscription that stops because a trigger does not find its table: foretold, seen, and mended.
 
+use postern_analyze::catalog::{Catalog, load};
+use postern_analyze::check::{self, Finding, Scope};
 use postern_doctor::{connect, subscription};
 
 use crate::pair::Pair;
@@ -15,6 +17,15 @@ fn doctor(pair: &Pair) -> String {
         assert_eq!(found.is_safe(), text.ends_with("\nsafe\n"), "{text}");
         assert!(text.lines().count() < 40, "{text}");
         text
+    })
+}
+
+/// What `postern check` finds on the subscriber.
+fn check(pair: &Pair) -> Vec<Finding> {
+    let url = pair.subscriber.url(pair.subscriber.superuser(), "app");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = connect::connect(&connect::parse(&url).unwrap(), None).await.unwrap();
+        check::database(&Catalog::new(load::load(&client).await.unwrap()), Scope::default())
     })
 }
 
@@ -38,6 +49,11 @@ fn a_stall_is_foretold_and_flows_after_the_fix() {
     let fix = "ALTER FUNCTION app.audit() SET search_path = app, pg_temp;";
     assert_eq!(pair.there(foretold), format!("insert|42P01|relation \"log\" does not exist|{fix}"));
     assert_eq!(pair.there("select count(*) from app.log"), "0");
+    // From the code alone, as well.
+    let found = check(&pair);
+    let stop = found.iter().find(|finding| finding.rule == "stops-apply").unwrap();
+    assert!(stop.message.ends_with("relation \"log\" does not exist"), "{}", stop.message);
+    assert!(stop.remedy.ends_with("SET search_path = pg_catalog, app, pg_temp"), "{}", stop.remedy);
 
     pair.subscribe("enabled = false");
     let recipe = pair.there("select * from postern.subscription_recipe('sub')");
@@ -74,6 +90,7 @@ fn a_stall_is_foretold_and_flows_after_the_fix() {
     assert_eq!(pair.there(foretold), "insert|||");
     pair.until("select count(*) from app.log", "1");
     assert_eq!(pair.there("select count(*) from app.doc"), "1");
+    assert!(!check(&pair).iter().any(|finding| finding.rule == "stops-apply"));
     let after = doctor(&pair);
     assert!(after.contains("trigger audit on app.doc runs app.audit() of \"owner\" as"), "{after}");
     assert!(after.ends_with("\nsafe\n"), "{after}");
