@@ -151,6 +151,7 @@ impl Executor {
     fn serve(&mut self) {
         loop {
             worker::attend();
+            worker::statistics(false);
             let rank = board::rank(self.slot);
             if rank >= guc::executors() || self.superfluous || board::is_to_leave(self.slot) {
                 return;
@@ -513,6 +514,16 @@ impl Executor {
             board::sent();
             return;
         }
+        if ["53", "58"].iter().any(|class| caught.sqlstate.starts_with(class)) {
+            // The server lacks something: space, memory, a file. That is nobody's failure, and waits until there is some.
+            log::warning(
+                &caught.message,
+                &format!("A turn of durable function {id} was rolled back; it is tried again."),
+                "",
+            );
+            worker::wait(Some(1_000));
+            return;
+        }
         let times = match &self.broken {
             Some((broken, number, times)) if broken == id && *number == strand => times + 1,
             _ => 1,
@@ -558,6 +569,7 @@ impl Executor {
         };
         if due > worker::now() {
             worker::report(None);
+            worker::statistics(true);
             let began = worker::now();
             // The first of them stays; it is there when something comes.
             let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };
