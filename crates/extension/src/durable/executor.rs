@@ -249,8 +249,7 @@ impl Executor {
                 if worker::now() - began > GROUP_TIME {
                     break;
                 }
-                let together = if number == 0 { strand.strand == 0 } else { strand.instance == id };
-                if together && other.facts == instance.facts {
+                if other.facts == instance.facts {
                     awaited.extend(self.shared(strand, &other));
                     shared += 1;
                 }
@@ -365,11 +364,14 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        let limit = if self.alone > 0 { 1 } else { self.group };
-                        let strands = store::claim(owner, priority, now, limit);
-                        if !strands.is_empty() {
+                        if let Some(first) = store::claim(owner, priority, now) {
                             // The next round begins with the next owner: its own later priorities come after it.
                             self.after = (owner, i16::MAX);
+                            let others = if self.alone > 0 { 0 } else { self.group - 1 };
+                            let mut strands = vec![first];
+                            if others > 0 {
+                                strands.extend(store::companions(&strands[0].0, now, others));
+                            }
                             return Claim::Strands(strands);
                         }
                         next = next.min(store::next_due(owner, priority, now));
@@ -477,8 +479,33 @@ impl Executor {
             return;
         }
         self.seen = sent;
-        if let Err(caught) = ours(|| as_owner(messages::deliver)) {
-            log::warning(&caught.message, "Messages to durable functions could not be delivered.", "");
+        let (mut after, mut again) = (0, false);
+        loop {
+            match ours(|| as_owner(|| messages::deliver(after))) {
+                Ok(delivered) => {
+                    again |= delivered.again;
+                    match delivered.more {
+                        Some(last) => after = last,
+                        None => break,
+                    }
+                    worker::attend();
+                }
+                Err(caught) => {
+                    log::warning(
+                        &caught.message,
+                        "Messages to durable functions could not be delivered.",
+                        "",
+                    );
+                    // They are looked at again, by whoever comes first.
+                    board::sent();
+                    worker::wait(Some(1_000));
+                    return;
+                }
+            }
+        }
+        if again {
+            worker::wait(Some(2));
+            board::sent();
         }
     }
 
@@ -487,6 +514,8 @@ impl Executor {
         let result = ours(|| {
             as_owner(|| {
                 if store::lock(id, 0).is_none() {
+                    // It has ended: what the turn had taken out of the box is there again.
+                    store::delete_messages(id);
                     return;
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };

@@ -10,14 +10,30 @@ use super::store::{self, State};
 use super::{board, outbound};
 use crate::pg::worker;
 
-/// Delivers what nobody has looked at. As the owner.
-pub fn deliver() {
-    for message in store::fresh_messages() {
+/// How far the box was looked through.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// There may be more after this one.
+    pub more: Option<i64>,
+    /// An instance that is to be cancelled is held for a moment by somebody who is not told: it must be looked at again.
+    pub again: bool,
+}
+
+/// Delivers some of what nobody has looked at, after the message of that number. As the owner.
+pub fn deliver(after: i64) -> Delivered {
+    let fresh = store::fresh_messages(after);
+    let more = fresh.last().map(|message| message.id).filter(|_| fresh.len() >= store::MESSAGES);
+    let mut again = false;
+    for message in fresh {
+        if !store::is_alive(&message.instance) {
+            store::delete_message(message.id);
+            continue;
+        }
         match message.kind {
             b'c' => {
                 if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
                     // It is being executed: that executor is told, and looks here when it has rolled back.
-                    board::cancel(worker::database(), &message.instance, None);
+                    again |= !board::cancel(worker::database(), &message.instance, None);
                 }
             }
             _ => {
@@ -30,6 +46,7 @@ pub fn deliver() {
             }
         }
     }
+    Delivered { more, again }
 }
 
 /// A strand has begun to wait: what arrived in between wakes it.

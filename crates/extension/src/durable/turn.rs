@@ -275,7 +275,7 @@ impl<'a> Course<'a> {
             Kind::Signal { name, timeout_millis } => {
                 let id = self.strand.instance.clone();
                 self.strand.frame.waited();
-                match as_owner(|| store::take_signal(&id, name)) {
+                match as_owner(|| store::take_signal_at_once(&id, name)) {
                     Some(payload) => {
                         let result = value::signal_result(name, Some(&value::payload(&payload)));
                         self.keep(node, Outcome::Done(Value::Json(result)))

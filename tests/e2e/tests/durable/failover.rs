@@ -11,7 +11,7 @@ use crate::stage::Stage;
 fn work_goes_on_where_a_standby_is_promoted() {
     let primary = Stage::with(Cluster::builder().setting("fsync", "on").setting("hot_standby", "on"));
     let standby = Stage { cluster: primary.cluster.standby().unwrap() };
-    let (count, steps) = (12, 30);
+    let (count, steps) = (20, 200);
     chains(&primary, count, steps);
     let waiting = primary.start_as_alice("df.wait_for_signal('go') ~> 'select 7 as n'");
     let sleeping = primary.start_as_alice("df.sleep(interval '3 seconds') ~> 'select 8 as n'");
@@ -20,7 +20,7 @@ fn work_goes_on_where_a_standby_is_promoted() {
         &format!(
             "select (select count(*) from postern.instance) = {} and (select count(*) from app.effects) > {}",
             count + 2,
-            count * steps / 5
+            count * steps / 20
         ),
         "t",
     );

@@ -8,5 +8,6 @@ mod faults;
 mod http;
 mod identity;
 mod load;
+mod messages;
 mod retention;
 mod stage;
