@@ -31,7 +31,7 @@ use postern_bench::machine::{self, Machine};
 
 use crate::contestant::Contestant;
 use crate::fixture::Fixture;
-use crate::measure::{Plan, Rounds};
+use crate::measure::{Plan, Rounds, What};
 use crate::report::{LeftOut, Report, Versions};
 
 #[derive(Debug, Parser)]
@@ -49,6 +49,9 @@ struct Arguments {
     /// Who is measured [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<Contestant>,
+    /// What is measured [default: everything]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    measure: Vec<What>,
     /// Leave out the runs without fsync
     #[arg(long)]
     no_fsync_off: bool,
@@ -124,7 +127,7 @@ fn run(arguments: &Arguments) -> Result<()> {
                     if fsync { "on" } else { "off" },
                     contestant.title()
                 );
-                measure::all(&fixture, contestant, &plan, fsync, &mut samples)?;
+                measure::all(&fixture, contestant, &plan, &arguments.measure, fsync, &mut samples)?;
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use postern_bench::aim::median;
 use postern_bench::error::Result;
 use postern_bench::process::Cast;
@@ -15,6 +16,9 @@ use crate::fixture::Fixture;
 
 /// How long the server may keep statistics to itself: a second, and a little.
 const STATISTICS: Duration = Duration::from_millis(1_300);
+
+/// The same for a client that has nothing to do.
+const IDLE_STATISTICS: Duration = Duration::from_millis(10_500);
 
 /// How much of everything.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -77,7 +81,7 @@ impl Plan {
 pub const CLIENTS: usize = 16;
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     /// Instances of one step.
@@ -181,12 +185,13 @@ pub fn all(
     fixture: &Fixture,
     contestant: Contestant,
     plan: &Plan,
+    chosen: &[What],
     fsync: bool,
     rounds: &mut Rounds,
 ) -> Result<()> {
     let mut driver = fixture.drive(contestant)?;
     driver.warm_up()?;
-    for what in EVERYTHING {
+    for what in EVERYTHING.into_iter().filter(|what| chosen.is_empty() || chosen.contains(what)) {
         let sample = match what.command(plan, contestant) {
             Some(command) => one(fixture, contestant, &mut driver, command)?,
             None => idle(fixture, contestant, &driver, plan.idle)?,
@@ -230,6 +235,7 @@ pub fn one(
 fn idle(fixture: &Fixture, contestant: Contestant, driver: &Driver, seconds: u64) -> Result<Sample> {
     let cast = Cast { server: fixture.server, middle: None, client: driver.pid() };
     fixture.autovacuum(false)?;
+    sleep(IDLE_STATISTICS);
     let before = Counters::read(fixture, contestant)?;
     let clocks = cast.clocks()?;
     sleep(Duration::from_secs(seconds));

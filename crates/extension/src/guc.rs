@@ -91,11 +91,15 @@ pub enum InDefiner {
     Refuse,
 }
 
+/// Asking the system reads files, and executors ask before each turn.
+static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+
 /// How many executors a database has.
 pub fn executors() -> usize {
     match usize::try_from(EXECUTORS.get()) {
         Ok(executors) => executors,
-        Err(_) => std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4),
+        Err(_) => *PROCESSORS
+            .get_or_init(|| std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4)),
     }
 }
 

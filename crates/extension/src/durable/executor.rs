@@ -22,20 +22,23 @@ use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Job};
-use crate::pg::{NO_OID, Oid, catalog, guc as settings, log, subxact};
+use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
 use crate::{guc, identity};
 
 /// Turns of one strand before others have theirs.
 const STREAK: usize = 64;
 
-/// Strands that share a commit, at the most. Each takes two subtransactions, and a session shows 64 of them to others cheaply.
+/// The same if there may be others that could share a commit with it.
+const SHORT_STREAK: usize = 4;
+
+/// Strands that share a commit, at the most. Each takes a subtransaction, and a session shows 64 of them to others cheaply.
 const GROUP: i64 = 16;
 
 /// Milliseconds that a step has while others wait for the same commit.
 const PATIENCE: i32 = 20;
 
 /// Microseconds after which a turn that others share takes no further strand.
-const GROUP_TIME: i64 = 5_000;
+const GROUP_TIME: i64 = 10_000;
 
 /// Microseconds between two looks for instances that are too old, where little happens.
 const RETIRE_EVERY: i64 = 3_600_000_000;
@@ -95,6 +98,8 @@ struct Executor {
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
     group: i64,
+    /// How many turns the strand has that was claimed last, if it goes on.
+    streak: usize,
     /// Strands whose step took too long for others to wait: they wait for a turn of their own.
     slow: HashSet<(String, i32)>,
     /// Turns since old instances were looked for, and when that was.
@@ -124,7 +129,8 @@ pub fn run(database: Oid) {
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
         broken: None,
-        group: 1,
+        group: 2,
+        streak: SHORT_STREAK,
         slow: HashSet::new(),
         turns: 0,
         retired: 0,
@@ -172,7 +178,8 @@ impl Executor {
 
     /// Goes on with a strand as long as it can.
     fn streak(&mut self, mut id: String, mut strand: i32, mut turn: Turn) {
-        for _ in 0..STREAK {
+        let most = if guc::STEP_COMMIT.get() == guc::StepCommit::Each { STREAK } else { self.streak };
+        for _ in 0..most {
             match turn {
                 Turn::Goes => {}
                 Turn::Rests => {
@@ -211,12 +218,14 @@ impl Executor {
 
     /// One transaction. `only`: this strand, else whatever is due.
     ///
-    /// Strands of one identity share it while their steps are short, each in a subtransaction of its own: one commit then
-    /// serves all. They are of different instances, or branches of one, so that nobody waits for a lock of another instance
-    /// while it holds one.
+    /// Strands of one identity share it while their steps are short, each step in a subtransaction of its own: one commit then
+    /// serves all, and one that fails takes nothing from the others. They are of different instances, or branches of one, so that
+    /// nobody waits for a lock of another instance while it holds one. A turn that must not count takes the others with it; they
+    /// have done nothing then, and are taken again.
     fn turn(&mut self, only: Option<(&str, i32)>) -> Done {
         let mut held: Option<(String, i32)> = None;
         let mut awaited = Vec::new();
+        let (mut ran, mut worked) = (1, 0);
         self.turns = self.turns.saturating_add(1);
         let began = worker::now();
         let result = worker::transaction_if(|| {
@@ -241,7 +250,7 @@ impl Executor {
             // While others are locked with it, it has no longer than they can wait; then it is run alone.
             let patience = (strands.len() > 0).then_some(PATIENCE);
             let turn = self.one(strand, &instance, patience);
-            if matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow) {
+            if !turn.counts() {
                 return (Done::Turn(id, number, turn), false);
             }
             let mut shared = 0;
@@ -249,11 +258,30 @@ impl Executor {
                 if worker::now() - began > GROUP_TIME {
                     break;
                 }
-                if other.facts == instance.facts {
-                    awaited.extend(self.shared(strand, &other));
-                    shared += 1;
+                if other.facts != instance.facts {
+                    continue;
+                }
+                let me = (strand.instance.clone(), strand.strand);
+                match self.shared(strand, &other) {
+                    None => {}
+                    Some(turn) if turn.counts() => {
+                        shared += 1;
+                        if let Turn::Awaits(name) = turn {
+                            awaited.push((me.0, name));
+                        }
+                    }
+                    // What the others have done is rolled back with it, and done again.
+                    Some(turn) => {
+                        self.alone = 1;
+                        if turn == Turn::Slow {
+                            self.is_slow(me.clone());
+                        }
+                        return (Done::Turn(me.0, me.1, turn), false);
+                    }
                 }
             }
+            ran = shared + 1;
+            worked = worker::now() - began;
             // Who shares a commit goes on with the others of its queue, not by itself.
             let turn = if shared > 0 && turn == Turn::Goes { Turn::Rests } else { turn };
             (Done::Turn(id, number, turn), true)
@@ -267,9 +295,9 @@ impl Executor {
                 if only.is_none()
                     && let Done::Turn(_, _, turn) = &done
                 {
-                    self.pace(worker::now() - began, *turn == Turn::Slow);
+                    self.pace(worked, ran, *turn == Turn::Slow);
                 }
-                for (id, name) in awaited {
+                for (id, name) in awaited.drain(..) {
                     let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
                 }
                 done
@@ -301,53 +329,36 @@ impl Executor {
         }
     }
 
-    /// A turn that shares the commit of others, in an identity that stands already. Gives the signal that it waits for now.
-    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<(String, String)> {
+    /// A turn that shares the commit of others, in an identity that stands already; nothing if it is to have one of its own.
+    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<Turn> {
         let id = strand.instance.clone();
-        let me = (id.clone(), strand.strand);
-        if !matches!(instance.status.as_str(), "pending" | "running") || self.slow.contains(&me) {
+        if !matches!(instance.status.as_str(), "pending" | "running")
+            || self.slow.contains(&(id.clone(), strand.strand))
+        {
             return None;
         }
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
-        let (slot, seen) = (self.slot, self.seen);
-        let turn = subxact::attempt_if(|| {
-            let turn = Course::new(&graph, strand, instance, slot, seen, Some(PATIENCE)).run();
-            let good = !matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow);
-            (turn, good)
-        });
-        board::executing(slot, None, 0, 0);
-        match turn {
-            Ok(Turn::Awaits(name)) => Some((id, name)),
-            Ok(Turn::Slow) => {
-                // What is forgotten here is only found out again.
-                if self.slow.len() >= GRAPHS {
-                    self.slow.clear();
-                }
-                self.slow.insert(me);
-                None
-            }
-            Ok(Turn::Cancelled) => {
-                board::sent();
-                None
-            }
-            // What is wrong with it shows in a turn of its own.
-            Err(_) => {
-                self.alone = 1;
-                None
-            }
-            Ok(Turn::Goes | Turn::Rests | Turn::NotNow) => None,
-        }
+        Some(Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE)).run())
     }
 
-    /// How many strands the next commit is for.
-    fn pace(&mut self, took: i64, slow: bool) {
-        if slow {
+    /// Remembers whose step took too long for others to wait. What is forgotten here is only found out again.
+    fn is_slow(&mut self, who: (String, i32)) {
+        if self.slow.len() >= GRAPHS {
+            self.slow.clear();
+        }
+        self.slow.insert(who);
+    }
+
+    /// How many strands the next commit is for: fewer if these took long, without the commit itself; a slow disk is a reason to have
+    /// more of them.
+    fn pace(&mut self, worked: i64, ran: i64, slow: bool) {
+        if slow || guc::STEP_COMMIT.get() == guc::StepCommit::Each {
             self.group = 1;
         } else if self.alone > 0 {
             self.alone -= 1;
-        } else if guc::STEP_COMMIT.get() == guc::StepCommit::Each || took > GROUP_TIME {
-            self.group = 1;
+        } else if worked > GROUP_TIME {
+            self.group = ran;
         } else {
             self.group = (self.group * 2).min(GROUP);
         }
@@ -367,11 +378,14 @@ impl Executor {
                         if let Some(first) = store::claim(owner, priority, now) {
                             // The next round begins with the next owner: its own later priorities come after it.
                             self.after = (owner, i16::MAX);
-                            let others = if self.alone > 0 { 0 } else { self.group - 1 };
+                            let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
+                            let others = if self.alone > 0 || slow { 0 } else { self.group - 1 };
                             let mut strands = vec![first];
                             if others > 0 {
                                 strands.extend(store::companions(&strands[0].0, now, others));
                             }
+                            // Who asked for none does not know whether there are some.
+                            self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
                             return Claim::Strands(strands);
                         }
                         next = next.min(store::next_due(owner, priority, now));

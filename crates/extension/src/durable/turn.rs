@@ -43,6 +43,13 @@ pub enum Turn {
     Slow,
 }
 
+impl Turn {
+    /// Whether what it did stays; else the transaction must be rolled back.
+    pub fn counts(&self) -> bool {
+        matches!(self, Self::Goes | Self::Rests | Self::Awaits(_))
+    }
+}
+
 /// One strand, for the length of a turn.
 pub struct Course<'a> {
     pub graph: &'a Graph,
@@ -56,6 +63,8 @@ pub struct Course<'a> {
     results: Results,
     /// The root is locked.
     root: bool,
+    /// The root as it is, if this is a branch of it and nobody else can change it.
+    above: Option<Strand>,
     /// A step with an effect has run.
     ran: bool,
     /// Others wait for the same commit: a step has this many milliseconds.
@@ -121,7 +130,19 @@ impl<'a> Course<'a> {
     ) -> Self {
         let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
         let root = strand.strand == 0;
-        Self { graph, strand, instance, slot, seen, now: worker::now(), results, root, ran: false, patience }
+        Self {
+            graph,
+            strand,
+            instance,
+            slot,
+            seen,
+            now: worker::now(),
+            results,
+            root,
+            above: None,
+            ran: false,
+            patience,
+        }
     }
 
     /// Goes on from where the strand is.
@@ -506,9 +527,8 @@ impl<'a> Course<'a> {
             return Err(Turn::NotNow);
         }
         let id = self.strand.instance.clone();
-        let Some(mut parent) =
-            as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked)
-        else {
+        let parent = self.above.take().or_else(|| as_owner(|| store::lock(&id, parent)));
+        let Some(mut parent) = parent.filter(|parent| parent.state == State::Forked) else {
             return Err(Turn::NotNow);
         };
         let node = parent.node;
@@ -629,7 +649,13 @@ impl<'a> Course<'a> {
             return true;
         }
         let id = &self.strand.instance;
-        self.root = as_owner(|| store::lock(id, 0)).is_some() && self.wanted();
+        let Some(root) = as_owner(|| store::lock(id, 0)) else { return false };
+        if self.strand.parent == Some(0) {
+            self.root = root.state == State::Forked;
+            self.above = Some(root);
+        } else {
+            self.root = self.wanted();
+        }
         self.root
     }
 

@@ -15,13 +15,13 @@ use crate::faults::chains;
 use crate::stage::Stage;
 
 const NAME: &str = "disk::each_step_takes_effect_once_though_the_disk_is_full_now_and_then";
-/// Set for the one that runs in the namespace.
+/// Where the one that runs in the namespace may mount its file system.
 const INSIDE: &str = "POSTERN_TEST_OWN_MOUNTS";
 
 #[test]
 fn each_step_takes_effect_once_though_the_disk_is_full_now_and_then() {
-    if std::env::var_os(INSIDE).is_some() {
-        return inside();
+    if let Some(room) = std::env::var_os(INSIDE) {
+        return inside(Path::new(&room));
     }
     let may =
         Command::new("unshare").args(["--mount", "--", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
@@ -33,10 +33,12 @@ fn each_step_takes_effect_once_though_the_disk_is_full_now_and_then() {
         }
         Err(error) => return skipped(NAME, format!("unshare: {error}")),
     }
+    // Made and removed out here: in there it is in use to the end.
+    let room = tempfile::Builder::new().prefix("pd-").tempdir_in("/var/tmp").unwrap();
     let own = std::env::current_exe().unwrap();
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--"]).arg(own);
-    let output = command.args(["--exact", NAME, "--nocapture"]).env(INSIDE, "1").output().unwrap();
+    let output = command.args(["--exact", NAME, "--nocapture"]).env(INSIDE, room.path()).output().unwrap();
     assert!(
         output.status.success(),
         "{}\n{}",
@@ -45,17 +47,16 @@ fn each_step_takes_effect_once_though_the_disk_is_full_now_and_then() {
     );
 }
 
-fn inside() {
-    let room = tempfile::Builder::new().prefix("pd-").tempdir_in("/var/tmp").unwrap();
+fn inside(room: &Path) {
     let mounted = Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=240m,mode=0755", "none"])
-        .arg(room.path())
+        .arg(room)
         .status()
         .unwrap();
     assert!(mounted.success());
     let stage = Stage::with(
         Cluster::builder()
-            .under(room.path())
+            .under(room)
             .setting("fsync", "on")
             .setting("restart_after_crash", "on")
             .setting("min_wal_size", "32MB")
@@ -66,7 +67,7 @@ fn inside() {
     );
     let (count, steps) = (20, 60);
     chains(&stage, count, steps);
-    let ballast = room.path().join("ballast");
+    let ballast = room.join("ballast");
     for round in 1..=3 {
         let more = count * steps * round / 6;
         let some = format!("select count(*) >= {more} from app.effects");

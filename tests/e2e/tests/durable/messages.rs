@@ -7,7 +7,10 @@ use crate::stage::Stage;
 #[test]
 fn every_message_of_one_transaction_is_delivered() {
     let stage = Stage::with(Cluster::builder().setting("postern.executors", "1"));
-    stage.run("alice", "select count(df.start(df.wait_for_signal('go'), 'waits')) from generate_series(1, 600)");
+    stage.run(
+        "alice",
+        "select count(df.start(df.wait_for_signal('go'), 'waits')) from generate_series(1, 600)",
+    );
     stage.until("all wait", "select count(*) from postern.strand where state = 'w'", "600");
     stage.run(
         "alice",
