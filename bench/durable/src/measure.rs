@@ -63,13 +63,13 @@ impl Plan {
     /// To know.
     pub fn full() -> Self {
         Self {
-            one: 5_000,
+            one: 3_000,
             chain: 100,
             slow_chain: 20,
             chains: 100,
             fan: 1_000,
-            alone: 200,
-            among_many: 100,
+            alone: 100,
+            among_many: 50,
             idle: 10,
             turns: 20_000,
             waiting: 1_000_000,
