@@ -29,21 +29,18 @@ pub fn deliver(after: i64) -> Delivered {
             store::delete_message(message.id);
             continue;
         }
-        match message.kind {
-            b'c' => {
-                if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
-                    // It is being executed: that executor is told, and looks here when it has rolled back.
-                    again |= !board::cancel(worker::database(), &message.instance, None);
-                }
+        if message.kind == b'c' {
+            if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
+                // It is being executed: that executor is told, and looks here when it has rolled back.
+                again |= !board::cancel(worker::database(), &message.instance, None);
             }
-            _ => {
-                let name = message.name.as_deref().unwrap_or_default();
-                if wake_waiters(&message.instance, name, message.payload.as_deref()) {
-                    store::delete_message(message.id);
-                } else {
-                    store::keep_message(message.id);
-                }
-            }
+            continue;
+        }
+        let name = message.name.as_deref().unwrap_or_default();
+        if wake_waiters(&message.instance, name, message.payload.as_deref()) {
+            store::delete_message(message.id);
+        } else {
+            store::keep_message(message.id);
         }
     }
     Delivered { more, again }
