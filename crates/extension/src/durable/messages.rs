@@ -7,7 +7,7 @@ use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, value};
 
 use super::store::{self, State};
-use super::{board, outbound};
+use super::{board, call, outbox};
 use crate::pg::worker;
 
 /// Delivers what nobody has looked at. As the owner.
@@ -18,6 +18,15 @@ pub fn deliver() {
                 if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
                     // It is being executed: that executor is told, and looks here when it has rolled back.
                     board::cancel(worker::database(), &message.instance, None);
+                }
+            }
+            b'e' => {
+                let payload = message.payload.as_deref().unwrap_or_default();
+                if call::came_back(&message.instance, message.name.as_deref().unwrap_or_default(), payload) {
+                    store::delete_message(message.id);
+                } else {
+                    // Somebody is taking the strand away this very moment, or will not after all.
+                    outbox::sent();
                 }
             }
             _ => {
@@ -80,11 +89,13 @@ fn cancel(id: &str, reason: &str) -> bool {
         return false;
     }
     let failure = Failure::new("57014", format!("canceled: {reason}"));
-    store::end(id, "cancelled", None, Some(&failure), worker::now());
+    if let Some(caller) = store::end(id, "cancelled", None, Some(&failure), worker::now()) {
+        call::tell(id, &caller, None, None, Some(failure));
+    }
     let numbers: Vec<i32> = strands.iter().map(|strand| strand.strand).collect();
     for number in store::delete_free(id, &numbers) {
         board::cancel(worker::database(), id, Some(number));
     }
-    outbound::drop_unwanted(id);
+    call::drop_unwanted(id);
     true
 }
