@@ -92,6 +92,9 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// When to look into it again, since something was left there; and microseconds from one look to the next.
+    look: i64,
+    look_every: i64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
@@ -126,6 +129,8 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        look: NEVER,
+        look_every: 0,
         broken: None,
         group: 1,
         slow: HashSet::new(),
@@ -499,11 +504,17 @@ impl Executor {
     /// Looks into the box if something was put in.
     fn deliver(&mut self) {
         let sent = board::sent_so_far();
-        if sent == self.seen {
+        if sent == self.seen && worker::now() < self.look {
             return;
         }
         self.seen = sent;
-        if let Err(caught) = ours(|| as_owner(messages::deliver)) {
+        let left = ours(|| as_owner(messages::deliver));
+        self.look_every = match left {
+            Ok(false) => 0,
+            _ => (self.look_every * 2).clamp(1_000, 100_000),
+        };
+        self.look = if self.look_every == 0 { NEVER } else { worker::now() + self.look_every };
+        if let Err(caught) = left {
             log::warning(&caught.message, "Messages to durable functions could not be delivered.", "");
         }
     }
@@ -572,6 +583,7 @@ impl Executor {
                 return self.streak(id, strand, turn);
             }
         };
+        let due = due.min(self.look);
         let due = if self.retired > 0 && board::rank(self.slot) == 0 {
             due.min(self.retired + RETIRE_EVERY)
         } else {

@@ -7,17 +7,20 @@ use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, value};
 
 use super::store::{self, State};
-use super::{board, call, outbox};
+use super::{board, call};
 use crate::pg::worker;
 
-/// Delivers what nobody has looked at. As the owner.
-pub fn deliver() {
+/// Delivers what nobody has looked at; true if something is left, since who it is for could not be had. Whoever had it may have
+/// looked meanwhile and passed over what is held here: so it is looked at again. As the owner.
+pub fn deliver() -> bool {
+    let mut left = false;
     for message in store::fresh_messages() {
         match message.kind {
             b'c' => {
                 if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
                     // It is being executed: that executor is told, and looks here when it has rolled back.
                     board::cancel(worker::database(), &message.instance, None);
+                    left = true;
                 }
             }
             b'e' => {
@@ -26,7 +29,7 @@ pub fn deliver() {
                     store::delete_message(message.id);
                 } else {
                     // Somebody is taking the strand away this very moment, or will not after all.
-                    outbox::sent();
+                    left = true;
                 }
             }
             _ => {
@@ -39,6 +42,7 @@ pub fn deliver() {
             }
         }
     }
+    left
 }
 
 /// A strand has begun to wait: what arrived in between wakes it.
