@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Build the extension for one server, into target/extension/pg<major>
+    /// Build the extension for one server, into target/extension/pgMAJOR
     BuildExtension {
         #[command(flatten)]
         server: Server,

@@ -2,7 +2,7 @@
 //!
 //! **How it works.** A function runs as *strands*, lines of execution. Strand 0 is the function; each branch of a fork (JOIN,
 //! RACE, FIRST, TIMEOUT, MAP) is a strand of its own. A strand is at one node; what it has to remember beside that is its
-//! [`Frame`]. [`enter`] goes down from a node to the leaf that is to be executed; [`finished`] takes what became of a leaf and
+//! [`Frame`]. [`Machine::enter`] goes down from a node to the leaf that is to be executed; [`Machine::finished`] takes what became of a leaf and
 //! goes up, and down again, to the next one. [`resolve`] says whether a fork is decided by what its branches have come to.
 //!
 //! **Invariants**
@@ -211,6 +211,7 @@ impl Frame {
     }
 
     /// The frame of a new branch: it sees the names there are, and has its own from there on.
+    #[must_use]
     pub fn branch(&self) -> Self {
         Self { names: self.names.clone(), ..Self::default() }
     }
@@ -374,10 +375,8 @@ impl<'a, W: World> Machine<'a, W> {
                     let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
                         return Next::End(Outcome::Failed(lost_level()));
                     };
-                    let pause = match policy.covers(failure.sqlstate.as_deref(), failure.status) {
-                        true => policy.pause(attempt, self.world.random()),
-                        false => None,
-                    };
+                    let covered = policy.covers(failure.sqlstate.as_deref(), failure.status);
+                    let pause = if covered { policy.pause(attempt, self.world.random()) } else { None };
                     match pause {
                         None => self.gave(parent, Outcome::Failed(failure)),
                         Some(_) if self.frame.undos.len() > mark => {

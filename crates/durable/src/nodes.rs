@@ -127,11 +127,11 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
     let steps: Vec<Step> = serde_json::from_str(steps.unwrap_or("[]")).map_err(read)?;
     let strands: Vec<Strand> = serde_json::from_str(strands.unwrap_or("[]")).map_err(read)?;
     let live = matches!(status, "pending" | "running");
-    let states = states(&graph, &steps, &strands, live);
-    let mut rows: Vec<Row> = Vec::with_capacity(states.len());
-    for (number, (node, state)) in (0_u32..).zip(graph.nodes().iter().zip(&states)) {
+    let reached = states(&graph, &steps, &strands, live);
+    let mut rows: Vec<Row> = Vec::with_capacity(reached.len());
+    for (number, (node, state)) in (0_u32..).zip(graph.nodes().iter().zip(&reached)) {
         let (left, right) = node.kind.row_children();
-        let (inferred, from) = inferred(&graph, &states, number, live);
+        let (inferred, from) = inferred(&graph, &reached, number, live);
         let result = state
             .result
             .map(str::to_owned)

@@ -231,6 +231,7 @@ pub fn init() {
 }
 
 /// The settings of durable functions.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn durable() {
     GucRegistry::define_int_guc(
         c"postern.executors",

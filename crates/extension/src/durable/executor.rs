@@ -200,7 +200,7 @@ impl Executor {
                     return;
                 }
                 Turn::NotNow => {
-                    self.let_go(&id, strand);
+                    Self::let_go(&id, strand);
                     return;
                 }
                 Turn::Slow => return,
@@ -215,7 +215,7 @@ impl Executor {
             }
             match self.turn(Some((&id, strand))) {
                 Done::Turn(next_id, next_strand, next_turn) => {
-                    (id, strand, turn) = (next_id, next_strand, next_turn)
+                    (id, strand, turn) = (next_id, next_strand, next_turn);
                 }
                 Done::Nothing(_) | Done::Gone => return,
             }
@@ -520,7 +520,7 @@ impl Executor {
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
-    fn let_go(&mut self, id: &str, strand: i32) {
+    fn let_go(id: &str, strand: i32) {
         let result = ours(|| {
             as_owner(|| {
                 if store::lock(id, 0).is_none() {

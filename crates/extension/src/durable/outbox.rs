@@ -8,6 +8,7 @@ use crate::pg::worker;
 use crate::pg::xact::Moment;
 
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each of these may have happened, whatever else has")]
 struct Pending {
     started: bool,
     sent: bool,

@@ -56,22 +56,19 @@ pub fn run_in_process(slot: &Slot, id: &str, strand: i32, beginning: Beginning) 
             restart: -1,
         })
     });
-    let pause = match started {
-        Some(started) => {
-            while !started.has_ended() {
-                worker::wait(None);
-            }
-            started.release();
-            PAUSE
+    let pause = if let Some(started) = started {
+        while !started.has_ended() {
+            worker::wait(None);
         }
-        None => {
-            log::warning(
-                "could not start a process for a statement of a durable function",
-                "No background worker is free; it is tried again.",
-                "Raise max_worker_processes.",
-            );
-            0
-        }
+        started.release();
+        PAUSE
+    } else {
+        log::warning(
+            "could not start a process for a statement of a durable function",
+            "No background worker is free; it is tried again.",
+            "Raise max_worker_processes.",
+        );
+        0
     };
     // What was asked of the strand was not meant for what comes next.
     board::was_ours(slot);

@@ -57,6 +57,7 @@ impl State {
 
 /// A line of execution: a row of `postern.strand`.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "the column's name")]
 pub struct Strand {
     pub instance: String,
     pub strand: i32,

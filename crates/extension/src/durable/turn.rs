@@ -220,7 +220,7 @@ impl<'a> Course<'a> {
                 failure,
             };
             as_owner(|| {
-                store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step)
+                store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step);
             });
         }
     }
@@ -284,33 +284,27 @@ impl<'a> Course<'a> {
                 }
                 self.keep(node, Outcome::Done(Value::Json(value::sleep_result(*millis))))
             }
-            Kind::WaitSchedule { cron } => match next_tick(cron, self.now) {
-                Some(due) => {
+            Kind::WaitSchedule { cron } => {
+                if let Some(due) = next_tick(cron, self.now) {
                     self.strand.frame.waited();
                     return Err(self.rest(node, State::Waiting, due));
                 }
-                None => {
-                    let failure = Failure::new("22023", format!("No upcoming schedule found for '{cron}'"));
-                    self.keep(node, Outcome::Failed(failure))
-                }
-            },
+                let failure = Failure::new("22023", format!("No upcoming schedule found for '{cron}'"));
+                self.keep(node, Outcome::Failed(failure))
+            }
             Kind::Signal { name, timeout_millis } => {
                 let id = self.strand.instance.clone();
                 self.strand.frame.waited();
-                match as_owner(|| store::take_signal(&id, name)) {
-                    Some(payload) => {
-                        let result = value::signal_result(name, Some(&value::payload(&payload)));
-                        self.keep(node, Outcome::Done(Value::Json(result)))
-                    }
-                    None => {
-                        let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
-                        self.strand.signal = Some(name.clone());
-                        return Err(match self.rest(node, State::Waiting, due) {
-                            Turn::NotNow => Turn::NotNow,
-                            _ => Turn::Awaits(name.clone()),
-                        });
-                    }
-                }
+                let Some(payload) = as_owner(|| store::take_signal(&id, name)) else {
+                    let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
+                    self.strand.signal = Some(name.clone());
+                    return Err(match self.rest(node, State::Waiting, due) {
+                        Turn::NotNow => Turn::NotNow,
+                        _ => Turn::Awaits(name.clone()),
+                    });
+                };
+                let result = value::signal_result(name, Some(&value::payload(&payload)));
+                self.keep(node, Outcome::Done(Value::Json(result)))
             }
             kind if kind.calls_out() => {
                 // Nothing but its answer would ever look at it again: it must not wait where nobody waits for it.
@@ -557,13 +551,15 @@ impl<'a> Course<'a> {
         let latest = usize::try_from(self.strand.branch).unwrap_or(0);
         let all = match self.kind(node) {
             Kind::Join { .. } | Kind::Map { .. } => true,
-            Kind::First { .. } if !succeeded && parent.frame.pending > 0 => return Err(self.one_less(parent)),
+            Kind::First { .. } if !succeeded && parent.frame.pending > 0 => {
+                return Err(self.one_less(&parent));
+            }
             _ => false,
         };
         let branches = if all {
             let next = self.more_of_a_map(&mut parent, done);
             if next || parent.frame.pending > 0 {
-                return Err(self.one_less(parent));
+                return Err(self.one_less(&parent));
             }
             let mine = self.strand.strand;
             let others = as_owner(|| store::branches(&id, parent.strand));
@@ -579,7 +575,7 @@ impl<'a> Course<'a> {
         let waited = branches.iter().any(|branch| branch.frame.slept);
         let mut frame: Frame = parent.frame.clone();
         let decided = machine::resolve(self.graph, node, &mut frame, branches, latest, &mut self.results);
-        let Some(outcome) = decided else { return Err(self.one_less(parent)) };
+        let Some(outcome) = decided else { return Err(self.one_less(&parent)) };
         frame.pending = 0;
         // What the others of a race have done can be undone as well.
         let counted = if all { None } else { Some(self.strand.strand) };
@@ -610,9 +606,9 @@ impl<'a> Course<'a> {
     }
 
     /// The fork is not decided: this branch is done, and its parent knows.
-    fn one_less(&mut self, parent: Strand) -> Turn {
+    fn one_less(&mut self, parent: &Strand) -> Turn {
         self.rest(self.strand.node, State::Done, NEVER);
-        as_owner(|| store::save(&parent));
+        as_owner(|| store::save(parent));
         Turn::Rests
     }
 
