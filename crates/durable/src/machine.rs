@@ -163,6 +163,12 @@ pub struct Frame {
     /// How many of its branches have not ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pending: usize,
+    /// The instance that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<String>,
+    /// How often the node was begun that is run at top level.
+    #[serde(default, skip_serializing_if = "is_none_begun")]
+    pub begun: u32,
     /// What the strand came to, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
@@ -217,6 +223,11 @@ impl Frame {
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none_begun(n: &u32) -> bool {
     *n == 0
 }
 

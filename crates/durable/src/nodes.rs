@@ -167,7 +167,8 @@ fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) 
         }
         if let Some(sends) = step.sends {
             details["delivery"] = "at-least-once".into();
-            details["sends"] = sends.into();
+            let times = if graph.nodes()[step.node as usize].kind.calls_out() { "sends" } else { "begun" };
+            details[times] = sends.into();
         }
         if let Some(error) = &step.error {
             details["error"] = error.clone();
@@ -211,6 +212,16 @@ fn under_way(graph: &Graph, strand: &Strand, states: &mut [State]) {
             let state = &mut states[node as usize];
             *state = State { status: Status::Running, at: state.at, ..State::default() };
         }
+    }
+    if let Some((child, state)) = strand.frame["child"].as_str().zip(states.get_mut(strand.node as usize)) {
+        state.details = Some(serde_json::json!({"instance": child}));
+    }
+    if strand.state == "x"
+        && let Some(state) = states.get_mut(strand.node as usize)
+    {
+        state.details = Some(
+            serde_json::json!({"delivery": "at-least-once", "begun": strand.frame["begun"].as_u64().unwrap_or(0)}),
+        );
     }
     if let Some((outbound, state)) = strand.outbound.as_ref().zip(states.get_mut(strand.node as usize)) {
         state.details = Some(outbound.details());

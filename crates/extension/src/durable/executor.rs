@@ -16,12 +16,12 @@ use postern_durable::Graph;
 
 use super::store::{self, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
-use super::{board, messages, outbound, rights};
+use super::{board, call, messages, outside, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
-use crate::pg::worker::{self, Job};
+use crate::pg::worker::{self, Finish, Job};
 use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
 use crate::{guc, identity};
 
@@ -61,6 +61,7 @@ pub fn start(database: Oid) -> bool {
         function: "postern_executor",
         name: "postern executor",
         argument: u64::from(database.to_u32()),
+        extra: 0,
         restart: 1,
     })
 }
@@ -94,6 +95,9 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// When to look into it again, since something was left there; and microseconds from one look to the next.
+    look: i64,
+    look_every: i64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
@@ -105,6 +109,8 @@ struct Executor {
     /// Turns since old instances were looked for, and when that was.
     turns: u32,
     retired: i64,
+    /// The transaction must be on the disk when it is committed.
+    flush: bool,
     /// Turns to take one strand each, since a commit of several has failed.
     alone: u32,
 }
@@ -113,7 +119,7 @@ struct Executor {
 pub fn run(database: Oid) {
     worker::set_up(Some(database));
     worker::at_exit(board::give_back);
-    let Some(slot) = board::take() else { return };
+    let Some(slot) = board::take(board::Role::Executor) else { return };
     match worker::transaction(catalog::hold_extension) {
         Ok(true) => {}
         _ => return,
@@ -128,15 +134,19 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        look: NEVER,
+        look_every: 0,
         broken: None,
         group: 2,
         streak: SHORT_STREAK,
         slow: HashSet::new(),
         turns: 0,
         retired: 0,
+        flush: false,
         alone: 0,
     };
     let _ = ours(|| as_owner(messages::look_again));
+    let _ = ours(|| as_owner(outside::look_again));
     executor.serve();
 }
 
@@ -202,6 +212,10 @@ impl Executor {
                     return;
                 }
                 Turn::Slow => return,
+                Turn::Outside(beginning) => {
+                    outside::run_in_process(self.slot, &id, strand, beginning);
+                    return;
+                }
             }
             worker::attend();
             if board::sent_so_far() != self.seen || board::is_to_leave(self.slot) {
@@ -228,9 +242,10 @@ impl Executor {
         let (mut ran, mut worked) = (1, 0);
         self.turns = self.turns.saturating_add(1);
         let began = worker::now();
+        self.flush = guc::STEP_COMMIT.get() != guc::StepCommit::Boundary;
         let result = worker::transaction_if(|| {
             if !catalog::hold_extension() {
-                return (Done::Gone, true);
+                return (Done::Gone, Finish::Commit);
             }
             let claim = as_owner(|| match only {
                 Some((id, strand)) => store::claim_one(id, strand, began)
@@ -238,20 +253,27 @@ impl Executor {
                 None => self.claim(began),
             });
             let mut strands = match claim {
-                Claim::Nothing(due) => return (Done::Nothing(due), true),
+                Claim::Nothing(due) => return (Done::Nothing(due), Finish::Commit),
                 Claim::Strands(strands) => strands.into_iter(),
             };
             // It may have looked while it said that it waits: now it does not, and another one should.
             self.slot.idle.store(0, std::sync::atomic::Ordering::SeqCst);
             board::want_spare(worker::database());
-            let Some((strand, instance)) = strands.next() else { return (Done::Nothing(NEVER), true) };
+            let Some((strand, instance)) = strands.next() else {
+                return (Done::Nothing(NEVER), Finish::Commit);
+            };
             let (id, number) = (strand.instance.clone(), strand.strand);
             held = Some((id.clone(), number));
             // While others are locked with it, it has no longer than they can wait; then it is run alone.
             let patience = (strands.len() > 0).then_some(PATIENCE);
             let turn = self.one(strand, &instance, patience);
+            if matches!(turn, Turn::Outside(_)) {
+                // Shown before anybody can see that it was begun, until it has come to something.
+                board::executing(self.slot, Some(&id), number, 0);
+                return (Done::Turn(id, number, turn), Finish::Commit);
+            }
             if !turn.counts() {
-                return (Done::Turn(id, number, turn), false);
+                return (Done::Turn(id, number, turn), Finish::Rollback);
             }
             let mut shared = 0;
             for (strand, other) in strands {
@@ -276,7 +298,7 @@ impl Executor {
                         if turn == Turn::Slow {
                             self.is_slow(me.clone());
                         }
-                        return (Done::Turn(me.0, me.1, turn), false);
+                        return (Done::Turn(me.0, me.1, turn), Finish::Rollback);
                     }
                 }
             }
@@ -284,9 +306,12 @@ impl Executor {
             worked = worker::now() - began;
             // Who shares a commit goes on with the others of its queue, not by itself.
             let turn = if shared > 0 && turn == Turn::Goes { Turn::Rests } else { turn };
-            (Done::Turn(id, number, turn), true)
+            let finish = if self.flush { Finish::Commit } else { Finish::CommitLater };
+            (Done::Turn(id, number, turn), finish)
         });
-        board::executing(self.slot, None, 0, 0);
+        if !matches!(result, Ok(Done::Turn(_, _, Turn::Outside(_)))) {
+            board::executing(self.slot, None, 0, 0);
+        }
         match (result, held) {
             (Ok(done), _) => {
                 if let Done::Turn(..) = done {
@@ -339,7 +364,11 @@ impl Executor {
         }
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
-        Some(Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE)).run())
+        let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE));
+        let turn = course.run();
+        self.flush |= course.flush;
+        // A statement at top level is begun in a turn of its own.
+        Some(if matches!(turn, Turn::Outside(_)) { Turn::Slow } else { turn })
     }
 
     /// Remembers whose step took too long for others to wait. What is forgotten here is only found out again.
@@ -408,12 +437,13 @@ impl Executor {
     }
 
     fn one(&mut self, strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
+        let before = std::mem::replace(&mut self.flush, true);
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
         if !matches!(instance.status.as_str(), "pending" | "running") {
             as_owner(|| {
                 store::delete(&id, strand.strand);
-                outbound::drop_unwanted(&id);
+                call::drop_unwanted(&id);
             });
             return Turn::Rests;
         }
@@ -428,7 +458,10 @@ impl Executor {
             fail(&id, &failure);
             return Turn::Rests;
         }
-        Course::new(&graph, strand, instance, self.slot, self.seen, patience).run()
+        let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, patience);
+        let turn = course.run();
+        self.flush = before || course.flush;
+        turn
     }
 
     /// Enters the identity that the instance was started with.
@@ -489,15 +522,15 @@ impl Executor {
     /// Looks into the box if something was put in.
     fn deliver(&mut self) {
         let sent = board::sent_so_far();
-        if sent == self.seen {
+        if sent == self.seen && worker::now() < self.look {
             return;
         }
         self.seen = sent;
-        let (mut after, mut again) = (0, false);
+        let (mut after, mut left) = (0, false);
         loop {
             match ours(|| as_owner(|| messages::deliver(after))) {
                 Ok(delivered) => {
-                    again |= delivered.again;
+                    left |= delivered.left;
                     match delivered.more {
                         Some(last) => after = last,
                         None => break,
@@ -510,17 +543,13 @@ impl Executor {
                         "Messages to durable functions could not be delivered.",
                         "",
                     );
-                    // They are looked at again, by whoever comes first.
-                    board::sent();
-                    worker::wait(Some(1_000));
-                    return;
+                    left = true;
+                    break;
                 }
             }
         }
-        if again {
-            worker::wait(Some(2));
-            board::sent();
-        }
+        self.look_every = if left { (self.look_every * 2).clamp(1_000, 100_000) } else { 0 };
+        self.look = if left { worker::now() + self.look_every } else { NEVER };
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
@@ -541,7 +570,7 @@ impl Executor {
                     store::save(&held);
                 } else {
                     store::delete(id, strand);
-                    outbound::drop_unwanted(id);
+                    call::drop_unwanted(id);
                 }
             });
         });
@@ -599,6 +628,7 @@ impl Executor {
                 return self.streak(id, strand, turn);
             }
         };
+        let due = due.min(self.look);
         let due = if self.retired > 0 && board::rank(self.slot) == 0 {
             due.min(self.retired + RETIRE_EVERY)
         } else {
@@ -625,11 +655,13 @@ impl Executor {
 /// Ends an instance for a reason that lies outside its steps.
 fn fail(id: &str, failure: &Failure) {
     as_owner(|| {
-        store::end(id, "failed", None, Some(failure), worker::now());
+        if let Some(caller) = store::end(id, "failed", None, Some(failure), worker::now()) {
+            call::tell(id, &caller, None, None, Some(failure.clone()));
+        }
         let all: Vec<i32> = store::strands(id).iter().map(|strand| strand.strand).collect();
         for number in store::delete_free(id, &all) {
             board::cancel(worker::database(), id, Some(number));
         }
-        outbound::drop_unwanted(id);
+        call::drop_unwanted(id);
     });
 }

@@ -48,6 +48,9 @@ pub fn emptied() {
 
 /// The end of a transaction. Must not raise.
 pub fn at_transaction_end(moment: Moment) {
+    if matches!(moment, Moment::Committed | Moment::Aborted) {
+        board::errand_done();
+    }
     match moment {
         Moment::Committed => {
             let pending = PENDING.take();

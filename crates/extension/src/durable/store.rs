@@ -27,6 +27,8 @@ pub enum State {
     Done,
     /// It was paused.
     Paused,
+    /// Its node runs at top level, in a process of its own, or is about to; what it came to is in the frame.
+    Outside,
 }
 
 impl State {
@@ -37,6 +39,7 @@ impl State {
             Self::Forked => b'f',
             Self::Done => b'd',
             Self::Paused => b'p',
+            Self::Outside => b'x',
         }
     }
 
@@ -46,6 +49,7 @@ impl State {
             b'f' => Self::Forked,
             b'd' => Self::Done,
             b'p' => Self::Paused,
+            b'x' => Self::Outside,
             _ => Self::Ready,
         }
     }
@@ -225,6 +229,29 @@ pub fn lock(id: &str, number: i32) -> Option<Strand> {
     rows.first().map(strand)
 }
 
+/// The strands whose node runs at top level, as far as the table knows.
+pub fn outside() -> Vec<Strand> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.state = 'x' AND s.due = 'infinity'"
+            )
+        },
+        &[],
+    );
+    rows.iter().map(strand).collect()
+}
+
+/// Says in a step's record how often at most it was begun: it may have taken effect more than once.
+pub fn begun(id: &str, record: Record, times: i32) {
+    query::run(
+        c"UPDATE postern.step SET sends = $4 WHERE instance = $1 AND strand = $2 AND n = $3",
+        &[Arg::Text(id), Arg::Int4(record.0), Arg::Int4(record.1), Arg::Int4(times)],
+    );
+}
+
 /// As [`lock`], but gives nothing if someone holds it.
 pub fn try_lock(id: &str, number: i32) -> Option<Strand> {
     let rows = query::run(
@@ -340,19 +367,20 @@ pub fn delete(id: &str, number: i32) {
     );
 }
 
-/// Deletes those of the strands that nobody holds; gives the ones that are left.
+/// Deletes those of the strands that nobody holds; gives those whose process has to be told: the ones that are left, and those
+/// that ran at top level, which hold nothing.
 pub fn delete_free(id: &str, numbers: &[i32]) -> Vec<i32> {
     if numbers.is_empty() {
         return Vec::new();
     }
     let rows = query::run(
         c"WITH free AS (SELECT s.strand FROM postern.strand s WHERE s.instance = $1 AND s.strand = ANY ($2) FOR UPDATE SKIP LOCKED), \
-               gone AS (DELETE FROM postern.strand s USING free f WHERE s.instance = $1 AND s.strand = f.strand RETURNING s.strand) \
-          SELECT g.strand FROM gone g",
+               gone AS (DELETE FROM postern.strand s USING free f WHERE s.instance = $1 AND s.strand = f.strand RETURNING s.strand, s.state) \
+          SELECT g.strand FROM gone g WHERE g.state <> 'x'",
         &[Arg::Text(id), Arg::Int4s(numbers)],
     );
-    let gone: Vec<i32> = rows.iter().map(|row| row.int4(0)).collect();
-    numbers.iter().copied().filter(|number| !gone.contains(number)).collect()
+    let silent: Vec<i32> = rows.iter().map(|row| row.int4(0)).collect();
+    numbers.iter().copied().filter(|number| !silent.contains(number)).collect()
 }
 
 /// The text of a function.
@@ -369,13 +397,26 @@ pub fn begin(id: &str, now: i64) {
     );
 }
 
-/// The end of an instance; one that has ended stays as it is.
-pub fn end(id: &str, status: &str, output: Option<&str>, failure: Option<&Failure>, now: i64) {
+/// Who called an instance, and waits for it.
+#[derive(Debug)]
+pub struct Caller {
+    pub instance: String,
+    pub owner: Oid,
+}
+
+/// The end of an instance; one that has ended stays as it is. Gives who waits for it.
+pub fn end(
+    id: &str,
+    status: &str,
+    output: Option<&str>,
+    failure: Option<&Failure>,
+    now: i64,
+) -> Option<Caller> {
     let failure = failure.and_then(|failure| serde_json::to_string(failure).ok());
-    query::run(
+    let rows = query::run(
         c"UPDATE postern.instance SET status = $2, output = $3, error = $4::jsonb, updated_at = $5, ended_at = $5, \
                  completed_at = CASE WHEN $2 = 'completed' THEN $5 END \
-          WHERE id = $1 AND status IN ('pending', 'running')",
+          WHERE id = $1 AND status IN ('pending', 'running') RETURNING parent, submitted_by",
         &[
             Arg::Text(id),
             Arg::Text(status),
@@ -385,6 +426,8 @@ pub fn end(id: &str, status: &str, output: Option<&str>, failure: Option<&Failur
         ],
     );
     delete_messages(id);
+    let row = rows.first()?;
+    Some(Caller { instance: row.text(0)?.to_owned(), owner: row.oid(1) })
 }
 
 /// Writes what ran.

@@ -9,6 +9,7 @@
 //! * A step counts only if its branch is still wanted: the strands above are looked at under that lock, after the statement.
 
 mod http;
+mod outside;
 
 use std::collections::HashMap;
 
@@ -16,8 +17,9 @@ use postern_durable::cron::Schedule;
 use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
 use postern_durable::{Failure, Graph, Kind, value};
 
+use super::outside::Beginning;
 use super::store::{self, Instance, NEVER, State, Step, Strand};
-use super::{board, outbound, step, substitution};
+use super::{board, call, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
@@ -41,6 +43,8 @@ pub enum Turn {
     NotNow,
     /// It takes longer than others with the same commit can wait: roll back, and run it alone.
     Slow,
+    /// Its statement is to be run at top level, once this is committed.
+    Outside(Beginning),
 }
 
 impl Turn {
@@ -67,6 +71,8 @@ pub struct Course<'a> {
     above: Option<Strand>,
     /// A step with an effect has run.
     ran: bool,
+    /// The instance has ended, or something leaves the server: the commit has to be on the disk before anybody hears of it.
+    pub flush: bool,
     /// Others wait for the same commit: a step has this many milliseconds.
     patience: Option<i32>,
 }
@@ -141,6 +147,7 @@ impl<'a> Course<'a> {
             root,
             above: None,
             ran: false,
+            flush: false,
             patience,
         }
     }
@@ -182,6 +189,10 @@ impl<'a> Course<'a> {
                 let outcome = self.keep(node, Outcome::Failed(failure));
                 self.machine().finished(node, outcome)
             }
+            State::Outside => match self.came_back(node) {
+                Ok(next) => next,
+                Err(turn) => return turn,
+            },
             State::Done | State::Paused => return Turn::NotNow,
         };
         self.strand.state = State::Ready;
@@ -310,8 +321,23 @@ impl<'a> Course<'a> {
                 if !self.lock_root() {
                     return Err(Turn::NotNow);
                 }
+                self.flush = true;
                 match self.call_out(node) {
                     Ok(()) => return Err(self.rest(node, State::Waiting, NEVER)),
+                    Err(failure) => self.keep(node, Outcome::Failed(failure)),
+                }
+            }
+            Kind::Call { child, label } => {
+                // Nothing but its end would ever look at this strand again.
+                if !self.lock_root() {
+                    return Err(Turn::NotNow);
+                }
+                match as_owner(|| call::begin(self.graph, *child, label.as_deref(), &self.strand)) {
+                    Ok(id) => {
+                        self.strand.frame.waited();
+                        self.strand.frame.child = Some(id);
+                        return Err(self.rest(node, State::Waiting, NEVER));
+                    }
                     Err(failure) => self.keep(node, Outcome::Failed(failure)),
                 }
             }
@@ -371,6 +397,7 @@ impl<'a> Course<'a> {
             {
                 Err(Turn::Cancelled)
             }
+            Err(step::Stopped::TopLevel) => Err(self.rest(node, State::Outside, self.now)),
             // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before.
             Err(step::Stopped::Cancelled(_)) if board::was_ours(self.slot) => Err(Turn::NotNow),
             // Its time was up, and that was no time-out of its own; an operator's request says other words.
@@ -595,8 +622,15 @@ impl<'a> Course<'a> {
     }
 
     fn end_instance(&mut self, outcome: Outcome) {
+        self.flush = true;
+        let mut columns = None;
         let (status, output, failure) = match outcome {
-            Outcome::Done(value) => ("completed", Some(self.results.json(&value)), None),
+            Outcome::Done(value) => {
+                if let Value::Kept(record) = &value {
+                    columns = self.results.get(*record).1;
+                }
+                ("completed", Some(self.results.json(&value)), None)
+            }
             Outcome::Failed(failure) => ("failed", None, Some(failure)),
             Outcome::Break(_) => {
                 let message =
@@ -605,7 +639,11 @@ impl<'a> Course<'a> {
             }
         };
         as_owner(|| {
-            store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
+            let called =
+                store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
+            if let Some(caller) = called {
+                call::tell(&self.strand.instance, &caller, output, columns, failure);
+            }
             store::delete(&self.strand.instance, self.strand.strand);
         });
     }
@@ -634,8 +672,13 @@ impl<'a> Course<'a> {
         if mine != above {
             as_owner(|| store::delete(id, mine));
         }
-        if self.graph.nodes().iter().any(|node| node.kind.calls_out()) {
-            as_owner(|| outbound::drop_unwanted(id));
+        if self
+            .graph
+            .nodes()
+            .iter()
+            .any(|node| node.kind.calls_out() || matches!(node.kind, Kind::Call { .. }))
+        {
+            as_owner(|| call::drop_unwanted(id));
         }
     }
 
