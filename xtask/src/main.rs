@@ -36,7 +36,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Build the extension for one server, into target/extension/pg<major>
+    /// Build the extension for one server, into target/extension/pgMAJOR
     BuildExtension {
         #[command(flatten)]
         server: Server,
@@ -109,6 +109,14 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         seconds: u32,
     },
+    /// Measure durable functions beside others
+    BenchDurable {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -166,5 +174,6 @@ fn perform(task: Task) -> Result<()> {
             bench_replication::run(&server.installation()?, release, rounds, seconds)
         }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
+        Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),
     }
 }

@@ -3,6 +3,7 @@
 
 CREATE FUNCTION postern.subscription_owner_runs(subscription pg_catalog.oid) RETURNS pg_catalog.bool
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    -- postern: allow definer-for-public: it tells one flag of a catalog of which nobody may read the connection strings
     -- Before 16 there is no such column, and everything runs as the owner of the subscription.
     SELECT coalesce((pg_catalog.to_jsonb(s) ->> 'subrunasowner')::pg_catalog.bool, true)
       FROM pg_catalog.pg_subscription s WHERE s.oid = subscription_owner_runs.subscription

@@ -119,7 +119,7 @@ pub enum Error {
     Durable(#[from] crate::durable::Refusal),
     /// The rules of replication refuse it.
     #[error(transparent)]
-    Replication(#[from] crate::replication::Refusal),
+    Replication(Box<crate::replication::Refusal>),
     /// A look as a role that is not the caller's, or with facts.
     #[error("permission denied to look as role \"{role}\"")]
     NotYours {
@@ -266,6 +266,12 @@ impl Error {
             Self::Durable(refusal) => refusal.hint(),
             _ => None,
         }
+    }
+}
+
+impl From<crate::replication::Refusal> for Error {
+    fn from(refusal: crate::replication::Refusal) -> Self {
+        Self::Replication(Box::new(refusal))
     }
 }
 

@@ -16,8 +16,9 @@ pub fn rehearse(as_role: pg_sys::Oid, statement: &str) -> Result<Option<Caught>,
     }
     let statement = spi::c_string(statement).ok_or(Error::Null("statement"))?;
     let facts = Checked::new(None)?;
-    let outcome = subxact::attempt_if(|| {
-        let run = || {
+    // The inner subtransaction is rolled back whatever happens, and the identity ends with it; the outer one catches the error.
+    let outcome = subxact::attempt(|| {
+        subxact::rolled_back(|| {
             enter::enter_subtransaction(as_role, facts)?;
             guc::set(c"session_replication_role", c"replica");
             guc::set(c"search_path", c"");
@@ -25,8 +26,7 @@ pub fn rehearse(as_role: pg_sys::Oid, statement: &str) -> Result<Option<Caught>,
             // Deferred triggers fire while the role stands, as they do at the commit of an applied transaction.
             spi::execute(c"SET CONSTRAINTS ALL IMMEDIATE")?;
             Ok::<(), Error>(())
-        };
-        (run(), false)
+        })
     });
     match outcome {
         Ok(Ok(())) => Ok(None),
