@@ -1,5 +1,7 @@
 //! What the rules of replication refuse.
 
+use std::fmt::Write as _;
+
 use pgrx::PgSqlErrorCode;
 use postern_core::trigger_rule::Reason;
 
@@ -76,7 +78,8 @@ fn some(findings: &[String]) -> String {
     const SHOWN: usize = 6;
     let mut text = findings.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("\n");
     if findings.len() > SHOWN {
-        text.push_str(&format!("\n… and {} more.", findings.len() - SHOWN));
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n… and {} more.", findings.len() - SHOWN);
     }
     text
 }
