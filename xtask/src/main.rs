@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_replication;
 mod build;
 mod check;
 mod process;
@@ -102,6 +103,20 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure what the rules of replication cost
+    BenchReplication {
+        #[command(flatten)]
+        server: Server,
+        /// Measure an optimized library
+        #[arg(long)]
+        release: bool,
+        /// How often everything is measured
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// How long each takes
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -154,6 +169,9 @@ fn perform(task: Task) -> Result<()> {
         Task::Check { server } => check::run(&server.installation()?),
         Task::Run { server, release, arguments } => {
             run::up(&server.installation()?, profile(release), &arguments)
+        }
+        Task::BenchReplication { server, release, rounds, seconds } => {
+            bench_replication::run(&server.installation()?, release, rounds, seconds)
         }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
         Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),

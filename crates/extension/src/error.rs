@@ -117,6 +117,9 @@ pub enum Error {
     /// Durable functions refuse it.
     #[error(transparent)]
     Durable(#[from] crate::durable::Refusal),
+    /// The rules of replication refuse it.
+    #[error(transparent)]
+    Replication(#[from] crate::replication::Refusal),
     /// A look as a role that is not the caller's, or with facts.
     #[error("permission denied to look as role \"{role}\"")]
     NotYours {
@@ -146,7 +149,12 @@ pub enum Error {
 impl Error {
     /// SQLSTATE, DETAIL and HINT, for who records the error instead of raising it.
     pub fn parts(&self) -> (String, Option<String>, Option<String>) {
-        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(str::to_owned))
+        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint())
+    }
+
+    /// Says it as a warning instead of raising it.
+    pub fn warn(self) {
+        ErrorReport::from(self).report(PgLogLevel::WARNING);
     }
 
     fn code(&self) -> PgSqlErrorCode {
@@ -178,6 +186,7 @@ impl Error {
             Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
+            Self::Replication(refusal) => refusal.code(),
         }
     }
 
@@ -214,11 +223,19 @@ impl Error {
             }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
+            Self::Replication(refusal) => Some(refusal.detail()),
             _ => None,
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Replication(refusal) => Some(refusal.hint()),
+            _ => self.advice().map(str::to_owned),
+        }
+    }
+
+    fn advice(&self) -> Option<&'static str> {
         match self {
             Self::NotPreloaded => {
                 Some("Add postern to shared_preload_libraries in postgresql.conf and restart the server.")

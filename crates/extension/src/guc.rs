@@ -84,6 +84,46 @@ pub enum SignalMode {
     Immediate,
 }
 
+/// `postern.trigger_rule` (members; superuser): what becomes of code that may not be attached to a table, or be replicated with it.
+pub static TRIGGER_RULE: GucSetting<TriggerRule> = GucSetting::<TriggerRule>::new(TriggerRule::Members);
+
+/// `postern.direct_grants` (error; superuser): what becomes of a GRANT or REVOKE on an object of the extension.
+pub static DIRECT_GRANTS: GucSetting<DirectGrants> = GucSetting::<DirectGrants>::new(DirectGrants::Error);
+
+/// What becomes of a GRANT or REVOKE on an object of the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum DirectGrants {
+    /// It is executed.
+    #[name = c"off"]
+    Off,
+    /// The same, with a warning.
+    #[name = c"warn"]
+    Warn,
+    /// It is refused.
+    #[name = c"error"]
+    Error,
+}
+
+/// `postern.trusted_extensions` (empty; superuser): extensions whose functions everyone may attach to a table. Read by SQL only.
+static TRUSTED_EXTENSIONS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// What becomes of code that the rules do not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum TriggerRule {
+    /// Nothing.
+    #[name = c"off"]
+    Off,
+    /// A warning.
+    #[name = c"warn"]
+    Warn,
+    /// An error for replicated tables, a warning for others.
+    #[name = c"members"]
+    Members,
+    /// An error for every table.
+    #[name = c"error"]
+    Error,
+}
+
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -193,6 +233,7 @@ pub fn init() {
         GucFlags::UNIT_BYTE,
     );
     durable();
+    replication();
     let hidden = GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE;
     // SAFETY: the hooks below are guarded, do not raise, and read the value as the C string that the server passes.
     unsafe {
@@ -388,6 +429,34 @@ fn new_transactions() {
         c"",
         &SIGNAL_MODE,
         GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of replication.
+fn replication() {
+    GucRegistry::define_enum_guc(
+        c"postern.trigger_rule",
+        c"Sets what becomes of code that may not be attached to a table.",
+        c"With members, it is an error for replicated tables and a warning for others.",
+        &TRIGGER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.direct_grants",
+        c"Sets what becomes of a GRANT or REVOKE on an object of the extension.",
+        c"Privileges are given by membership of the roles of Postern.",
+        &DIRECT_GRANTS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"postern.trusted_extensions",
+        c"Names extensions whose functions everyone may attach to a table.",
+        c"A list of names, separated by commas.",
+        &TRUSTED_EXTENSIONS,
+        GucContext::Suset,
         GucFlags::default(),
     );
 }

@@ -5,6 +5,7 @@
 //! | [`identity`] | the one primitive: a transaction enters a role with facts, and cannot leave it |
 //! | [`durable`] | functions in SQL that survive, run as the identity that asked |
 //! | [`rows`] | direct access past row security, and an error instead of fewer rows |
+//! | [`replication`] | who may attach code to a table, and what may be replicated |
 //! | [`hooks`] | where the server asks us; thin shims and the order in which they are installed |
 //! | [`guc`] | the settings |
 //! | [`error`] | every error that we raise |
@@ -22,6 +23,7 @@ mod guc;
 mod hooks;
 mod identity;
 mod pg;
+mod replication;
 mod rows;
 
 use pgrx::prelude::*;
@@ -45,5 +47,6 @@ pub extern "C-unwind" fn _PG_init() {
     hooks::install();
     identity::init();
     durable::init();
+    replication::init();
     guc::reserve_prefix();
 }

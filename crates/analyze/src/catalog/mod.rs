@@ -5,11 +5,13 @@
 //!
 //! **Invariants**: a snapshot is of one moment; nothing in it is guessed. What the role that took it cannot see is absent.
 
+mod apply;
 pub mod load;
 pub mod rights;
 
 use std::collections::HashMap;
 
+pub use apply::OnApply;
 use serde::{Deserialize, Serialize};
 
 /// The identity of an object within its catalog.
@@ -263,6 +265,9 @@ pub struct Snapshot {
     pub triggers: Vec<Trigger>,
     /// What calls which function from a stored expression.
     pub uses: Vec<Use>,
+    /// What runs when a row is applied.
+    #[serde(default)]
+    pub on_apply: Vec<OnApply>,
 }
 
 /// A snapshot with indexes.

@@ -6,8 +6,10 @@ use crate::durable;
 use crate::error::raise;
 use crate::identity::{self, confine};
 use crate::pg::compat;
+use crate::pg::grant;
 use crate::pg::memory;
 use crate::pg::node;
+use crate::replication;
 use crate::rows::revoked;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
@@ -56,12 +58,22 @@ unsafe extern "C-unwind" fn process_utility(
 #[pg_guard]
 unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> memory::Text {
     // SAFETY: the statement is the one that the server passed to the hook.
+    if unsafe { node::runs_extension_script(statement) } {
+        replication::script_begins();
+    }
+    // SAFETY: as above.
+    let granted = unsafe { grant::targets(statement) };
+    if !granted.is_empty() {
+        replication::judge_grant(&granted);
+    }
+    // SAFETY: as above.
     if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() }
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn after(entries: memory::Text) {
     revoked::after(entries);
+    replication::judge();
 }
 
 /// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit

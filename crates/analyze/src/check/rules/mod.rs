@@ -5,9 +5,11 @@ mod captured;
 mod current_user;
 mod definer_path;
 mod dynamic_sql;
+mod foreign_on_apply;
 mod misquoted_path;
 mod public_definer;
 mod restore;
+mod stops_apply;
 mod unread;
 
 use super::{Finding, Subject};
@@ -33,5 +35,7 @@ pub const RULES: &[Rule] = &[
     dynamic_sql::RULE,
     current_user::RULE,
     restore::RULE,
+    stops_apply::RULE,
+    foreign_on_apply::RULE,
     unread::RULE,
 ];
