@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Command::Resolve(args) => names::resolve::run(&args),
         Command::Check(args) => return names::check::run(&args),
         Command::Fix(args) => names::fix::run(&args),
-        Command::Rows(args) => rows::run(&args),
+        Command::Rows(args) => return rows::run(&args),
         Command::Dump(args) => return dump::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),

@@ -115,6 +115,13 @@ GRANT EXECUTE ON FUNCTION postern.evaluate_as(pg_catalog.oid, pg_catalog.jsonb, 
 COMMENT ON FUNCTION postern.evaluate_as(pg_catalog.oid, pg_catalog.jsonb, pg_catalog.text) IS
     'The first value of a query, as the role, with the facts; what it changed is rolled back';
 
+CREATE FUNCTION postern.attempt_as(role pg_catalog.oid, facts pg_catalog.jsonb, query pg_catalog.text) RETURNS pg_catalog.jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'attempt_as_wrapper';
+-- As postern.evaluate_as().
+GRANT EXECUTE ON FUNCTION postern.attempt_as(pg_catalog.oid, pg_catalog.jsonb, pg_catalog.text) TO PUBLIC;
+COMMENT ON FUNCTION postern.attempt_as(pg_catalog.oid, pg_catalog.jsonb, pg_catalog.text) IS
+    'What a query gives as the role, with the facts: count, and rows; what it changed is rolled back';
+
 CREATE FUNCTION postern.policy_votes(
     relation pg_catalog.regclass, role pg_catalog.oid, command pg_catalog.text, checks pg_catalog.bool, row_text pg_catalog.text, facts pg_catalog.jsonb
 ) RETURNS TABLE (policy pg_catalog.name, permissive pg_catalog.bool, vote pg_catalog.text, expression pg_catalog.text)

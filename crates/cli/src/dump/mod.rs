@@ -172,7 +172,7 @@ fn examine(session: &mut Session, tables: &BTreeSet<u32>) -> Result<(Vec<Filtere
                 c.reltuples::pg_catalog.int8
            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
           WHERE c.oid OPERATOR(pg_catalog.=) ANY ('{{{list}}}'::pg_catalog.oid[]) AND c.relkind OPERATOR(pg_catalog.=) 'r' AND pg_catalog.row_security_active(c.oid)
-          ORDER BY 1"
+          ORDER BY n.nspname, c.relname"
     ))?;
     let mut filtered = Vec::new();
     let mut whole = false;

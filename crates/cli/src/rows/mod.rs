@@ -1,6 +1,13 @@
 //! `postern rows`: who sees which rows, and why. The answers are the extension's; this prints them.
 
 pub mod args;
+mod attempt;
+mod cases;
+mod mutants;
+mod simulate;
+mod test;
+
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tokio_postgres::Client;
@@ -9,19 +16,36 @@ use crate::error::Error;
 use crate::{database, serve};
 use args::{Ask, Command, Explain, Matrix, Rows};
 
-pub fn run(args: &Rows) -> Result<(), Error> {
-    let (ask, headings) = match &args.command {
+pub fn run(args: &Rows) -> ExitCode {
+    let done = match &args.command {
+        Command::Test(args) => return test::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Matrix(_) | Command::Explain(_) => seen(&args.command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("postern: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn seen(command: &Command) -> Result<(), Error> {
+    let (ask, headings) = match command {
         Command::Matrix(matrix) => (
             &matrix.ask,
             ["relation", "role", "command", "access", "reason", "permissive", "restrictive"].as_slice(),
         ),
         Command::Explain(explain) => (&explain.ask, ["step", "name", "says", "expression"].as_slice()),
+        Command::Test(_) | Command::Simulate(_) => return Ok(()),
     };
     let rows = serve::runtime()?.block_on(async {
         let client = database::connect(&database::url_or(ask.db.as_ref(), &ask.dir)?).await?;
-        match &args.command {
+        match command {
             Command::Matrix(args) => matrix(&client, args).await,
             Command::Explain(args) => explain(&client, args).await,
+            Command::Test(_) | Command::Simulate(_) => Ok(Vec::new()),
         }
     })?;
     crate::print(&printed(ask, headings, &rows)?)

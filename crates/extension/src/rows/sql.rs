@@ -57,6 +57,17 @@ fn evaluate_as(
     Ok(look::evaluate(role, facts, query.ok_or(Error::Null("query"))?)?)
 }
 
+/// `postern.attempt_as(role oid, facts jsonb, query text)`
+#[pg_extern(sql = false)]
+fn attempt_as(
+    role: Option<pg_sys::Oid>,
+    facts: Option<Jsonb>,
+    query: Option<&str>,
+) -> Result<Jsonb, ErrorReport> {
+    let role = role.ok_or(Error::Null("role"))?;
+    Ok(look::attempt(role, facts, query.ok_or(Error::Null("query"))?)?)
+}
+
 /// `postern.caller_in(cstring)`: input of the type, and nothing can be input.
 #[pg_extern(sql = false)]
 fn caller_in(_text: &CStr) -> Result<pg_sys::Oid, ErrorReport> {
