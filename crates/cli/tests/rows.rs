@@ -29,7 +29,7 @@ fn rows_tells_who_sees_what_and_why() {
     assert_eq!((status, stderr.as_str()), (0, ""));
     let words: Vec<String> =
         stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(words[0], "relation role command access reason permissive restrictive");
+    assert_eq!(words[0], "relation role command access reason permissive restrictive through");
     assert!(
         words.contains(&"public.Odd doc boss SELECT direct granted to boss tenant".to_owned()),
         "{stdout}"

@@ -32,6 +32,7 @@ pub mod statement;
 pub mod subxact;
 pub mod table;
 pub mod user;
+pub mod view;
 pub mod worker;
 pub mod xact;
 

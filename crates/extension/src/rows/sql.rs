@@ -57,6 +57,13 @@ fn evaluate_as(
     Ok(look::evaluate(role, facts, query.ok_or(Error::Null("query"))?)?)
 }
 
+/// `postern.view_columns(view oid)`
+#[pg_extern(sql = false)]
+fn view_columns(view: pg_sys::Oid) -> Result<String, ErrorReport> {
+    let columns = pg::view::columns(view);
+    Ok(serde_json::to_string(&columns).map_err(|error| Error::Spi(error.to_string()))?)
+}
+
 /// `postern.attempt_as(role oid, facts jsonb, query text)`
 #[pg_extern(sql = false)]
 fn attempt_as(
