@@ -43,6 +43,7 @@ pub enum Command {
     Check(Check),
     Fix(Fix),
     Rows(crate::rows::args::Rows),
+    Dump(crate::dump::args::Dump),
     Token(Token),
     Url(Url),
     /// Print the versions of this program and of what it works with

@@ -10,6 +10,7 @@
 mod args;
 mod database;
 mod doctor;
+mod dump;
 mod error;
 mod names;
 mod progress;
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
         Command::Resolve(args) => names::resolve::run(&args),
         Command::Check(args) => return names::check::run(&args),
         Command::Fix(args) => names::fix::run(&args),
-        Command::Rows(args) => rows::run(&args),
+        Command::Rows(args) => return rows::run(&args),
+        Command::Dump(args) => return dump::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),
         Command::Version => version(),

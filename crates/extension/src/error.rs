@@ -126,6 +126,9 @@ pub enum Error {
         /// The role that was asked for.
         role: String,
     },
+    /// A value of `postern.caller` from text.
+    #[error("cannot accept a value of type postern.caller")]
+    MadeCaller,
     /// Rows would be missing, and the role is to be told.
     #[error("row security would filter \"{relation}\" for role \"{role}\"")]
     Filtered {
@@ -183,7 +186,9 @@ impl Error {
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
-            Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::NotOffered(_) | Self::TemporaryObject | Self::MadeCaller => {
+                C::ERRCODE_FEATURE_NOT_SUPPORTED
+            }
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
             Self::Replication(refusal) => refusal.code(),
@@ -214,6 +219,7 @@ impl Error {
             Self::NotOffered(_) => {
                 Some("It would outlast the request, and the connection serves others after it.".into())
             }
+            Self::MadeCaller => Some("It says who asks, and nobody says that for somebody else.".into()),
             Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
             Self::Filtered { commands, policies, .. } if policies.is_empty() => {
                 Some(format!("No policy lets the role see or write any row. In error mode: {commands}."))
@@ -253,6 +259,7 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
+            Self::MadeCaller => Some("Call postern.caller()."),
             Self::NotYours { .. } => {
                 Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
             }

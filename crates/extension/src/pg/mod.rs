@@ -22,6 +22,7 @@ pub mod letter;
 pub mod log;
 pub mod memory;
 pub mod node;
+pub mod owner_run;
 pub mod policy;
 pub mod query;
 pub mod role;
@@ -36,6 +37,7 @@ pub mod table;
 pub mod toplevel;
 pub mod trigger;
 pub mod user;
+pub mod view;
 pub mod worker;
 pub mod xact;
 
