@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod bodies;
+mod builtin;
 mod captures;
 mod check;
 mod compare;

@@ -22,7 +22,7 @@ const PATHS: [(&str, &str); 2] = [
 ];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let routine = subject.routine;
+    let Some(routine) = subject.routine() else { return Vec::new() };
     if subject.own_path().is_some() || routine.atomic {
         return Vec::new();
     }
