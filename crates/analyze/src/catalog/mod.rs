@@ -9,6 +9,7 @@ pub mod builtin;
 mod edit;
 pub mod load;
 pub mod rights;
+mod stored;
 
 use std::collections::HashMap;
 

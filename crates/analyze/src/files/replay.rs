@@ -205,7 +205,7 @@ impl State<'_> {
             NodeEnum::CreatePolicyStmt(policy) => self.create_policy(policy, node),
             NodeEnum::AlterPolicyStmt(policy) => self.alter_policy(policy, node),
             NodeEnum::CreateTrigStmt(trigger) => self.create_trigger(trigger, node),
-            NodeEnum::CreateEventTrigStmt(trigger) => self.create_event_trigger(trigger),
+            NodeEnum::CreateEventTrigStmt(trigger) => self.create_event_trigger(trigger, node),
             NodeEnum::RuleStmt(rule) => self.create_rule(rule, node),
             NodeEnum::AlterTableStmt(alter) => self.alter_table(alter, node),
             NodeEnum::RenameStmt(rename) => self.rename(rename),

@@ -10,7 +10,7 @@ use super::replay::State;
 use crate::catalog::{Oid, Trigger};
 use crate::occurrence::{Kind, Lookup, Meaning};
 use crate::text::quote;
-use crate::walk::{Found, parts};
+use crate::walk::Found;
 
 impl State<'_> {
     /// Name, owner and OID of the table that something belongs to.
@@ -28,7 +28,7 @@ impl State<'_> {
             self.add_expression(kind, by, self.session.role, 0, found, span);
             return None;
         };
-        let by = format!("{kind} {} on {on}", quote(name));
+        let by = format!("{kind} {} on table {on}", quote(name));
         self.forget(|expression| expression.by == by);
         self.add_expression(kind, by, owner, table, found, span);
         Some(table)
@@ -61,10 +61,9 @@ impl State<'_> {
         }
     }
 
-    pub(super) fn create_event_trigger(&mut self, trigger: &CreateEventTrigStmt) {
-        let names = parts(&trigger.funcname);
-        let span = names.last().map_or(0..1, |name| self.name_span(name));
-        let (_, found) = self.with_walker(|walker| walker.routine_at(&names, span.clone()));
+    pub(super) fn create_event_trigger(&mut self, trigger: &CreateEventTrigStmt, node: &Node) {
+        let span = self.name_span(&trigger.trigname);
+        let found = self.walk(node);
         let by = format!("event trigger {}", quote(&trigger.trigname));
         self.forget(|expression| expression.by == by);
         self.add_expression("event trigger", by, self.session.role, 0, found, span);

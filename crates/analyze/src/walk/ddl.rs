@@ -134,6 +134,12 @@ impl Walker<'_> {
                     }
                 }
             }
+            NodeEnum::CreateEventTrigStmt(trigger) => {
+                let names = parts(&trigger.funcname);
+                if let Some(span) = self.executed_function(names.len()) {
+                    self.note_routine(&names, span, Some(Vec::new()));
+                }
+            }
             NodeEnum::RuleStmt(rule) => {
                 self.on_rows_of(rule.relation.as_ref(), |walker| {
                     walker.maybe(rule.where_clause.as_deref());

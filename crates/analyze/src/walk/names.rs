@@ -212,11 +212,6 @@ impl Walker<'_> {
         }
     }
 
-    /// Notes a function that no tree has with its place, and that takes no arguments.
-    pub fn routine_at(&mut self, names: &[&str], span: Range<usize>) -> Meaning {
-        self.note_routine(names, span, Some(Vec::new()))
-    }
-
     pub(super) fn note_routine(
         &mut self,
         names: &[&str],

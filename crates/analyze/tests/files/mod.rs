@@ -2,6 +2,7 @@ mod broken;
 mod fixes;
 mod pages;
 mod state;
+mod stored;
 
 use postern_analyze::check::Finding;
 use postern_analyze::files::{self, Project, RUNNER, Source};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use postern_analyze::catalog::{Snapshot, builtin};
+use postern_cluster::Installation;
 
 use crate::server::Server;
 
@@ -57,19 +58,25 @@ fn names(snapshot: &Snapshot) -> BTreeSet<String> {
 
 #[test]
 fn the_names_carried_along_are_the_servers() {
-    let server = Server::start();
-    let session = server.session("postgres");
-    let snapshot = session.snapshot();
-    let major = snapshot.version / 10_000;
-    if std::env::var_os("BLESS").is_some() {
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/builtin.txt");
-        let before = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, builtin::renewed(&before, major, &builtin::lines(&snapshot))).unwrap();
-        return;
+    for installation in Installation::find_all().unwrap() {
+        let server = Server::of(installation);
+        let session = server.session("postgres");
+        let snapshot = session.snapshot();
+        let major = snapshot.version / 10_000;
+        if std::env::var_os("BLESS").is_some() {
+            let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/builtin.txt");
+            let before = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(&file, builtin::renewed(&before, major, &builtin::lines(&snapshot))).unwrap();
+            continue;
+        }
+        // Other versions are for those who make the file.
+        if !builtin::versions().contains(&major) {
+            continue;
+        }
+        let (carried, asked) = (names(&builtin::snapshot(major)), names(&snapshot));
+        assert!(asked.len() > 4_000, "{}", asked.len());
+        let differ: Vec<&String> = carried.symmetric_difference(&asked).collect();
+        assert!(differ.is_empty(), "{major}: {differ:#?}");
     }
-    assert!(builtin::versions().contains(&major), "no names of version {major}");
-    let (carried, asked) = (names(&builtin::snapshot(major)), names(&snapshot));
-    assert!(asked.len() > 4_000, "{}", asked.len());
-    let differ: Vec<&String> = carried.symmetric_difference(&asked).collect();
-    assert!(differ.is_empty(), "{differ:#?}");
+    assert!(builtin::versions().contains(&15), "the version that Postern is made for");
 }
