@@ -76,7 +76,7 @@ impl State<'_> {
         let given = self.parameters(&create.parameters);
         let returns = match (&create.return_type, given.outputs.as_slice()) {
             (Some(name), _) => self.type_oid(name),
-            (None, [one]) => *one,
+            (None, [one]) if !create.is_procedure => *one,
             (None, []) => known::VOID,
             (None, _) => known::RECORD,
         };

@@ -8,7 +8,7 @@ use pg_query::protobuf::{
 
 use super::replay::{State, options, string};
 use crate::catalog::{Oid, Relation, Type};
-use crate::typing::OPAQUE;
+use crate::typing::{OPAQUE, known};
 use crate::walk::Columns;
 
 impl State<'_> {
@@ -58,7 +58,7 @@ impl State<'_> {
             row_type,
             row_security: false,
             options: Vec::new(),
-            columns: columns.unwrap_or_default(),
+            columns: if kind == 'S' { sequence_columns() } else { columns.unwrap_or_default() },
         });
         oid
     }
@@ -305,6 +305,11 @@ impl State<'_> {
             self.add_expression(kind, by, owner, oid, found, span);
         }
     }
+}
+
+/// What a sequence has when it is read as a table.
+fn sequence_columns() -> Vec<(String, Oid)> {
+    vec![("last_value".into(), known::INT8), ("log_cnt".into(), known::INT8), ("is_called".into(), known::BOOL)]
 }
 
 fn is_serial(column: &ColumnDef) -> bool {

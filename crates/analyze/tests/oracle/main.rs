@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod fix;
 mod generated;
+mod loaders;
 mod own_sql;
 mod requirement;
 mod server;
