@@ -42,6 +42,7 @@ pub enum Command {
     Resolve(Resolve),
     Check(Check),
     Fix(Fix),
+    Lsp(Lsp),
     Rows(crate::rows::args::Rows),
     Token(Token),
     Url(Url),
@@ -302,6 +303,29 @@ pub struct Fix {
     /// The folder of `postern up`, whose database is read when no URL is given
     #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+}
+
+/// Serve an editor with the findings and fixes of SQL files
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Serve an editor with the findings and fixes of SQL files.\n\n\
+        Speaks the Language Server Protocol over standard input and output; editors start it themselves. What is open is judged \
+        as `postern check` judges files, together with the files that are named here, or else with the other .sql files of its \
+        folder, by name. Nothing is written: the editor makes the edits.",
+    after_help = "Examples:\n  \
+        postern lsp\n  \
+        postern lsp migrations/*.sql"
+)]
+pub struct Lsp {
+    /// SQL files, in the order in which they run
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The major version of PostgreSQL that the files are for
+    #[arg(long, value_name = "MAJOR", default_value_t = 18)]
+    pub server_version: u32,
+    /// The role that runs the files, if it is not a superuser
+    #[arg(long = "as", value_name = "ROLE")]
+    pub role: Option<String>,
 }
 
 /// Print a token for development

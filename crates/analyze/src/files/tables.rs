@@ -309,7 +309,11 @@ impl State<'_> {
 
 /// What a sequence has when it is read as a table.
 fn sequence_columns() -> Vec<(String, Oid)> {
-    vec![("last_value".into(), known::INT8), ("log_cnt".into(), known::INT8), ("is_called".into(), known::BOOL)]
+    vec![
+        ("last_value".into(), known::INT8),
+        ("log_cnt".into(), known::INT8),
+        ("is_called".into(), known::BOOL),
+    ]
 }
 
 fn is_serial(column: &ColumnDef) -> bool {
