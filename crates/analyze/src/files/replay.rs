@@ -601,11 +601,18 @@ fn filled_in(text: &str) -> Option<String> {
                     changed = true;
                 }
             }
-            b'@' if bytes.get(at..at + 10).is_some_and(|mark| mark.eq_ignore_ascii_case(b"@extschema"))
-                || bytes[..at].ends_with(b"@extschema") =>
-            {
-                out[at] = b'_';
-                changed = true;
+            b'@' if bytes.get(at..at + 4).is_some_and(|mark| mark.eq_ignore_ascii_case(b"@ext")) => {
+                // `@extschema@`, `@extschema:name@`, `@extowner@`.
+                let rest = &bytes[at + 1..];
+                let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(*byte, b'_' | b':');
+                let length = rest.iter().position(|byte| !part(byte)).unwrap_or(rest.len());
+                if rest.get(length) == Some(&b'@') {
+                    out[at..=at + 1 + length]
+                        .iter_mut()
+                        .filter(|byte| !byte.is_ascii_alphanumeric())
+                        .for_each(|byte| *byte = b'_');
+                    changed = true;
+                }
             }
             _ => {}
         }

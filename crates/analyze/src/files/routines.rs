@@ -226,6 +226,12 @@ impl State<'_> {
         }
         self.catalog.put_routine(routine);
         let here = (self.at.file, self.at.start..self.at.start + self.at.text.len());
+        if !self.origins.contains_key(&oid) {
+            // One of the database that the files run in.
+            let name = self.catalog.routine_of(oid).map_or_else(String::new, |routine| routine.name.clone());
+            let origin = self.origin(self.function_name(&name), None);
+            self.origins.insert(oid, origin);
+        }
         if let Some(origin) = self.origins.get_mut(&oid) {
             origin.altered.push(here);
         }

@@ -95,7 +95,7 @@ fn an_unknown_language_is_said_and_the_rest_is_judged() {
 
 #[test]
 fn what_psql_and_extensions_fill_in_is_no_error() {
-    let text = "\\set name value\nCREATE SCHEMA :name; SELECT :'name', :\"name\";\nCREATE FUNCTION @extschema@.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    let text = "\\set name value\nCREATE SCHEMA :name; SELECT :'name', :\"name\";\nCREATE FUNCTION @extschema@.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION @extschema@.f() OWNER TO @extowner@;
 COPY t FROM stdin;\n1\t'\n\\.\n\\echo done\n\\if true\nSELECT 1 \\gset\n";
     assert_eq!(found(&[text]), Vec::<String>::new());
     assert_eq!(found(&["\\ir other.sql\n"]).len(), 1);
