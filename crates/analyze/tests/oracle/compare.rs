@@ -52,7 +52,8 @@ pub fn compare(
     None
 }
 
-fn judge(sql: &str, theirs: &Bound, ours: &[Occurrence], score: &mut Score) {
+/// Counts what is as the server says.
+pub fn judge(sql: &str, theirs: &Bound, ours: &[Occurrence], score: &mut Score) {
     let mut said: BTreeMap<(i64, &'static str), Vec<&Occurrence>> = BTreeMap::new();
     for occurrence in ours.iter().filter(|occurrence| !occurrence.quoted) {
         let kind = match occurrence.kind() {

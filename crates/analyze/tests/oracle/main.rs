@@ -5,6 +5,7 @@ mod bodies;
 mod captures;
 mod check;
 mod compare;
+mod corpus;
 mod fix;
 mod generated;
 mod own_sql;

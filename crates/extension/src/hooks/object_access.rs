@@ -5,6 +5,7 @@ use pgrx::{pg_guard, pg_sys};
 use crate::durable;
 use crate::error::{Error, raise};
 use crate::identity::{self, confine};
+use crate::names;
 use crate::pg::{catalog, compat, inval, role_setting};
 
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
@@ -29,7 +30,16 @@ unsafe extern "C-unwind" fn object_access(
     unsafe {
         // Every function of every statement passes here: the cases are told apart before anything is guarded.
         match access {
-            pg_sys::ObjectAccessType::OAT_POST_CREATE => created(),
+            pg_sys::ObjectAccessType::OAT_POST_CREATE => {
+                created();
+                if class == pg_sys::ProcedureRelationId {
+                    subprogram(object);
+                }
+            }
+            // ALTER FUNCTION, OWNER TO, RENAME, SET SCHEMA, REASSIGN OWNED.
+            pg_sys::ObjectAccessType::OAT_POST_ALTER if class == pg_sys::ProcedureRelationId => {
+                subprogram(object)
+            }
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
                 if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
             {
@@ -56,6 +66,11 @@ extern "C-unwind" fn dropped(extension: pg_sys::Oid) {
     if extension == catalog::extension() {
         durable::dropped();
     }
+}
+
+#[pg_guard]
+extern "C-unwind" fn subprogram(object: pg_sys::Oid) {
+    names::rule::touched(object);
 }
 
 #[pg_guard]

@@ -20,6 +20,7 @@ pub mod jsonb;
 pub mod log;
 pub mod memory;
 pub mod node;
+pub mod path;
 pub mod policy;
 pub mod query;
 pub mod role;

@@ -18,7 +18,7 @@ pub enum Moment {
 }
 
 /// How many parts have something to do at the end of a transaction.
-const PARTS: usize = 4;
+const PARTS: usize = 6;
 
 static mut AT_MOMENT: [Option<fn(Moment)>; PARTS] = [None; PARTS];
 static mut AT_SUBXACT_ABORT: Option<fn(pg_sys::SubTransactionId)> = None;
@@ -135,4 +135,10 @@ pub fn in_parallel_mode() -> bool {
 pub fn subxact_id() -> pg_sys::SubTransactionId {
     // SAFETY: a plain read.
     unsafe { pg_sys::GetCurrentSubTransactionId() }
+}
+
+/// Whether a subtransaction is the current one, or one around it.
+pub fn is_active(subtransaction: pg_sys::SubTransactionId) -> bool {
+    // SAFETY: reads the stack of transaction states.
+    unsafe { pg_sys::SubTransactionIsActive(subtransaction) }
 }
