@@ -39,6 +39,7 @@ pub fn fetch() -> Result<()> {
         .args(packages)
         .current_dir(&debs))?;
     let corpus = fresh.path().join("corpus");
+    fs::create_dir(&corpus).context("create", &corpus)?;
     for entry in fs::read_dir(&debs).context("read", &debs)? {
         let deb = entry.context("read", &debs)?.path();
         let name = deb.file_name().unwrap_or_default().to_string_lossy().into_owned();

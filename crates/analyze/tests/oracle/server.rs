@@ -77,7 +77,11 @@ impl Session<'_> {
 
     /// Did the server accept it?
     pub fn attempt(&self, sql: &str) -> bool {
-        self.server.runtime.block_on(self.client.batch_execute(sql)).is_ok()
+        let result = self.server.runtime.block_on(self.client.batch_execute(sql));
+        if let Err(error) = &result {
+            assert!(!error.is_closed(), "the server went away: {sql}");
+        }
+        result.is_ok()
     }
 
     pub fn strings(&self, sql: &str) -> Vec<Vec<String>> {

@@ -121,8 +121,10 @@ pub fn all(session: &Session<'_>, folder: &Path) -> Vec<Loaded> {
             "CREATE SCHEMA IF NOT EXISTS {0}; SET search_path = {1}",
             source.schema, source.path
         ));
-        for statement in with_stack(|| statements(&text, source.schema)).unwrap() {
-            let accepted = session.attempt(&statement);
+        let statements = with_stack(|| statements(&text, source.schema)).unwrap();
+        let together = session.attempt(&statements.join(";\n"));
+        for statement in statements.iter().filter(|_| !together) {
+            let accepted = session.attempt(statement);
             if !accepted && std::env::var_os("SHOW").is_some() {
                 println!(
                     "not loaded of {}: {}",
@@ -194,8 +196,19 @@ fn without_library(statement: &str) -> String {
     if !c {
         return statement.to_owned();
     }
-    // Those for modifiers of types get an array.
-    let stub = if statement.contains("cstring[]") { "AS 'array_ndims'" } else { "AS 'textin'" };
+    // Literals are read and modifiers of types are; and whatever else calls, no argument is looked at.
+    let has = |words: &[&str]| {
+        (0..tokens.len()).any(|at| words.iter().enumerate().all(|(n, word)| is(at + n, word)))
+    };
+    let stub = if has(&["cstring", "["]) {
+        "AS 'array_ndims'"
+    } else if has(&["returns", "cstring"]) {
+        "AS 'void_out'"
+    } else if has(&["(", "cstring"]) {
+        "AS 'textin'"
+    } else {
+        "AS 'pgsql_version'"
+    };
     let mut out = String::new();
     let mut at = 0;
     let mut end = 0;
