@@ -6,11 +6,11 @@
 use tokio_postgres::{Client, Row};
 
 use super::apply::{ON_APPLY, OnApply};
-use super::{Cast, Collation, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use};
 use super::stored::{EXPRESSIONS, PRINTED_UNDER};
 use super::{
     Cast, Collation, Expression, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use,
 };
+use super::{Cast, Collation, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use};
 use crate::Error;
 
 const SCHEMAS: &str = "SELECT n.oid, n.nspname, n.nspowner,

@@ -23,6 +23,7 @@ pub mod log;
 pub mod memory;
 pub mod node;
 pub mod owner_run;
+pub mod path;
 pub mod policy;
 pub mod query;
 pub mod role;
