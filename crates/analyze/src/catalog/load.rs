@@ -10,7 +10,6 @@ use super::stored::{EXPRESSIONS, PRINTED_UNDER};
 use super::{
     Cast, Collation, Expression, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use,
 };
-use super::{Cast, Collation, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use};
 use crate::Error;
 
 const SCHEMAS: &str = "SELECT n.oid, n.nspname, n.nspowner,
