@@ -8,6 +8,7 @@ mod bench;
 mod bench_replication;
 mod build;
 mod check;
+mod corpus;
 mod process;
 mod regress;
 mod report;
@@ -71,6 +72,8 @@ enum Task {
     },
     /// Fetch servers of other versions into target/servers, as `test` does
     FetchServers,
+    /// Fetch public SQL into target/corpus, as `test` does: the analyser is compared with the server on it
+    FetchCorpus,
     /// Check format, lints, documentation, licences and advisories
     Check {
         #[command(flatten)]
@@ -95,6 +98,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure durable functions beside others
+    BenchDurable {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Measure what the rules of replication cost
     BenchReplication {
         #[command(flatten)]
@@ -108,14 +119,6 @@ enum Task {
         /// How long each takes
         #[arg(long, default_value_t = 5)]
         seconds: u32,
-    },
-    /// Measure durable functions beside others
-    BenchDurable {
-        #[command(flatten)]
-        server: Server,
-        /// Arguments for the benchmark
-        #[arg(last = true)]
-        arguments: Vec<String>,
     },
 }
 
@@ -166,6 +169,7 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Test { server } => test::run(&server.installation()?),
         Task::FetchServers => servers::fetch(),
+        Task::FetchCorpus => corpus::fetch(),
         Task::Check { server } => check::run(&server.installation()?),
         Task::Run { server, release, arguments } => {
             run::up(&server.installation()?, profile(release), &arguments)

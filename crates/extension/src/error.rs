@@ -3,6 +3,8 @@
 //! Display is the primary message, in the manner of PostgreSQL's style guide: lower case, no final period.
 //! <https://www.postgresql.org/docs/current/error-style-guide.html>
 
+use std::borrow::Cow;
+
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -126,6 +128,9 @@ pub enum Error {
         /// The role that was asked for.
         role: String,
     },
+    /// A value of `postern.caller` from text.
+    #[error("cannot accept a value of type postern.caller")]
+    MadeCaller,
     /// Rows would be missing, and the role is to be told.
     #[error("row security would filter \"{relation}\" for role \"{role}\"")]
     Filtered {
@@ -138,6 +143,18 @@ pub enum Error {
         /// The names of the policies for that role.
         policies: String,
     },
+    /// A SECURITY DEFINER subprogram whose names its callers could capture.
+    #[error("SECURITY DEFINER {kind} {identity} has no safe search_path")]
+    UnsafeDefiner {
+        /// Function or procedure.
+        kind: String,
+        /// Its name with its schema and the types of its arguments.
+        identity: String,
+        /// Why not.
+        problem: String,
+        /// The statement that mends it.
+        remedy: String,
+    },
     /// SPI ran nothing.
     #[error("could not run the query: {0}")]
     Spi(String),
@@ -149,7 +166,7 @@ pub enum Error {
 impl Error {
     /// SQLSTATE, DETAIL and HINT, for who records the error instead of raising it.
     pub fn parts(&self) -> (String, Option<String>, Option<String>) {
-        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint())
+        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(Cow::into_owned))
     }
 
     /// Says it as a warning instead of raising it.
@@ -183,7 +200,10 @@ impl Error {
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
-            Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::NotOffered(_) | Self::TemporaryObject | Self::MadeCaller => {
+                C::ERRCODE_FEATURE_NOT_SUPPORTED
+            }
+            Self::UnsafeDefiner { .. } => C::ERRCODE_INVALID_FUNCTION_DEFINITION,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
             Self::Replication(refusal) => refusal.code(),
@@ -214,6 +234,7 @@ impl Error {
             Self::NotOffered(_) => {
                 Some("It would outlast the request, and the connection serves others after it.".into())
             }
+            Self::MadeCaller => Some("It says who asks, and nobody says that for somebody else.".into()),
             Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
             Self::Filtered { commands, policies, .. } if policies.is_empty() => {
                 Some(format!("No policy lets the role see or write any row. In error mode: {commands}."))
@@ -221,6 +242,7 @@ impl Error {
             Self::Filtered { commands, policies, .. } => {
                 Some(format!("Policies for this role: {policies}. In error mode: {commands}."))
             }
+            Self::UnsafeDefiner { problem, .. } => Some(sentence(problem)),
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
             Self::Replication(refusal) => Some(refusal.detail()),
@@ -228,10 +250,16 @@ impl Error {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
-            Self::Replication(refusal) => Some(refusal.hint()),
-            _ => self.advice().map(str::to_owned),
+            Self::Replication(refusal) => Some(refusal.hint().into()),
+            Self::UnsafeDefiner { remedy, .. } => {
+                let hint = format!(
+                    "Write the schema of every name in it, then run: {remedy}; or make it BEGIN ATOMIC."
+                );
+                Some(hint.into())
+            }
+            _ => self.advice().map(Cow::Borrowed),
         }
     }
 
@@ -253,6 +281,7 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
+            Self::MadeCaller => Some("Call postern.caller()."),
             Self::NotYours { .. } => {
                 Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
             }
@@ -287,6 +316,12 @@ impl From<Error> for ErrorReport {
         }
         report
     }
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// Raises where no `Result` can be returned: in a hook or a callback. Call it under `#[pg_guard]` only.

@@ -53,6 +53,12 @@ static HTTP_PRIVATE_HOSTS: GucSetting<Option<CString>> = GucSetting::<Option<CSt
 /// `postern.start_in_definer` (warn; superuser): what `df.start()` does inside a SECURITY DEFINER function of someone else.
 pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::new(InDefiner::Warn);
 
+/// `postern.definer_rule` (warn; superuser): what becomes of a SECURITY DEFINER subprogram whose names its callers could capture.
+pub static DEFINER_RULE: GucSetting<DefinerRule> = GucSetting::<DefinerRule>::new(DefinerRule::Warn);
+
+/// `postern.definer_rule_in_extensions` (off; superuser): whether that holds for the scripts of extensions.
+pub static DEFINER_RULE_IN_EXTENSIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
 /// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
 pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
 
@@ -62,6 +68,27 @@ pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 /// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; of older
 /// ones, those that have ended are removed.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
+/// `postern.max_new_transaction_starts` (2; superuser, configuration file): how many processes of the server may have something
+/// done in a transaction of its own at the same time.
+pub static MAX_NEW_TRANSACTIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
+
+/// `postern.new_transaction_start_timeout` (5 s; superuser, configuration file): how long others wait for that.
+pub static NEW_TRANSACTION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5);
+
+/// `postern.signal_mode` (transactional; anyone): when signals and requests to cancel arrive.
+pub static SIGNAL_MODE: GucSetting<SignalMode> = GucSetting::<SignalMode>::new(SignalMode::Transactional);
+
+/// When signals and requests to cancel arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum SignalMode {
+    /// With the sender's commit; a rollback takes them back.
+    #[name = c"transactional"]
+    Transactional,
+    /// At once, whatever becomes of the sender's transaction.
+    #[name = c"immediate"]
+    Immediate,
+}
 
 /// `postern.trigger_rule` (members; superuser): what becomes of code that may not be attached to a table, or be replicated with it.
 pub static TRIGGER_RULE: GucSetting<TriggerRule> = GucSetting::<TriggerRule>::new(TriggerRule::Members);
@@ -103,27 +130,6 @@ pub enum TriggerRule {
     Error,
 }
 
-/// `postern.max_new_transaction_starts` (2; superuser, configuration file): how many processes of the server may have something
-/// done in a transaction of its own at the same time.
-pub static MAX_NEW_TRANSACTIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
-
-/// `postern.new_transaction_start_timeout` (5 s; superuser, configuration file): how long others wait for that.
-pub static NEW_TRANSACTION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5);
-
-/// `postern.signal_mode` (transactional; anyone): when signals and requests to cancel arrive.
-pub static SIGNAL_MODE: GucSetting<SignalMode> = GucSetting::<SignalMode>::new(SignalMode::Transactional);
-
-/// When signals and requests to cancel arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
-pub enum SignalMode {
-    /// With the sender's commit; a rollback takes them back.
-    #[name = c"transactional"]
-    Transactional,
-    /// At once, whatever becomes of the sender's transaction.
-    #[name = c"immediate"]
-    Immediate,
-}
-
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -157,6 +163,19 @@ pub enum InDefiner {
 
 /// Asking the system reads files, and executors ask before each turn.
 static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+/// What becomes of a SECURITY DEFINER subprogram without a safe path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum DefinerRule {
+    /// Nothing is looked at.
+    #[name = c"off"]
+    Off,
+    /// It is made, with a warning.
+    #[name = c"warn"]
+    Warn,
+    /// It is refused.
+    #[name = c"error"]
+    Error,
+}
 
 /// How many executors a database has.
 pub fn executors() -> usize {
@@ -234,6 +253,7 @@ pub fn init() {
     );
     durable();
     replication();
+    names();
     let hidden = GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE;
     // SAFETY: the hooks below are guarded, do not raise, and read the value as the C string that the server passes.
     unsafe {
@@ -401,34 +421,6 @@ fn durable() {
     );
 }
 
-/// The settings of replication.
-fn replication() {
-    GucRegistry::define_enum_guc(
-        c"postern.trigger_rule",
-        c"Sets what becomes of code that may not be attached to a table.",
-        c"With members, it is an error for replicated tables and a warning for others.",
-        &TRIGGER_RULE,
-        GucContext::Suset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_enum_guc(
-        c"postern.direct_grants",
-        c"Sets what becomes of a GRANT or REVOKE on an object of the extension.",
-        c"Privileges are given by membership of the roles of Postern.",
-        &DIRECT_GRANTS,
-        GucContext::Suset,
-        GucFlags::default(),
-    );
-    GucRegistry::define_string_guc(
-        c"postern.trusted_extensions",
-        c"Names extensions whose functions everyone may attach to a table.",
-        c"A list of names, separated by commas.",
-        &TRUSTED_EXTENSIONS,
-        GucContext::Suset,
-        GucFlags::default(),
-    );
-}
-
 /// The settings of what is done in a transaction of its own.
 fn new_transactions() {
     GucRegistry::define_int_guc(
@@ -457,6 +449,54 @@ fn new_transactions() {
         c"",
         &SIGNAL_MODE,
         GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of replication.
+fn replication() {
+    GucRegistry::define_enum_guc(
+        c"postern.trigger_rule",
+        c"Sets what becomes of code that may not be attached to a table.",
+        c"With members, it is an error for replicated tables and a warning for others.",
+        &TRIGGER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.direct_grants",
+        c"Sets what becomes of a GRANT or REVOKE on an object of the extension.",
+        c"Privileges are given by membership of the roles of Postern.",
+        &DIRECT_GRANTS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"postern.trusted_extensions",
+        c"Names extensions whose functions everyone may attach to a table.",
+        c"A list of names, separated by commas.",
+        &TRUSTED_EXTENSIONS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of the rule about names.
+fn names() {
+    GucRegistry::define_enum_guc(
+        c"postern.definer_rule",
+        c"Sets what becomes of a SECURITY DEFINER function without a safe search_path.",
+        c"The view postern.subprograms shows which ones there are.",
+        &DEFINER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"postern.definer_rule_in_extensions",
+        c"Has postern.definer_rule hold for the scripts of extensions as well.",
+        c"",
+        &DEFINER_RULE_IN_EXTENSIONS,
+        GucContext::Suset,
         GucFlags::default(),
     );
 }

@@ -123,3 +123,39 @@ fn a_dump_carries_direct_access_and_the_error_mode() {
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     assert!(String::from_utf8_lossy(&dump.stdout).contains("\n1\n2\n3\n"));
 }
+
+#[test]
+fn a_dump_carries_policies_that_run_as_the_owner() {
+    let source = Cluster::builder().extension(true).start().unwrap();
+    source.create_database("app", true).unwrap();
+    source
+        .psql(
+            "app",
+            "create role owner nologin; create role clerk nologin; create schema authorization owner; grant usage on schema owner to clerk;
+             set role owner;
+             create table member (who name, tenant int); insert into member values ('clerk', 1);
+             create table doc (id int, tenant int); insert into doc values (1, 1), (2, 2);
+             alter table doc enable row level security; grant select on doc to clerk;
+             select postern.create_policy('doc', 'mine', run_as => 'owner', roles => '{clerk}', position => 7,
+                 using_qual => 'tenant in (select tenant from member where who = current_user)');",
+        )
+        .unwrap();
+    move_database(&source, "app", &source, "again");
+    for database in ["app", "again"] {
+        let seen = source.psql(database, "set role clerk; select id from owner.doc").unwrap();
+        assert_eq!(seen.trim(), "1", "{database}");
+        let made = source
+            .psql(
+                database,
+                "select prosecdef, pg_get_userbyid(proowner), proconfig, proacl from pg_proc where proname = 'doc_mine_using_1'",
+            )
+            .unwrap();
+        assert_eq!(
+            made.trim(),
+            "t|owner|{\"search_path=pg_catalog, pg_temp\"}|{owner=X/owner,clerk=X/owner}",
+            "{database}"
+        );
+    }
+    let described = source.psql("again", "\\d owner.doc").unwrap();
+    assert!(described.contains("9993_mine"), "{described}");
+}

@@ -5,6 +5,7 @@ use pgrx::{pg_guard, pg_sys};
 use crate::durable;
 use crate::error::{Error, raise};
 use crate::identity::{self, confine};
+use crate::names;
 use crate::pg::{catalog, compat, inval, role_setting};
 use crate::replication;
 
@@ -59,6 +60,9 @@ extern "C-unwind" fn settings_changed() {
 #[pg_guard]
 extern "C-unwind" fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: core::ffi::c_int, created: bool) {
     replication::touched(class, object, sub, created);
+    if class == pg_sys::ProcedureRelationId {
+        names::rule::touched(object);
+    }
 }
 
 #[pg_guard]

@@ -22,6 +22,8 @@ pub mod letter;
 pub mod log;
 pub mod memory;
 pub mod node;
+pub mod owner_run;
+pub mod path;
 pub mod policy;
 pub mod query;
 pub mod role;
@@ -36,6 +38,7 @@ pub mod table;
 pub mod toplevel;
 pub mod trigger;
 pub mod user;
+pub mod view;
 pub mod worker;
 pub mod xact;
 

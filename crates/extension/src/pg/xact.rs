@@ -18,7 +18,7 @@ pub enum Moment {
 }
 
 /// How many parts have something to do at the end of a transaction.
-const PARTS: usize = 5;
+const PARTS: usize = 12;
 
 static mut AT_MOMENT: [Option<fn(Moment)>; PARTS] = [None; PARTS];
 static mut AT_SUBXACT_ABORT: [Option<fn(pg_sys::SubTransactionId)>; PARTS] = [None; PARTS];
@@ -40,9 +40,8 @@ pub fn also_at_end(f: fn(Moment)) {
     // SAFETY: called in the postmaster, before any backend exists; only read since.
     unsafe {
         let parts = &raw mut AT_MOMENT;
-        if let Some(free) = (*parts).iter_mut().find(|part| part.is_none()) {
-            *free = Some(f);
-        }
+        // A part that is not called would be a hole: the server does not start.
+        *(*parts).iter_mut().find(|part| part.is_none()).expect("a free place for a part") = Some(f);
     }
 }
 
@@ -51,9 +50,8 @@ pub fn also_at_subtransaction_abort(f: fn(pg_sys::SubTransactionId)) {
     // SAFETY: called in the postmaster, before any backend exists; only read since.
     unsafe {
         let parts = &raw mut AT_SUBXACT_ABORT;
-        if let Some(free) = (*parts).iter_mut().find(|part| part.is_none()) {
-            *free = Some(f);
-        }
+        // A part that is not called would be a hole: the server does not start.
+        *(*parts).iter_mut().find(|part| part.is_none()).expect("a free place for a part") = Some(f);
     }
 }
 
@@ -152,4 +150,10 @@ pub fn in_parallel_mode() -> bool {
 pub fn subxact_id() -> pg_sys::SubTransactionId {
     // SAFETY: a plain read.
     unsafe { pg_sys::GetCurrentSubTransactionId() }
+}
+
+/// Whether a subtransaction is the current one, or one around it.
+pub fn is_active(subtransaction: pg_sys::SubTransactionId) -> bool {
+    // SAFETY: reads the stack of transaction states.
+    unsafe { pg_sys::SubTransactionIsActive(subtransaction) }
 }

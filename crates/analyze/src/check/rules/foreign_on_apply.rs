@@ -11,7 +11,8 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let (catalog, routine) = (subject.catalog, subject.routine);
+    let Some(routine) = subject.routine() else { return Vec::new() };
+    let catalog = subject.catalog;
     if routine.definer {
         return Vec::new();
     }
