@@ -49,8 +49,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
             continue;
         };
         if args.sql {
-            out.push_str(statement.trim_end());
-            out.push_str(";\n\n");
+            out += statement.trim_end();
+            out += ";\n\n";
         } else {
             out += &render::diff(&catalog.signature(routine), given, &statement, colour);
         }
