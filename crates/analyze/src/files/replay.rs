@@ -395,6 +395,10 @@ impl State<'_> {
     /// Forgets definitions that are replaced or dropped.
     pub(super) fn forget(&mut self, gone: impl Fn(&Expression) -> bool) {
         let snapshot = &mut self.catalog.snapshot;
+        // Most often there is none, and a look is cheaper than a move.
+        if !snapshot.expressions.iter().any(&gone) {
+            return;
+        }
         let (old, kept) = std::mem::take(&mut snapshot.expressions).into_iter().partition(gone);
         snapshot.expressions = kept;
         let old: Vec<Expression> = old;

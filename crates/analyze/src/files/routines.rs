@@ -132,7 +132,9 @@ impl State<'_> {
         }
         let oid = routine.oid;
         self.supersede(oid);
-        self.forget(|expression| expression.relation == oid);
+        if old.is_some() {
+            self.forget(|expression| expression.relation == oid);
+        }
         let span = self.function_name(&name);
         let origin = self.origin(span.clone(), code);
         self.origins.insert(oid, origin);
