@@ -59,6 +59,8 @@ pub struct Surroundings {
     pub labels: Vec<String>,
     /// Tables that the same body or file creates as temporary ones, and transition tables of a trigger.
     pub local_tables: HashSet<String>,
+    /// Does a variable come before a column of the same name? Otherwise PL/pgSQL refuses both, and SQL takes the column.
+    pub prefer_variables: bool,
 }
 
 /// What was found.

@@ -6,6 +6,7 @@ mod builtin;
 mod captures;
 mod check;
 mod compare;
+mod corpus;
 mod fix;
 mod generated;
 mod loaders;
