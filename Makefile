@@ -5,10 +5,10 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate
+.PHONY: help run test check bench-gate bench-durable bench-replication
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Build everything and start the gate on a private cluster with the example
 	@$(CARGO) xtask run $(if $(RELEASE),--release)
@@ -21,6 +21,12 @@ check: $(STAMP) ## Check format, lints, documentation, licences and advisories
 
 bench-gate: $(STAMP)-test ## Measure the gate beside pgbench, PostGraphile and a minimal gate in Node
 	@$(CARGO) xtask bench-gate
+
+bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd
+	@$(CARGO) xtask bench-durable
+
+bench-replication: $(STAMP) ## Measure rows and DDL with the rules of replication and without
+	@$(CARGO) xtask bench-replication --release
 
 # What must come from the system. Looked for again when the list of it changes.
 $(STAMP): xtask/dependencies

@@ -235,18 +235,22 @@ pub fn shown() -> Vec<Shown> {
     slots().filter(|slot| slot.pid.load(Acquire) != 0).map(show).collect()
 }
 
-/// Cancels what executors of this database run of an instance: one strand, or all. Never raises.
-pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) {
-    let Some(number) = number(instance) else { return };
+/// Cancels what executors of this database run of an instance: one strand, or all. Gives whether there
+/// was one, this process included. Never raises.
+pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) -> bool {
+    let Some(number) = number(instance) else { return true };
+    let mut found = false;
     // Whoever is not shown yet will see that something was sent: that was before this.
     fence(SeqCst);
     for slot in at_work(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
         let pid = slot.pid.load(Relaxed);
+        found = true;
         if pid != worker::pid() && strand.is_none_or(|strand| slot.strand.load(Relaxed) == strand) {
             slot.asked.store(1, Release);
             worker::cancel(pid);
         }
     }
+    found
 }
 
 thread_local! {

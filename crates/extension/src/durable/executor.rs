@@ -22,20 +22,23 @@ use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Finish, Job};
-use crate::pg::{NO_OID, Oid, catalog, guc as settings, log, subxact};
+use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
 use crate::{guc, identity};
 
 /// Turns of one strand before others have theirs.
 const STREAK: usize = 64;
 
-/// Strands that share a commit, at the most. Each takes two subtransactions, and a session shows 64 of them to others cheaply.
+/// The same if there may be others that could share a commit with it.
+const SHORT_STREAK: usize = 4;
+
+/// Strands that share a commit, at the most. Each takes a subtransaction, and a session shows 64 of them to others cheaply.
 const GROUP: i64 = 16;
 
 /// Milliseconds that a step has while others wait for the same commit.
 const PATIENCE: i32 = 20;
 
 /// Microseconds after which a turn that others share takes no further strand.
-const GROUP_TIME: i64 = 5_000;
+const GROUP_TIME: i64 = 10_000;
 
 /// Microseconds between two looks for instances that are too old, where little happens.
 const RETIRE_EVERY: i64 = 3_600_000_000;
@@ -92,15 +95,14 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
-    /// When to look into it again, since something was left there; and microseconds from one look to the next.
-    look: i64,
-    look_every: i64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
     group: i64,
+    /// How many turns the strand has that was claimed last, if it goes on.
+    streak: usize,
     /// Strands whose step took too long for others to wait: they wait for a turn of their own.
     slow: HashSet<(String, i32)>,
     /// Turns since old instances were looked for, and when that was.
@@ -131,12 +133,11 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
-        look: NEVER,
-        look_every: 0,
         // As above.
         orphans: board::orphans().wrapping_sub(1),
         broken: None,
-        group: 1,
+        group: 2,
+        streak: SHORT_STREAK,
         slow: HashSet::new(),
         turns: 0,
         retired: 0,
@@ -164,6 +165,7 @@ impl Executor {
     fn serve(&mut self) {
         loop {
             worker::attend();
+            worker::statistics(false);
             let rank = board::rank(self.slot);
             if rank >= guc::executors() || self.superfluous || board::is_to_leave(self.slot) {
                 return;
@@ -185,7 +187,8 @@ impl Executor {
 
     /// Goes on with a strand as long as it can.
     fn streak(&mut self, mut id: String, mut strand: i32, mut turn: Turn) {
-        for _ in 0..STREAK {
+        let most = if guc::STEP_COMMIT.get() == guc::StepCommit::Each { STREAK } else { self.streak };
+        for _ in 0..most {
             match turn {
                 Turn::Goes => {}
                 Turn::Rests => {
@@ -210,6 +213,8 @@ impl Executor {
                 Turn::Slow => return,
                 Turn::Outside(beginning) => {
                     outside::run_in_process(self.slot, &id, strand, beginning);
+                    // Who was to be cancelled while it wrote down what it came to was told, and could not hear.
+                    board::sent();
                     return;
                 }
             }
@@ -228,12 +233,14 @@ impl Executor {
 
     /// One transaction. `only`: this strand, else whatever is due.
     ///
-    /// Strands of one identity share it while their steps are short, each in a subtransaction of its own: one commit then
-    /// serves all. They are of different instances, or branches of one, so that nobody waits for a lock of another instance
-    /// while it holds one.
+    /// Strands of one identity share it while their steps are short, each step in a subtransaction of its own: one commit then
+    /// serves all, and one that fails takes nothing from the others. They are of different instances, or branches of one, so that
+    /// nobody waits for a lock of another instance while it holds one. A turn that must not count takes the others with it; they
+    /// have done nothing then, and are taken again.
     fn turn(&mut self, only: Option<(&str, i32)>) -> Done {
         let mut held: Option<(String, i32)> = None;
         let mut awaited = Vec::new();
+        let (mut ran, mut worked) = (1, 0);
         self.turns = self.turns.saturating_add(1);
         let began = worker::now();
         self.flush = guc::STEP_COMMIT.get() != guc::StepCommit::Boundary;
@@ -266,7 +273,7 @@ impl Executor {
                 board::executing(self.slot, Some(&id), number, 0);
                 return (Done::Turn(id, number, turn), Finish::Commit);
             }
-            if matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow) {
+            if !turn.counts() {
                 return (Done::Turn(id, number, turn), Finish::Rollback);
             }
             let mut shared = 0;
@@ -274,12 +281,30 @@ impl Executor {
                 if worker::now() - began > GROUP_TIME {
                     break;
                 }
-                let together = if number == 0 { strand.strand == 0 } else { strand.instance == id };
-                if together && other.facts == instance.facts {
-                    awaited.extend(self.shared(strand, &other));
-                    shared += 1;
+                if other.facts != instance.facts {
+                    continue;
+                }
+                let me = (strand.instance.clone(), strand.strand);
+                match self.shared(strand, &other) {
+                    None => {}
+                    Some(turn) if turn.counts() => {
+                        shared += 1;
+                        if let Turn::Awaits(name) = turn {
+                            awaited.push((me.0, name));
+                        }
+                    }
+                    // What the others have done is rolled back with it, and done again.
+                    Some(turn) => {
+                        self.alone = 1;
+                        if turn == Turn::Slow {
+                            self.is_slow(me.clone());
+                        }
+                        return (Done::Turn(me.0, me.1, turn), Finish::Rollback);
+                    }
                 }
             }
+            ran = shared + 1;
+            worked = worker::now() - began;
             // Who shares a commit goes on with the others of its queue, not by itself.
             let turn = if shared > 0 && turn == Turn::Goes { Turn::Rests } else { turn };
             let finish = if self.flush { Finish::Commit } else { Finish::CommitLater };
@@ -296,9 +321,9 @@ impl Executor {
                 if only.is_none()
                     && let Done::Turn(_, _, turn) = &done
                 {
-                    self.pace(worker::now() - began, *turn == Turn::Slow);
+                    self.pace(worked, ran, *turn == Turn::Slow);
                 }
-                for (id, name) in awaited {
+                for (id, name) in awaited.drain(..) {
                     let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
                 }
                 done
@@ -330,56 +355,40 @@ impl Executor {
         }
     }
 
-    /// A turn that shares the commit of others, in an identity that stands already. Gives the signal that it waits for now.
-    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<(String, String)> {
+    /// A turn that shares the commit of others, in an identity that stands already; nothing if it is to have one of its own.
+    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<Turn> {
         let id = strand.instance.clone();
-        let me = (id.clone(), strand.strand);
-        if !matches!(instance.status.as_str(), "pending" | "running") || self.slow.contains(&me) {
+        if !matches!(instance.status.as_str(), "pending" | "running")
+            || self.slow.contains(&(id.clone(), strand.strand))
+        {
             return None;
         }
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
-        let (slot, seen) = (self.slot, self.seen);
-        let turn = subxact::attempt_if(|| {
-            let mut course = Course::new(&graph, strand, instance, slot, seen, Some(PATIENCE));
-            let turn = course.run();
-            self.flush |= course.flush;
-            // A statement at top level is begun in a turn of its own.
-            let good = !matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow | Turn::Outside(_));
-            (turn, good)
-        });
-        board::executing(slot, None, 0, 0);
-        match turn {
-            Ok(Turn::Awaits(name)) => Some((id, name)),
-            Ok(Turn::Slow) => {
-                // What is forgotten here is only found out again.
-                if self.slow.len() >= GRAPHS {
-                    self.slow.clear();
-                }
-                self.slow.insert(me);
-                None
-            }
-            Ok(Turn::Cancelled) => {
-                board::sent();
-                None
-            }
-            // What is wrong with it shows in a turn of its own.
-            Err(_) => {
-                self.alone = 1;
-                None
-            }
-            Ok(Turn::Goes | Turn::Rests | Turn::NotNow | Turn::Outside(_)) => None,
-        }
+        let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE));
+        let turn = course.run();
+        self.flush |= course.flush;
+        // A statement at top level is begun in a turn of its own.
+        Some(if matches!(turn, Turn::Outside(_)) { Turn::Slow } else { turn })
     }
 
-    /// How many strands the next commit is for.
-    fn pace(&mut self, took: i64, slow: bool) {
-        if slow {
+    /// Remembers whose step took too long for others to wait. What is forgotten here is only found out again.
+    fn is_slow(&mut self, who: (String, i32)) {
+        if self.slow.len() >= GRAPHS {
+            self.slow.clear();
+        }
+        self.slow.insert(who);
+    }
+
+    /// How many strands the next commit is for: fewer if these took long, without the commit itself; a slow disk is a reason to have
+    /// more of them.
+    fn pace(&mut self, worked: i64, ran: i64, slow: bool) {
+        if slow || guc::STEP_COMMIT.get() == guc::StepCommit::Each {
             self.group = 1;
         } else if self.alone > 0 {
             self.alone -= 1;
-        } else if guc::STEP_COMMIT.get() == guc::StepCommit::Each || took > GROUP_TIME {
-            self.group = 1;
+        } else if worked > GROUP_TIME {
+            self.group = ran;
         } else {
             self.group = (self.group * 2).min(GROUP);
         }
@@ -396,11 +405,17 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        let limit = if self.alone > 0 { 1 } else { self.group };
-                        let strands = store::claim(owner, priority, now, limit);
-                        if !strands.is_empty() {
+                        if let Some(first) = store::claim(owner, priority, now) {
                             // The next round begins with the next owner: its own later priorities come after it.
                             self.after = (owner, i16::MAX);
+                            let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
+                            let others = if self.alone > 0 || slow { 0 } else { self.group - 1 };
+                            let mut strands = vec![first];
+                            if others > 0 {
+                                strands.extend(store::companions(&strands[0].0, now, others));
+                            }
+                            // Who asked for none does not know whether there are some.
+                            self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
                             return Claim::Strands(strands);
                         }
                         next = next.min(store::next_due(owner, priority, now));
@@ -519,18 +534,37 @@ impl Executor {
     /// Looks into the box if something was put in.
     fn deliver(&mut self) {
         let sent = board::sent_so_far();
-        if sent == self.seen && worker::now() < self.look {
+        if sent == self.seen {
             return;
         }
         self.seen = sent;
-        let left = ours(|| as_owner(messages::deliver));
-        self.look_every = match left {
-            Ok(false) => 0,
-            _ => (self.look_every * 2).clamp(1_000, 100_000),
-        };
-        self.look = if self.look_every == 0 { NEVER } else { worker::now() + self.look_every };
-        if let Err(caught) = left {
-            log::warning(&caught.message, "Messages to durable functions could not be delivered.", "");
+        let (mut after, mut again) = (0, false);
+        loop {
+            match ours(|| as_owner(|| messages::deliver(after))) {
+                Ok(delivered) => {
+                    again |= delivered.again;
+                    match delivered.more {
+                        Some(last) => after = last,
+                        None => break,
+                    }
+                    worker::attend();
+                }
+                Err(caught) => {
+                    log::warning(
+                        &caught.message,
+                        "Messages to durable functions could not be delivered.",
+                        "",
+                    );
+                    // They are looked at again, by whoever comes first.
+                    board::sent();
+                    worker::wait(Some(1_000));
+                    return;
+                }
+            }
+        }
+        if again {
+            worker::wait(Some(2));
+            board::sent();
         }
     }
 
@@ -539,6 +573,8 @@ impl Executor {
         let result = ours(|| {
             as_owner(|| {
                 if store::lock(id, 0).is_none() {
+                    // It has ended: what the turn had taken out of the box is there again.
+                    store::delete_messages(id);
                     return;
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
@@ -564,6 +600,16 @@ impl Executor {
         if caught.sqlstate == "57014" && board::was_ours(self.slot) {
             // It was cancelled outside its statement: whoever asked for it is heard again.
             board::sent();
+            return;
+        }
+        if ["53", "58"].iter().any(|class| caught.sqlstate.starts_with(class)) {
+            // The server lacks something: space, memory, a file. That is nobody's failure, and waits until there is some.
+            log::warning(
+                &caught.message,
+                &format!("A turn of durable function {id} was rolled back; it is tried again."),
+                "",
+            );
+            worker::wait(Some(1_000));
             return;
         }
         let times = match &self.broken {
@@ -598,7 +644,6 @@ impl Executor {
                 return self.streak(id, strand, turn);
             }
         };
-        let due = due.min(self.look);
         let due = if self.retired > 0 && board::rank(self.slot) == 0 {
             due.min(self.retired + RETIRE_EVERY)
         } else {
@@ -612,6 +657,7 @@ impl Executor {
         };
         if due > worker::now() {
             worker::report(None);
+            worker::statistics(true);
             let began = worker::now();
             // The first of them stays; it is there when something comes.
             let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };

@@ -10,30 +10,43 @@ use super::store::{self, State};
 use super::{board, call};
 use crate::pg::worker;
 
-/// Delivers what nobody has looked at; true if something is left, since who it is for could not be had. Whoever had it may have
-/// looked meanwhile and passed over what is held here: so it is looked at again. As the owner.
-pub fn deliver() -> bool {
-    let mut left = false;
-    for message in store::fresh_messages() {
+/// How far the box was looked through.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// There may be more after this one.
+    pub more: Option<i64>,
+    /// Who something is for is held for a moment by somebody who is not told: it must be looked at again.
+    pub again: bool,
+}
+
+/// Delivers some of what nobody has looked at, after the message of that number. As the owner.
+pub fn deliver(after: i64) -> Delivered {
+    let fresh = store::fresh_messages(after);
+    let more = fresh.last().map(|message| message.id).filter(|_| fresh.len() >= store::MESSAGES);
+    let mut again = false;
+    for message in fresh {
+        if !store::is_alive(&message.instance) {
+            store::delete_message(message.id);
+            continue;
+        }
+        let payload = message.payload.as_deref().unwrap_or_default();
+        let name = message.name.as_deref().unwrap_or_default();
         match message.kind {
             b'c' => {
-                if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
+                if !cancel(&message.instance, payload) {
                     // It is being executed: that executor is told, and looks here when it has rolled back.
-                    board::cancel(worker::database(), &message.instance, None);
-                    left = true;
+                    again |= !board::cancel(worker::database(), &message.instance, None);
                 }
             }
             b'e' => {
-                let payload = message.payload.as_deref().unwrap_or_default();
-                if call::came_back(&message.instance, message.name.as_deref().unwrap_or_default(), payload) {
+                if call::came_back(&message.instance, name, payload) {
                     store::delete_message(message.id);
                 } else {
                     // Somebody is taking the strand away this very moment, or will not after all.
-                    left = true;
+                    again = true;
                 }
             }
             _ => {
-                let name = message.name.as_deref().unwrap_or_default();
                 if wake_waiters(&message.instance, name, message.payload.as_deref()) {
                     store::delete_message(message.id);
                 } else {
@@ -42,7 +55,7 @@ pub fn deliver() -> bool {
             }
         }
     }
-    left
+    Delivered { more, again }
 }
 
 /// A strand has begun to wait: what arrived in between wakes it.

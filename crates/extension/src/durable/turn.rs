@@ -47,6 +47,13 @@ pub enum Turn {
     Outside(Beginning),
 }
 
+impl Turn {
+    /// Whether what it did stays; else the transaction must be rolled back.
+    pub fn counts(&self) -> bool {
+        matches!(self, Self::Goes | Self::Rests | Self::Awaits(_))
+    }
+}
+
 /// One strand, for the length of a turn.
 pub struct Course<'a> {
     pub graph: &'a Graph,
@@ -60,6 +67,8 @@ pub struct Course<'a> {
     results: Results,
     /// The root is locked.
     root: bool,
+    /// The root as it is, if this is a branch of it and nobody else can change it.
+    above: Option<Strand>,
     /// A step with an effect has run.
     ran: bool,
     /// The instance has ended, or something leaves the server: the commit has to be on the disk before anybody hears of it.
@@ -136,6 +145,7 @@ impl<'a> Course<'a> {
             now: worker::now(),
             results,
             root,
+            above: None,
             ran: false,
             flush: false,
             patience,
@@ -295,7 +305,7 @@ impl<'a> Course<'a> {
             Kind::Signal { name, timeout_millis } => {
                 let id = self.strand.instance.clone();
                 self.strand.frame.waited();
-                let Some(payload) = as_owner(|| store::take_signal(&id, name)) else {
+                let Some(payload) = as_owner(|| store::take_signal_at_once(&id, name)) else {
                     let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
                     self.strand.signal = Some(name.clone());
                     return Err(match self.rest(node, State::Waiting, due) {
@@ -538,9 +548,8 @@ impl<'a> Course<'a> {
             return Err(Turn::NotNow);
         }
         let id = self.strand.instance.clone();
-        let Some(mut parent) =
-            as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked)
-        else {
+        let parent = self.above.take().or_else(|| as_owner(|| store::lock(&id, parent)));
+        let Some(mut parent) = parent.filter(|parent| parent.state == State::Forked) else {
             return Err(Turn::NotNow);
         };
         let node = parent.node;
@@ -679,7 +688,13 @@ impl<'a> Course<'a> {
             return true;
         }
         let id = &self.strand.instance;
-        self.root = as_owner(|| store::lock(id, 0)).is_some() && self.wanted();
+        let Some(root) = as_owner(|| store::lock(id, 0)) else { return false };
+        if self.strand.parent == Some(0) {
+            self.root = root.state == State::Forked;
+            self.above = Some(root);
+        } else {
+            self.root = self.wanted();
+        }
         self.root
     }
 

@@ -323,6 +323,13 @@ pub fn report(activity: Option<&core::ffi::CStr>) {
     }
 }
 
+/// Tells the server's statistics what this process has done: autovacuum goes by them. Only once a second, unless it is forced.
+/// Outside a transaction.
+pub fn statistics(force: bool) {
+    // SAFETY: outside a transaction, in a process that is connected to a database.
+    unsafe { pg_sys::pgstat_report_stat(force) };
+}
+
 /// Microseconds since 2000-01-01 00:00 UTC, now.
 pub fn now() -> i64 {
     // SAFETY: asks the clock.

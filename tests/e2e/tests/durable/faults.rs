@@ -7,7 +7,7 @@ use postern_cluster::{Cluster, Mode};
 use crate::stage::Stage;
 
 /// A server whose commits reach the disk, as it matters here.
-fn durable() -> Stage {
+pub fn durable() -> Stage {
     Stage::with(Cluster::builder().setting("fsync", "on").setting("restart_after_crash", "on"))
 }
 
@@ -30,7 +30,7 @@ fn kill_postmaster(stage: &Stage) {
 }
 
 /// Every step adds one to its own counter: run twice, it would be two.
-fn chains(stage: &Stage, count: usize, steps: usize) {
+pub fn chains(stage: &Stage, count: usize, steps: usize) {
     stage.run("alice", "create table if not exists app.effects(chain text, step int)");
     let chain = (1..=steps)
         .map(|step| format!("'insert into app.effects values (''{{sys_instance_id}}'', {step})'"))
@@ -40,7 +40,7 @@ fn chains(stage: &Stage, count: usize, steps: usize) {
 }
 
 /// All chains completed, each step once, in order.
-fn check(stage: &Stage, count: usize, steps: usize) {
+pub fn check(stage: &Stage, count: usize, steps: usize) {
     stage.until(
         "all chains complete",
         "select count(*) from postern.instance where label = 'chain' and status = 'completed'",
@@ -50,7 +50,11 @@ fn check(stage: &Stage, count: usize, steps: usize) {
         stage.admin("select count(*), count(distinct (chain, step)), count(distinct chain) from app.effects"),
         format!("{}|{}|{count}", count * steps, count * steps)
     );
-    assert_eq!(stage.admin("select count(*) from postern.strand"), "0");
+    stage.until(
+        "no strand of a chain is left",
+        "select count(*) from postern.strand s join postern.instance i on i.id = s.instance where i.label = 'chain'",
+        "0",
+    );
 }
 
 #[test]

@@ -3,10 +3,15 @@
 
 mod call;
 mod cancel;
+mod disk;
 mod engine;
 mod errand;
+mod failover;
 mod faults;
 mod http;
 mod identity;
+mod load;
+mod messages;
 mod outside;
+mod retention;
 mod stage;
