@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use postern_analyze::check::{Finding, Scope, Severity, database, output};
+use postern_analyze::check::{Finding, Scope, Severity, database, output, rows};
 
-use super::{catalog, deeply, json};
+use super::{catalog_and, deeply, json};
 use crate::args::{Check, Format};
 use crate::error::{Context as _, Error};
 
@@ -29,8 +29,10 @@ pub fn run(args: &Check) -> ExitCode {
 /// Is everything as it should be?
 fn check(args: &Check) -> Result<bool, Error> {
     let known = args.baseline.as_deref().map(baseline).transpose()?.unwrap_or_default();
-    let catalog = catalog(args.db.as_deref(), &args.dir)?;
+    let (catalog, rows) =
+        catalog_and(args.db.as_deref(), &args.dir, async |client| rows::find(&client).await)?;
     let mut findings = deeply(|| database(&catalog, Scope { extensions: args.extensions }))?;
+    findings.extend(rows?);
     if let Some(file) = &args.write_baseline {
         std::fs::write(file, listed(&findings)).context("write", file)?;
     }
