@@ -94,6 +94,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure reads under row security
+    BenchRows {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -148,5 +156,6 @@ fn perform(task: Task) -> Result<()> {
             run::up(&server.installation()?, profile(release), &arguments)
         }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
+        Task::BenchRows { server, arguments } => bench::rows(&server.installation()?, &arguments),
     }
 }
