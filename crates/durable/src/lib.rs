@@ -40,6 +40,7 @@ mod retry;
 #[cfg(any(test, feature = "testing"))]
 pub mod semantics;
 pub mod substitute;
+pub mod ticks;
 pub mod tree;
 pub mod value;
 

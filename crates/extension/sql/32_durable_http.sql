@@ -199,7 +199,7 @@ BEGIN
         SELECT o.instance, o.strand,
                EXISTS (SELECT FROM postern.strand s
                         WHERE s.instance OPERATOR(pg_catalog.=) o.instance AND s.strand OPERATOR(pg_catalog.=) o.strand
-                          AND s.node OPERATOR(pg_catalog.=) o.node AND s.state IN ('w', 'p')) AS wanted
+                          AND s.node OPERATOR(pg_catalog.=) o.node AND s.state OPERATOR(pg_catalog.=) 'w') AS wanted
           FROM postern.outbound o
          WHERE o.due OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() AND o.host OPERATOR(pg_catalog.<>) ALL ($4)
          ORDER BY o.due LIMIT $3 FOR UPDATE OF o SKIP LOCKED
@@ -244,7 +244,7 @@ BEGIN
      WHERE o.id OPERATOR(pg_catalog.=) ANY ($3) AND o.worker OPERATOR(pg_catalog.=) $1 AND o.due OPERATOR(pg_catalog.<) 'infinity'
        AND EXISTS (SELECT FROM postern.strand s
                     WHERE s.instance OPERATOR(pg_catalog.=) o.instance AND s.strand OPERATOR(pg_catalog.=) o.strand
-                      AND s.node OPERATOR(pg_catalog.=) o.node AND s.state IN ('w', 'p'))
+                      AND s.node OPERATOR(pg_catalog.=) o.node AND s.state OPERATOR(pg_catalog.=) 'w')
     RETURNING o.id;
 END
 $$;
@@ -281,7 +281,7 @@ BEGIN
     -- The strand first, as everybody does: then nobody waits for each other.
     PERFORM FROM postern.strand s
       WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand
-        AND s.node OPERATOR(pg_catalog.=) at.node AND s.state IN ('w', 'p') FOR UPDATE;
+        AND s.node OPERATOR(pg_catalog.=) at.node AND s.state OPERATOR(pg_catalog.=) 'w' FOR UPDATE;
     IF NOT FOUND THEN
         DELETE FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
         RETURN false;
@@ -291,7 +291,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    UPDATE postern.strand s SET due = pg_catalog.clock_timestamp()
+    -- Of an instance that is paused too: an executor finds that it is, and holds the strand.
+    UPDATE postern.strand s SET due = pg_catalog.clock_timestamp(), held = NULL
      WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand AND s.state OPERATOR(pg_catalog.=) 'w';
     PERFORM postern.durable_wake();
     RETURN true;

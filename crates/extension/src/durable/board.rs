@@ -151,6 +151,18 @@ pub fn sent_so_far() -> u64 {
     shmem::board().map_or(0, |board| board.messages.load(Acquire))
 }
 
+/// Schedules, or what they wait for, have changed.
+pub fn rescheduled() {
+    if let Some(board) = shmem::board() {
+        board.schedules.fetch_add(1, AcqRel);
+    }
+}
+
+/// How often they have.
+pub fn rescheduled_so_far() -> u64 {
+    shmem::board().map_or(0, |board| board.schedules.load(Acquire))
+}
+
 /// Shows what this process executes.
 pub fn executing(slot: &Slot, instance: Option<&str>, strand: i32, node: i32) {
     slot.strand.store(strand, Relaxed);

@@ -35,8 +35,10 @@ pub enum Refusal {
     )]
     Superuser(String),
     /// Started from inside a SECURITY DEFINER function while `postern.start_in_definer` is `refuse`.
-    #[error("df.start() inside a SECURITY DEFINER function is refused")]
+    #[error("{called} inside a SECURITY DEFINER function is refused")]
     InDefiner {
+        /// What was called.
+        called: &'static str,
         /// The function.
         function: String,
         /// Its owner, whom the steps would run as.
@@ -84,6 +86,21 @@ pub enum Refusal {
         /// What to do.
         instead: &'static str,
     },
+    /// Nothing is left to be paused.
+    #[error("instance has ended: {0}")]
+    HasEnded(String),
+    /// `df.rerun` is for what has failed.
+    #[error("instance has not failed: {0}")]
+    NotFailed(String),
+    /// A failure that nothing can go on from.
+    #[error("instance cannot go on from where it failed")]
+    NoWayBack,
+    /// No schedule of that name.
+    #[error("schedule \"{0}\" does not exist")]
+    NoSchedule(String),
+    /// A schedule that never comes.
+    #[error("the schedule never comes: {0}")]
+    Never(String),
     /// A picture of a kind that there is not.
     #[error("unknown format \"{0}\": expected 'text', 'mermaid' or 'svg'")]
     Format(String),
@@ -98,9 +115,12 @@ impl Refusal {
         use PgSqlErrorCode as C;
         match self {
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout | Self::Priority | Self::Format(_) => {
-                C::ERRCODE_INVALID_PARAMETER_VALUE
-            }
+            Self::Never(_)
+            | Self::TransactionMode(_)
+            | Self::Empty(_)
+            | Self::Timeout
+            | Self::Priority
+            | Self::Format(_) => C::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::NewTransaction | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
@@ -110,12 +130,15 @@ impl Refusal {
                 "22004" => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
                 _ => C::ERRCODE_INVALID_PARAMETER_VALUE,
             },
+            Self::HasEnded(_) | Self::NotFailed(_) | Self::NoWayBack => {
+                C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Self::NoDatabase(_) => C::ERRCODE_INVALID_CATALOG_NAME,
             Self::NoLogin(_) | Self::NoConnect(_) | Self::Superuser(_) | Self::InDefiner { .. } => {
                 C::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
             Self::NoId => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            Self::NotFound(_) | Self::Unknown(_) => C::ERRCODE_UNDEFINED_OBJECT,
+            Self::NotFound(_) | Self::Unknown(_) | Self::NoSchedule(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::TimedOut { .. } => C::ERRCODE_QUERY_CANCELED,
         }
     }
@@ -127,10 +150,14 @@ impl Refusal {
                 Some("An instance starts with the transaction that calls df.start().".into())
             }
             Self::OtherDatabase => Some("An instance runs where it was started.".into()),
-            Self::InDefiner { function, role, session } => Some(format!(
+            Self::InDefiner { function, role, session, .. } => Some(format!(
                 "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
             )),
             Self::Language(error) => error.detail(),
+            Self::HasEnded(_) => Some("What has ended takes no further step.".into()),
+            Self::NotFailed(_) => Some("Only what has failed can go on from the step that failed.".into()),
+            Self::NoWayBack => Some("Its undo steps have run, or what failed was no step.".into()),
+            Self::NoSchedule(_) => Some("A schedule is known to the role that its functions run as.".into()),
             Self::NotFound(_) => Some("An instance can be reached by the role that it runs as.".into()),
             _ => None,
         }
@@ -155,6 +182,13 @@ impl Refusal {
             Self::TimedOut { .. } => {
                 Some("A function that was started in this transaction runs when it is committed.")
             }
+            Self::HasEnded(status) if status == "failed" => {
+                Some("df.rerun() has it go on from the step that failed.")
+            }
+            Self::HasEnded { .. } | Self::NoWayBack => Some("df.start() starts the function anew."),
+            Self::NotFailed(status) if status == "paused" => Some("df.resume() has it go on."),
+            Self::NotFailed(_) => Some("df.start() starts a function anew."),
+            Self::NoSchedule(_) => Some("df.schedules shows yours."),
             Self::Unknown(_) | Self::NotFound(_) => Some("df.list_instances() shows yours."),
             _ => None,
         }

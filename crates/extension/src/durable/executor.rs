@@ -14,9 +14,10 @@ use std::rc::Rc;
 use postern_durable::Failure;
 use postern_durable::Graph;
 
-use super::store::{self, Instance, NEVER, State, Strand};
+use super::schedule::{self, Clock};
+use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
-use super::{board, messages, outbound, rights};
+use super::{board, messages, outbound, pause, rerun, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -91,6 +92,8 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// When the next tick of a schedule comes.
+    clock: Clock,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
@@ -123,6 +126,7 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        clock: Clock::new(),
         broken: None,
         group: 1,
         slow: HashSet::new(),
@@ -156,6 +160,7 @@ impl Executor {
                 return;
             }
             self.deliver();
+            self.tick();
             self.retire(rank);
             match self.turn(None) {
                 Done::Gone => return,
@@ -308,6 +313,10 @@ impl Executor {
         if !matches!(instance.status.as_str(), "pending" | "running") || self.slow.contains(&me) {
             return None;
         }
+        let mut strand = strand;
+        if as_owner(|| pause::held(&mut strand, instance)) {
+            return None;
+        }
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
         let (slot, seen) = (self.slot, self.seen);
@@ -390,7 +399,7 @@ impl Executor {
         Claim::Nothing(next)
     }
 
-    fn one(&mut self, strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
+    fn one(&mut self, mut strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
         if !matches!(instance.status.as_str(), "pending" | "running") {
@@ -400,15 +409,18 @@ impl Executor {
             });
             return Turn::Rests;
         }
+        if as_owner(|| pause::held(&mut strand, instance)) {
+            return Turn::Rests;
+        }
         let graph = match self.graph(&id) {
             Ok(graph) => graph,
             Err(failure) => {
-                fail(&id, &failure);
+                fail(&id, &failure, None);
                 return Turn::Rests;
             }
         };
         if let Err(failure) = self.enter(&strand, instance) {
-            fail(&id, &failure);
+            fail(&id, &failure, Some(&graph));
             return Turn::Rests;
         }
         Course::new(&graph, strand, instance, self.slot, self.seen, patience).run()
@@ -476,8 +488,47 @@ impl Executor {
             return;
         }
         self.seen = sent;
-        if let Err(caught) = ours(|| as_owner(messages::deliver)) {
+        let warn = |caught: &Caught| {
             log::warning(&caught.message, "Messages to durable functions could not be delivered.", "");
+        };
+        if let Err(caught) = ours(|| as_owner(messages::deliver)) {
+            warn(&caught);
+        }
+        for id in ours(|| as_owner(pause::asked)).inspect_err(warn).unwrap_or_default() {
+            let answered = pause::answer(&id, |f| ours(|| as_owner(f)));
+            if let Err(caught) = answered {
+                warn(&caught);
+            }
+        }
+    }
+
+    /// Starts what schedules have come to, and reads when the next of them does.
+    fn tick(&mut self) {
+        while self.clock.is_due() {
+            self.clock.reading();
+            let ticked = ours(|| as_owner(schedule::tick));
+            let next = ticked.and_then(|ticked| match ticked {
+                true => Ok(Some(0)),
+                false => ours(|| Some(as_owner(schedule::next))),
+            });
+            match next {
+                Ok(None) => self.clock.next = NEVER,
+                Ok(Some(0)) => self.clock.next = 0,
+                // Someone else has it, and tells when that is over; this is for one that cannot.
+                Ok(Some(next)) => {
+                    let now = worker::now();
+                    self.clock.next = if next <= now { now + 1_000_000 } else { next };
+                }
+                Err(caught) => {
+                    log::warning(&caught.message, "A schedule could not be looked at.", "");
+                    // As in a turn.
+                    self.clock.next = worker::now() + 1_000_000;
+                }
+            }
+            if board::is_to_leave(self.slot) {
+                return;
+            }
+            worker::attend();
         }
     }
 
@@ -490,6 +541,9 @@ impl Executor {
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
                 if store::is_wanted(&held) {
+                    if held.held.is_some() {
+                        return;
+                    }
                     // Not at once again: whoever had the lock needs it for a moment.
                     if held.state == State::Ready || held.state == State::Forked {
                         held.due = worker::now() + 1_000;
@@ -523,7 +577,8 @@ impl Executor {
             return;
         }
         let failure = super::step::failure(caught);
-        let result = ours(|| fail(id, &failure));
+        let graph = ours(|| self.graph(id).ok()).ok().flatten();
+        let result = ours(|| fail(id, &failure, graph.as_deref()));
         if let Err(caught) = result {
             log::warning(&caught.message, &format!("Durable function {id} could not be ended."), "");
             worker::wait(Some(1_000));
@@ -536,7 +591,9 @@ impl Executor {
         self.slot.idle.store(1, SeqCst);
         // Whoever committed before we said that we wait has woken nobody: look once more.
         let due = match self.turn(None) {
-            Done::Nothing(next) if board::sent_so_far() == self.seen => next.min(due),
+            Done::Nothing(next) if board::sent_so_far() == self.seen && !self.clock.has_changed() => {
+                next.min(due).min(self.clock.next)
+            }
             Done::Nothing(_) => 0,
             Done::Gone => return,
             Done::Turn(id, strand, turn) => {
@@ -568,9 +625,11 @@ impl Executor {
     }
 }
 /// Ends an instance for a reason that lies outside its steps.
-fn fail(id: &str, failure: &Failure) {
+fn fail(id: &str, failure: &Failure, graph: Option<&Graph>) {
     as_owner(|| {
-        store::end(id, "failed", None, Some(failure), worker::now());
+        let left_off = graph.and_then(|graph| rerun::everything(id, graph));
+        let end = End { status: "failed", failure: Some(failure), left_off, ..End::default() };
+        store::end(id, &end, worker::now());
         let all: Vec<i32> = store::strands(id).iter().map(|strand| strand.strand).collect();
         for number in store::delete_free(id, &all) {
             board::cancel(worker::database(), id, Some(number));

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`start`] | `df.start()`: whose it is, and its rows |
 //! | [`control`] | signals, cancelling, waiting |
+//! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
+//! | [`schedule`] | functions that start again and again |
 //! | [`inspect`] | what nodes came to; pictures; who executes what |
 //! | [`compose`], [`sql`] | the functions of SQL; [`misuse`]: an answer taken for a step |
 //! | [`store`] | the rows, and every statement on them |
@@ -46,7 +48,10 @@ mod messages;
 mod misuse;
 mod outbound;
 mod outbox;
+mod pause;
+mod rerun;
 mod rights;
+mod schedule;
 mod sql;
 mod start;
 mod step;

@@ -36,7 +36,13 @@ pub struct Captured {
 }
 
 /// How the version of graph and frame is marked.
-const FORMAT: i16 = 1;
+pub const FORMAT: i16 = 1;
+
+/// A priority in its range.
+pub fn priority(given: i32) -> Result<i16, Error> {
+    let known = i16::try_from(given).ok().filter(|n| (-100..=100).contains(n));
+    known.ok_or_else(|| Refusal::Priority.into())
+}
 
 /// Starts a function; gives the instance's id.
 pub fn start(request: &Request) -> Result<String, Error> {
@@ -48,8 +54,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
         }
         .into());
     }
-    let priority =
-        i16::try_from(request.priority).ok().filter(|n| (-100..=100).contains(n)).ok_or(Refusal::Priority)?;
+    let priority = priority(request.priority)?;
     let graph = Graph::parse(request.function).map_err(Refusal::Language)?;
     if let Some(name) = request.database {
         match catalog::database(name) {
@@ -58,7 +63,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
             Some(_) => {}
         }
     }
-    let captured = capture()?;
+    let captured = capture("df.start()")?;
     rights::check_start(captured.role)?;
     let facts = identity::facts::text();
     query::as_owner(|| {
@@ -68,7 +73,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
             return Ok(id);
         }
         let id = fresh_id()?;
-        let vars = if request.function.contains('{') { variables(captured.role) } else { None };
+        let vars = variables_for(request.function, captured.role);
         let now = worker::now();
         let added = query::run(
             c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, key, created_at, updated_at, \
@@ -95,27 +100,33 @@ pub fn start(request: &Request) -> Result<String, Error> {
             let key = request.key.unwrap_or_default();
             return by_key(captured.role, key).ok_or_else(|| Refusal::NoId.into());
         }
-        store::add(&Strand {
-            instance: id.clone(),
-            strand: 0,
-            parent: None,
-            branch: 0,
-            base: 0,
-            node: 0,
-            state: State::Ready,
-            due: now,
-            owner: captured.role,
-            priority,
-            signal: None,
-            frame: Frame::default(),
-        });
+        first_strand(&id, captured.role, priority, now);
         outbox::started();
         Ok(id)
     })
 }
 
+/// The strand of an instance that begins.
+pub fn first_strand(id: &str, owner: Oid, priority: i16, now: i64) {
+    store::add(&Strand {
+        instance: id.into(),
+        strand: 0,
+        parent: None,
+        branch: 0,
+        base: 0,
+        node: 0,
+        state: State::Ready,
+        due: now,
+        owner,
+        priority,
+        signal: None,
+        frame: Frame::default(),
+        held: None,
+    });
+}
+
 /// Whose the steps are, and what is to be said about it.
-fn capture() -> Result<Captured, Error> {
+pub fn capture(called: &'static str) -> Result<Captured, Error> {
     let current = user::current().oid;
     let session = identity::enter::role().unwrap_or_else(user::session);
     let definers = pg::definer::stack();
@@ -129,6 +140,7 @@ fn capture() -> Result<Captured, Error> {
             }
             guc::InDefiner::Refuse => {
                 return Err(Refusal::InDefiner {
+                    called,
                     function: name,
                     role: pg::role::name(current),
                     session: pg::role::name(session),
@@ -137,7 +149,7 @@ fn capture() -> Result<Captured, Error> {
             }
             guc::InDefiner::Warn => log::warning(
                 &format!(
-                    "df.start() inside a SECURITY DEFINER function runs its steps as \"{}\"",
+                    "{called} inside a SECURITY DEFINER function runs its steps as \"{}\"",
                     pg::role::name(current)
                 ),
                 &format!("It was called through {name} by \"{}\".", pg::role::name(session)),
@@ -164,7 +176,11 @@ fn by_key(owner: Oid, key: &str) -> Option<String> {
     rows.first().map(|row| row.string(0))
 }
 
-fn variables(owner: Oid) -> Option<String> {
+/// The variables that a function takes over; none, if it cannot mention any.
+pub fn variables_for(function: &str, owner: Oid) -> Option<String> {
+    if !function.contains('{') {
+        return None;
+    }
     let rows = query::run(
         c"SELECT jsonb_object_agg(v.name, v.value)::text FROM df.vars v WHERE v.owner = $1",
         &[Arg::Oid(owner)],
@@ -173,7 +189,7 @@ fn variables(owner: Oid) -> Option<String> {
 }
 
 /// Eight hexadecimal digits that no instance has.
-fn fresh_id() -> Result<String, Error> {
+pub fn fresh_id() -> Result<String, Error> {
     for _ in 0..10 {
         let mut bytes = [0; 4];
         if !session::random_bytes(&mut bytes) {

@@ -44,6 +44,8 @@ pub struct Board {
     pub wanting: [AtomicU32; WANTING],
     /// Counts messages sent, in all databases: who sees it changed looks into its box.
     pub messages: AtomicU64,
+    /// Counts changes of schedules, in all databases.
+    pub schedules: AtomicU64,
     /// The executors.
     pub slots: [Slot; SLOTS],
 }

@@ -5,4 +5,6 @@ mod engine;
 mod faults;
 mod http;
 mod identity;
+mod pause;
+mod schedules;
 mod stage;
