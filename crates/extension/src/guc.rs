@@ -99,6 +99,14 @@ pub fn executors() -> usize {
     }
 }
 
+/// How many a database has at the most: one more than one role can use, so that a role whose steps take long leaves one to others.
+pub fn executors_at_most() -> usize {
+    match executors() {
+        0 => 0,
+        executors => executors + 1,
+    }
+}
+
 /// How many rows `df.list_instances()` gives at most: by the one of the two names that was set.
 pub fn list_limit() -> i32 {
     match LIST_LIMIT_ALIAS.get() {

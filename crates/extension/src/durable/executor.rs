@@ -14,6 +14,7 @@ use std::rc::Rc;
 use postern_durable::Failure;
 use postern_durable::Graph;
 
+use super::quota::{May, Quotas};
 use super::schedule::{self, Clock};
 use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
@@ -94,6 +95,9 @@ struct Executor {
     seen: u64,
     /// When the next tick of a schedule comes.
     clock: Clock,
+    quotas: Quotas,
+    /// Whose turn it had last.
+    role: Oid,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
@@ -127,6 +131,8 @@ pub fn run(database: Oid) {
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
         clock: Clock::new(),
+        quotas: Quotas::default(),
+        role: NO_OID,
         broken: None,
         group: 1,
         slow: HashSet::new(),
@@ -156,7 +162,7 @@ impl Executor {
         loop {
             worker::attend();
             let rank = board::rank(self.slot);
-            if rank >= guc::executors() || self.superfluous || board::is_to_leave(self.slot) {
+            if rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot) {
                 return;
             }
             self.deliver();
@@ -166,8 +172,7 @@ impl Executor {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
                 Done::Turn(id, strand, turn) => {
-                    // Others may have something to do as well.
-                    board::wake(worker::database());
+                    self.wake_another();
                     self.streak(id, strand, turn);
                 }
             }
@@ -228,8 +233,7 @@ impl Executor {
                 return (Done::Gone, true);
             }
             let claim = as_owner(|| match only {
-                Some((id, strand)) => store::claim_one(id, strand, began)
-                    .map_or(Claim::Nothing(NEVER), |found| Claim::Strands(vec![found])),
+                Some((id, strand)) => self.claim_again(id, strand, began),
                 None => self.claim(began),
             });
             let mut strands = match claim {
@@ -264,6 +268,7 @@ impl Executor {
             (Done::Turn(id, number, turn), true)
         });
         board::executing(self.slot, None, 0, 0);
+        board::leave_role(self.slot);
         match (result, held) {
             (Ok(done), _) => {
                 if let Done::Turn(..) = done {
@@ -374,13 +379,26 @@ impl Executor {
                     at = (owner, priority);
                     if due <= now {
                         let limit = if self.alone > 0 { 1 } else { self.group };
-                        let strands = store::claim(owner, priority, now, limit);
-                        if !strands.is_empty() {
-                            // The next round begins with the next owner: its own later priorities come after it.
-                            self.after = (owner, i16::MAX);
-                            return Claim::Strands(strands);
+                        match self.quotas.take(self.slot, owner, now, limit) {
+                            May::Go(limit) => {
+                                let strands = store::claim(owner, priority, now, limit);
+                                if !strands.is_empty() {
+                                    self.quotas.count(owner);
+                                    // Whoever waits can take the rest, and what this process had taken until now.
+                                    if self.role != owner || strands.len() as i64 >= limit {
+                                        self.role = owner;
+                                        self.wake_another();
+                                    }
+                                    // The next round begins with the next owner: its own later priorities come after it.
+                                    self.after = (owner, i16::MAX);
+                                    return Claim::Strands(strands);
+                                }
+                                board::leave_role(self.slot);
+                                next = next.min(store::next_due(owner, priority, now));
+                            }
+                            May::Full => {}
+                            May::At(at) => next = next.min(at),
                         }
-                        next = next.min(store::next_due(owner, priority, now));
                     } else {
                         next = next.min(due);
                     }
@@ -397,6 +415,27 @@ impl Executor {
         }
         self.after = (NO_OID, i16::MIN);
         Claim::Nothing(next)
+    }
+
+    /// The strand that went on until now, if it still may.
+    fn claim_again(&mut self, id: &str, strand: i32, now: i64) -> Claim {
+        let May::Go(_) = self.quotas.take(self.slot, self.role, now, 1) else {
+            return Claim::Nothing(NEVER);
+        };
+        match store::claim_one(id, strand, now) {
+            Some(found) => {
+                self.quotas.count(self.role);
+                Claim::Strands(vec![found])
+            }
+            None => Claim::Nothing(NEVER),
+        }
+    }
+
+    /// Others may have something to do as well; not if it could only be what they may not take.
+    fn wake_another(&self) {
+        if self.role == NO_OID || board::others_at(self.slot, self.role) + 1 < self.quotas.most(self.role) {
+            board::wake(worker::database());
+        }
     }
 
     fn one(&mut self, mut strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
@@ -502,9 +541,15 @@ impl Executor {
         }
     }
 
-    /// Starts what schedules have come to, and reads when the next of them does.
+    /// Starts what schedules have come to, and reads when the next of them does, and the quotas with it.
     fn tick(&mut self) {
         while self.clock.is_due() {
+            if self.clock.has_changed() {
+                self.clock.reading();
+                if let Ok(Some(quotas)) = ours(|| Some(as_owner(Quotas::read))) {
+                    self.quotas = quotas;
+                }
+            }
             self.clock.reading();
             let ticked = ours(|| as_owner(schedule::tick));
             let next = ticked.and_then(|ticked| match ticked {

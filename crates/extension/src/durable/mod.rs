@@ -9,6 +9,7 @@
 //! | [`start`] | `df.start()`: whose it is, and its rows |
 //! | [`control`] | signals, cancelling, waiting |
 //! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
+//! | [`quota`] | how much of the executors one role gets |
 //! | [`schedule`] | functions that start again and again |
 //! | [`inspect`] | what nodes came to; pictures; who executes what |
 //! | [`compose`], [`sql`] | the functions of SQL; [`misuse`]: an answer taken for a step |
@@ -49,6 +50,7 @@ mod misuse;
 mod outbound;
 mod outbox;
 mod pause;
+mod quota;
 mod rerun;
 mod rights;
 mod schedule;

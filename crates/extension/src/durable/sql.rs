@@ -257,6 +257,12 @@ fn durable_wake() {
     outbox::started();
 }
 
+/// `postern.durable_changed()`: has executors read quotas and schedules again when the transaction is committed.
+#[pg_extern(sql = false)]
+fn durable_changed() {
+    outbox::rescheduled();
+}
+
 /// `postern.durable_installed()`: has the launcher look at this database when the transaction is committed.
 #[pg_extern(sql = false)]
 fn durable_installed() {

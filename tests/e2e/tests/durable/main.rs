@@ -6,5 +6,6 @@ mod faults;
 mod http;
 mod identity;
 mod pause;
+mod quotas;
 mod schedules;
 mod stage;
