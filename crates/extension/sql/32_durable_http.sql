@@ -153,6 +153,7 @@ CREATE TABLE postern.outbound (
     host pg_catalog.text NOT NULL,
     port pg_catalog.int4 NOT NULL,
     request pg_catalog.json NOT NULL,
+    secrets pg_catalog.text[] NOT NULL,
     created_at pg_catalog.timestamptz NOT NULL,
     due pg_catalog.timestamptz NOT NULL,
     worker pg_catalog.uuid,
@@ -173,6 +174,7 @@ GRANT SELECT ON TABLE postern.outbound TO postern_application, postern_admin, po
 COMMENT ON TABLE postern.outbound IS 'HTTP requests of steps that wait for what comes back: one for each strand; deleted with the step''s record';
 COMMENT ON COLUMN postern.outbound.key IS 'Sent as Idempotency-Key; the same each time the request is sent';
 COMMENT ON COLUMN postern.outbound.request IS 'What is to be sent, with references to secrets in place of them';
+COMMENT ON COLUMN postern.outbound.secrets IS 'The names of the secrets that it refers to';
 COMMENT ON COLUMN postern.outbound.due IS 'When a worker may take it; once taken, when another one may; infinity when it is done';
 COMMENT ON COLUMN postern.outbound.worker IS 'Who has taken it';
 COMMENT ON COLUMN postern.outbound.sends IS 'How often it was taken, and so at most how often it was sent';
@@ -190,7 +192,8 @@ COMMENT ON FUNCTION postern.durable_wake() IS 'Has an executor look for work whe
 CREATE FUNCTION postern.outbound_claim(
     worker pg_catalog.uuid, lease pg_catalog.float8, most pg_catalog.int4, busy pg_catalog.text[],
     OUT id pg_catalog.int8, OUT key pg_catalog.text, OUT scheme pg_catalog.text, OUT host pg_catalog.text, OUT port pg_catalog.int4,
-    OUT request pg_catalog.text, OUT refusal pg_catalog.text, OUT private pg_catalog.bool, OUT sends pg_catalog.int4
+    OUT request pg_catalog.text, OUT refusal pg_catalog.text, OUT private pg_catalog.bool, OUT sends pg_catalog.int4,
+    OUT secrets pg_catalog.text
 ) RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -216,7 +219,11 @@ BEGIN
     )
     SELECT t.id, t.key::pg_catalog.text, t.scheme, t.host, t.port, t.request::pg_catalog.text,
            postern.http_refusal(t.owner::pg_catalog.oid, t.multipart, t.scheme, t.host, t.port, t.method),
-           postern.http_is_private(t.host, t.port), t.sends
+           postern.http_is_private(t.host, t.port), t.sends,
+           -- As they are now, sealed.
+           (SELECT pg_catalog.jsonb_object_agg(s.name, pg_catalog.encode(s.sealed, 'hex'))::pg_catalog.text
+              FROM postern.secret s
+             WHERE s.owner OPERATOR(pg_catalog.=) t.owner AND s.name OPERATOR(pg_catalog.=) ANY (t.secrets))
       FROM taken t;
 END
 $$;
@@ -224,6 +231,26 @@ REVOKE ALL ON FUNCTION postern.outbound_claim(pg_catalog.uuid, pg_catalog.float8
 GRANT EXECUTE ON FUNCTION postern.outbound_claim(pg_catalog.uuid, pg_catalog.float8, pg_catalog.int4, pg_catalog.text[]) TO postern_outbound;
 COMMENT ON FUNCTION postern.outbound_claim(pg_catalog.uuid, pg_catalog.float8, pg_catalog.int4, pg_catalog.text[]) IS
     'Takes requests that are due, for so many seconds, but none to these hosts';
+
+CREATE FUNCTION postern.outbound_redirect(
+    worker pg_catalog.uuid, id pg_catalog.int8, scheme pg_catalog.text, host pg_catalog.text, port pg_catalog.int4, method pg_catalog.text,
+    OUT refusal pg_catalog.text, OUT private pg_catalog.bool
+)
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT postern.http_refusal(o.owner::pg_catalog.oid, o.multipart, $3, $4, $5, $6), postern.http_is_private($4, $5)
+      INTO refusal, private
+      FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2 AND o.worker OPERATOR(pg_catalog.=) $1;
+    IF NOT FOUND THEN
+        refusal := 'Blocked: nobody waits for the request any more.';
+        private := false;
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.outbound_redirect(pg_catalog.uuid, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.outbound_redirect(pg_catalog.uuid, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) TO postern_outbound;
+COMMENT ON FUNCTION postern.outbound_redirect(pg_catalog.uuid, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) IS
+    'Whether a request that was taken may go where its answer points, by the same rules as where it went; why not, if not';
 
 CREATE FUNCTION postern.outbound_next() RETURNS pg_catalog.float8
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -63,6 +63,16 @@ pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 /// ones, those that have ended are removed.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
+/// `postern.secrets_key_file` (configuration file): where the key is that secrets of HTTP steps are sealed with.
+static SECRETS_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// The file with the key of secrets.
+pub fn secrets_key_file() -> Option<std::path::PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let path = SECRETS_KEY_FILE.get().filter(|path| !path.is_empty())?;
+    Some(std::ffi::OsString::from_vec(path.into_bytes()).into())
+}
+
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -319,6 +329,14 @@ fn durable() {
         &HTTP_PRIVATE_HOSTS,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"postern.secrets_key_file",
+        c"Names the file with the key that secrets of HTTP steps are sealed with.",
+        c"64 hexadecimal digits. The outbound worker needs the same key.",
+        &SECRETS_KEY_FILE,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
     );
     GucRegistry::define_enum_guc(
         c"postern.step_commit",

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use crate::call::{Caller, Job};
+use crate::call::{Caller, Job, Question};
 use crate::database::{Came, Database};
 use crate::{Config, Error};
 
@@ -66,7 +66,8 @@ impl Outbound {
     /// error. Must be called within a runtime.
     pub fn start(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let caller = Caller::new(config.connect_timeout, config.response_bytes)?;
+        let (questions, asked_for) = mpsc::unbounded_channel();
+        let caller = Caller::new(&config, questions)?;
         let (stop, stopping) = watch::channel(false);
         let (sender, answers) = mpsc::unbounded_channel();
         let stats = Arc::new(Stats::default());
@@ -77,6 +78,7 @@ impl Outbound {
             stats: Arc::clone(&stats),
             sender,
             answers,
+            questions: asked_for,
             unwritten: Vec::new(),
             under_way: HashMap::new(),
             hosts: HashMap::new(),
@@ -117,6 +119,8 @@ struct Worker {
     stats: Arc<Stats>,
     sender: mpsc::UnboundedSender<(i64, Came)>,
     answers: mpsc::UnboundedReceiver<(i64, Came)>,
+    /// Requests that are told to go elsewhere.
+    questions: mpsc::UnboundedReceiver<Question>,
     /// Answers that are not in the database yet.
     unwritten: Vec<(i64, Came)>,
     under_way: HashMap<i64, UnderWay>,
@@ -177,6 +181,7 @@ impl Worker {
                     // There is room again.
                     look = Instant::now();
                 }
+                Some(question) = self.questions.recv() => answer(question, &database).await?,
                 () = tokio::time::sleep_until(look) => {}
                 () = tokio::time::sleep_until(renew), if !self.under_way.is_empty() => {
                     self.keep(&database).await?;
@@ -339,6 +344,7 @@ impl Worker {
                     self.collect(answer);
                     self.write(database).await?;
                 }
+                Some(question) = self.questions.recv() => answer(question, database).await?,
                 () = tokio::time::sleep_until(renew) => {
                     self.keep(database).await?;
                     renew = Instant::now() + self.config.lease / 3;
@@ -353,6 +359,14 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Asks the server whether a request may go where it was told to.
+async fn answer(question: Question, database: &Database) -> Result<(), Error> {
+    let may = database.redirect(question.id, &question.to, &question.method).await?;
+    // Who has asked may have been stopped.
+    let _ = question.answer.send(may);
+    Ok(())
 }
 
 /// Returns when the worker is asked to stop, or its owner is gone.

@@ -101,6 +101,21 @@ pub enum Refusal {
     /// A schedule that never comes.
     #[error("the schedule never comes: {0}")]
     Never(String),
+    /// A secret in a step.
+    #[error("df.set_secret() cannot be called inside a workflow - set secrets before starting the workflow")]
+    SecretInside,
+    /// A name that nobody could write.
+    #[error("invalid name of a secret")]
+    SecretName,
+    /// Nothing, or too much.
+    #[error("a secret has between 1 byte and 64 kB")]
+    SecretSize,
+    /// No such secret.
+    #[error("secret \"{0}\" does not exist")]
+    NoSecret(String),
+    /// Why there is no key.
+    #[error("there is no key for secrets")]
+    NoKey(&'static str),
     /// A picture of a kind that there is not.
     #[error("unknown format \"{0}\": expected 'text', 'mermaid' or 'svg'")]
     Format(String),
@@ -116,21 +131,25 @@ impl Refusal {
         match self {
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::Never(_)
+            | Self::SecretName
+            | Self::SecretSize
             | Self::TransactionMode(_)
             | Self::Empty(_)
             | Self::Timeout
             | Self::Priority
             | Self::Format(_) => C::ERRCODE_INVALID_PARAMETER_VALUE,
-            Self::NewTransaction | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {
-                C::ERRCODE_FEATURE_NOT_SUPPORTED
-            }
+            Self::SecretInside
+            | Self::NewTransaction
+            | Self::OtherDatabase
+            | Self::AwaitInside
+            | Self::VariablesInside { .. } => C::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::Language(error) => match error.sqlstate() {
                 "22P02" => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
                 "54000" => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 "22004" => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
                 _ => C::ERRCODE_INVALID_PARAMETER_VALUE,
             },
-            Self::HasEnded(_) | Self::NotFailed(_) | Self::NoWayBack => {
+            Self::HasEnded(_) | Self::NotFailed(_) | Self::NoWayBack | Self::NoKey(_) => {
                 C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::NoDatabase(_) => C::ERRCODE_INVALID_CATALOG_NAME,
@@ -138,7 +157,9 @@ impl Refusal {
                 C::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
             Self::NoId => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            Self::NotFound(_) | Self::Unknown(_) | Self::NoSchedule(_) => C::ERRCODE_UNDEFINED_OBJECT,
+            Self::NotFound(_) | Self::Unknown(_) | Self::NoSchedule(_) | Self::NoSecret(_) => {
+                C::ERRCODE_UNDEFINED_OBJECT
+            }
             Self::TimedOut { .. } => C::ERRCODE_QUERY_CANCELED,
         }
     }
@@ -157,6 +178,11 @@ impl Refusal {
             Self::HasEnded(_) => Some("What has ended takes no further step.".into()),
             Self::NotFailed(_) => Some("Only what has failed can go on from the step that failed.".into()),
             Self::NoWayBack => Some("Its undo steps have run, or what failed was no step.".into()),
+            Self::SecretInside => {
+                Some("The step's text would be kept with the function, and the secret in it.".into())
+            }
+            Self::NoSecret(_) => Some("A secret is known to the role that set it.".into()),
+            Self::NoKey(why) => Some((*why).into()),
             Self::NoSchedule(_) => Some("A schedule is known to the role that its functions run as.".into()),
             Self::NotFound(_) => Some("An instance can be reached by the role that it runs as.".into()),
             _ => None,
@@ -188,6 +214,11 @@ impl Refusal {
             Self::HasEnded { .. } | Self::NoWayBack => Some("df.start() starts the function anew."),
             Self::NotFailed(status) if status == "paused" => Some("df.resume() has it go on."),
             Self::NotFailed(_) => Some("df.start() starts a function anew."),
+            Self::SecretName => Some("Letters, digits and underscores, a digit not first."),
+            Self::NoSecret(_) => Some("df.secrets shows yours."),
+            Self::NoKey(_) => Some(
+                "An administrator makes one (openssl rand -hex 32), for the server and for the outbound worker.",
+            ),
             Self::NoSchedule(_) => Some("df.schedules shows yours."),
             Self::Unknown(_) | Self::NotFound(_) => Some("df.list_instances() shows yours."),
             _ => None,

@@ -19,6 +19,7 @@
 //! | [`step`] | one SQL step |
 //! | [`substitution`] | `{name}` and `$name` in a step's text |
 //! | [`outbound`] | HTTP requests, for the worker that sends them |
+//! | [`secrets`] | secrets of HTTP steps |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
 //! | [`leave`] | making way for DROP DATABASE and its kin |
@@ -54,6 +55,7 @@ mod quota;
 mod rerun;
 mod rights;
 mod schedule;
+mod secrets;
 mod sql;
 mod start;
 mod step;

@@ -12,7 +12,7 @@ use pgrx::datum::TimestampWithTimeZone;
 
 use super::error::Refusal;
 use super::pause::Wish;
-use super::{board, control, inspect, misuse, outbox, pause, rerun, schedule, start};
+use super::{board, control, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
 use crate::error::Error;
 use crate::guc;
 use crate::pg::{log, worker};
@@ -249,6 +249,22 @@ fn durable_unsetvar(name: &str) -> Result<&'static str, ErrorReport> {
 #[pg_extern(sql = false)]
 fn durable_clearvars() -> Result<&'static str, ErrorReport> {
     Ok(variable("clearvars", None, None)?)
+}
+
+/// `df.set_secret(name text, value text)`
+#[pg_extern(sql = false)]
+fn durable_set_secret(name: &str, value: &str) -> Result<&'static str, ErrorReport> {
+    secrets::set(name, value)?;
+    misuse::answered("set_secret");
+    Ok("OK")
+}
+
+/// `df.drop_secret(name text)`
+#[pg_extern(sql = false)]
+fn durable_drop_secret(name: &str) -> Result<&'static str, ErrorReport> {
+    secrets::drop(name)?;
+    misuse::answered("drop_secret");
+    Ok("OK")
 }
 
 /// `postern.durable_wake()`: has an executor look for work when the transaction is committed.

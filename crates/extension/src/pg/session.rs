@@ -38,6 +38,12 @@ pub fn statement_began() -> i64 {
     unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
 }
 
+/// Shows `text` as the statement of this session, until its next one.
+pub fn show_statement(text: &core::ffi::CStr) {
+    // SAFETY: the text is copied into shared memory. The state is what it is while a statement runs.
+    unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr()) };
+}
+
 /// Fills `bytes` with randomness of the operating system; false if there was none.
 pub fn random_bytes(bytes: &mut [u8]) -> bool {
     // SAFETY: pointer and length are those of one slice.

@@ -4,6 +4,7 @@ mod cancel;
 mod engine;
 mod faults;
 mod http;
+mod http_secrets;
 mod identity;
 mod pause;
 mod quotas;
