@@ -31,6 +31,8 @@ CREATE TABLE postern.instance (
     left_off pg_catalog.text,
     schedule pg_catalog.text,
     tick pg_catalog.timestamptz,
+    home pg_catalog.text NOT NULL,
+    away pg_catalog.bool NOT NULL DEFAULT false,
     CONSTRAINT instance_pkey PRIMARY KEY (id)
 ) WITH (fillfactor = 80);
 CREATE INDEX instance_created_at ON postern.instance (created_at DESC, id);
@@ -60,6 +62,8 @@ COMMENT ON COLUMN postern.instance.reruns IS 'How often df.rerun() has had it go
 COMMENT ON COLUMN postern.instance.left_off IS 'Of one that has failed: its lines of execution as they were before the step that failed; NULL if there is no way back';
 COMMENT ON COLUMN postern.instance.schedule IS 'The schedule of its role that started it';
 COMMENT ON COLUMN postern.instance.tick IS 'The time for which that schedule started it';
+COMMENT ON COLUMN postern.instance.home IS 'Where it runs: system identifier, database, and the name of its role. In a copy of the database it is paused when its turn comes';
+COMMENT ON COLUMN postern.instance.away IS 'It was paused for that';
 COMMENT ON COLUMN postern.instance.format IS 'Version of graph and frames; new code reads old ones';
 SELECT pg_catalog.pg_extension_config_dump('postern.instance', '');
 

@@ -189,6 +189,11 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_wake_wrapper'
 REVOKE ALL ON FUNCTION postern.durable_wake() FROM PUBLIC;
 COMMENT ON FUNCTION postern.durable_wake() IS 'Has an executor look for work when the transaction is committed';
 
+CREATE FUNCTION postern.durable_here() RETURNS pg_catalog.text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_here_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_here() FROM PUBLIC;
+COMMENT ON FUNCTION postern.durable_here() IS 'What the homes of functions of this database begin with: system identifier and database';
+
 CREATE FUNCTION postern.outbound_claim(
     worker pg_catalog.uuid, lease pg_catalog.float8, most pg_catalog.int4, busy pg_catalog.text[],
     OUT id pg_catalog.int8, OUT key pg_catalog.text, OUT scheme pg_catalog.text, OUT host pg_catalog.text, OUT port pg_catalog.int4,
@@ -202,19 +207,29 @@ BEGIN
         SELECT o.instance, o.strand,
                EXISTS (SELECT FROM postern.strand s
                         WHERE s.instance OPERATOR(pg_catalog.=) o.instance AND s.strand OPERATOR(pg_catalog.=) o.strand
-                          AND s.node OPERATOR(pg_catalog.=) o.node AND s.state OPERATOR(pg_catalog.=) 'w') AS wanted
+                          AND s.node OPERATOR(pg_catalog.=) o.node AND s.state OPERATOR(pg_catalog.=) 'w') AS wanted,
+               -- In a copy of its database a request is not sent again.
+               EXISTS (SELECT FROM postern.instance i WHERE i.id OPERATOR(pg_catalog.=) o.instance
+                          AND NOT pg_catalog.starts_with(i.home, postern.durable_here())) AS away
           FROM postern.outbound o
          WHERE o.due OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() AND o.host OPERATOR(pg_catalog.<>) ALL ($4)
          ORDER BY o.due LIMIT $3 FOR UPDATE OF o SKIP LOCKED
     ), gone AS (
         DELETE FROM postern.outbound o USING due d
          WHERE NOT d.wanted AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
+    ), left_alone AS (
+        UPDATE postern.outbound o SET due = 'infinity' FROM due d
+         WHERE d.wanted AND d.away AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
+        RETURNING o.instance
+    ), paused AS (
+        UPDATE postern.instance i SET paused_at = coalesce(i.paused_at, pg_catalog.now()), away = i.paused_at IS NULL
+         WHERE i.id IN (SELECT l.instance FROM left_alone l) AND NOT i.away
     ), taken AS (
         UPDATE postern.outbound o
            SET worker = $1, sends = o.sends OPERATOR(pg_catalog.+) 1, sent_at = pg_catalog.clock_timestamp(),
                due = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $2)
           FROM due d
-         WHERE d.wanted AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
+         WHERE d.wanted AND NOT d.away AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
         RETURNING o.*
     )
     SELECT t.id, t.key::pg_catalog.text, t.scheme, t.host, t.port, t.request::pg_catalog.text,

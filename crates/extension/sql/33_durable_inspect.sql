@@ -57,12 +57,13 @@ SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
                 WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
        i.submitted_by, i.database, i.created_at, i.updated_at, i.completed_at,
        i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.paused_at, i.reruns,
-       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick
+       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick, i.away
   FROM postern.instance i;
 REVOKE ALL ON TABLE df.instances FROM PUBLIC;
 GRANT SELECT ON TABLE df.instances TO postern_application, postern_admin, postern_monitor;
 COMMENT ON VIEW df.instances IS 'Durable functions that were started';
 COMMENT ON COLUMN df.instances.paused_at IS 'Since when it is paused; a step that was running then was let end';
+COMMENT ON COLUMN df.instances.away IS 'It came with a copy of its database, and was paused for that';
 COMMENT ON COLUMN df.instances.tick IS 'The time for which its schedule started it';
 COMMENT ON COLUMN df.instances.can_rerun IS 'Whether df.rerun() can have it go on from the step that failed';
 

@@ -22,6 +22,8 @@ CREATE TABLE postern.schedule (
     vars pg_catalog.jsonb,
     facts pg_catalog.jsonb,
     format pg_catalog.int2 NOT NULL,
+    home pg_catalog.text NOT NULL,
+    away pg_catalog.bool NOT NULL DEFAULT false,
     CONSTRAINT schedule_pkey PRIMARY KEY (owner, name)
 ) WITH (fillfactor = 70);
 ALTER TABLE postern.schedule ENABLE ROW LEVEL SECURITY;
@@ -40,6 +42,8 @@ COMMENT ON COLUMN postern.schedule.waiting IS 'That tick has come, and waits for
 COMMENT ON COLUMN postern.schedule.paused_at IS 'Since when it is paused; NULL while it is not';
 COMMENT ON COLUMN postern.schedule.last_tick IS 'The tick that started a function last';
 COMMENT ON COLUMN postern.schedule.missed IS 'How often ticks have passed, or were left out since the one before still ran';
+COMMENT ON COLUMN postern.schedule.home IS 'Where it ticks: system identifier, database, and the name of its role. In a copy of the database it is paused at its first tick';
+COMMENT ON COLUMN postern.schedule.away IS 'It was paused for that';
 COMMENT ON COLUMN postern.schedule.facts IS 'The facts that steps are entered with';
 COMMENT ON COLUMN postern.schedule.definers IS 'The SECURITY DEFINER functions that the call came through, outermost first';
 SELECT pg_catalog.pg_extension_config_dump('postern.schedule', '');
@@ -75,7 +79,7 @@ CREATE VIEW df.schedules WITH (security_invoker = true) AS
 SELECT s.name, s.cron, s.owner AS submitted_by, s.overlap, s.backfill,
        CASE WHEN s.paused_at IS NOT NULL THEN 'paused' WHEN s.waiting THEN 'waiting' ELSE 'active' END AS status,
        s.next_at, s.last_tick, s.last_instance, s.started, s.missed, s.label, s.priority, s.graph AS step, s.session_role, s.facts,
-       s.definers, s.created_at, s.paused_at
+       s.definers, s.created_at, s.paused_at, s.away
   FROM postern.schedule s;
 REVOKE ALL ON TABLE df.schedules FROM PUBLIC;
 GRANT SELECT ON TABLE df.schedules TO postern_application, postern_admin, postern_monitor;

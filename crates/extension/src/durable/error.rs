@@ -116,6 +116,9 @@ pub enum Refusal {
     /// Why there is no key.
     #[error("there is no key for secrets")]
     NoKey(&'static str),
+    /// It came with a copy of its database, where it was another role's.
+    #[error("it was another role's where it was copied from")]
+    OtherHome,
     /// A picture of a kind that there is not.
     #[error("unknown format \"{0}\": expected 'text', 'mermaid' or 'svg'")]
     Format(String),
@@ -153,9 +156,11 @@ impl Refusal {
                 C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::NoDatabase(_) => C::ERRCODE_INVALID_CATALOG_NAME,
-            Self::NoLogin(_) | Self::NoConnect(_) | Self::Superuser(_) | Self::InDefiner { .. } => {
-                C::ERRCODE_INSUFFICIENT_PRIVILEGE
-            }
+            Self::OtherHome
+            | Self::NoLogin(_)
+            | Self::NoConnect(_)
+            | Self::Superuser(_)
+            | Self::InDefiner { .. } => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoId => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::NotFound(_) | Self::Unknown(_) | Self::NoSchedule(_) | Self::NoSecret(_) => {
                 C::ERRCODE_UNDEFINED_OBJECT
@@ -182,6 +187,9 @@ impl Refusal {
                 Some("The step's text would be kept with the function, and the secret in it.".into())
             }
             Self::NoSecret(_) => Some("A secret is known to the role that set it.".into()),
+            Self::OtherHome => {
+                Some("In the copy, the number of a role that was dropped is another role's.".into())
+            }
             Self::NoKey(why) => Some((*why).into()),
             Self::NoSchedule(_) => Some("A schedule is known to the role that its functions run as.".into()),
             Self::NotFound(_) => Some("An instance can be reached by the role that it runs as.".into()),
@@ -216,6 +224,7 @@ impl Refusal {
             Self::NotFailed(_) => Some("df.start() starts a function anew."),
             Self::SecretName => Some("Letters, digits and underscores, a digit not first."),
             Self::NoSecret(_) => Some("df.secrets shows yours."),
+            Self::OtherHome => Some("df.cancel() ends it; df.unschedule() takes a schedule away."),
             Self::NoKey(_) => Some(
                 "An administrator makes one (openssl rand -hex 32), for the server and for the outbound worker.",
             ),

@@ -9,6 +9,7 @@
 //! | [`start`] | `df.start()`: whose it is, and its rows |
 //! | [`control`] | signals, cancelling, waiting |
 //! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
+//! | [`home`] | copies of a database |
 //! | [`quota`] | how much of the executors one role gets |
 //! | [`schedule`] | functions that start again and again |
 //! | [`inspect`] | what nodes came to; pictures; who executes what |
@@ -43,6 +44,7 @@ mod compose;
 mod control;
 mod error;
 mod executor;
+mod home;
 mod inspect;
 mod launcher;
 mod leave;

@@ -12,7 +12,7 @@
 use super::control::{has_ended, reach};
 use super::error::Refusal;
 use super::store::{self, Instance, NEVER, Strand};
-use super::{board, outbox};
+use super::{board, home, outbox};
 use crate::error::Error;
 use crate::pg::caught::Caught;
 use crate::pg::query::{self, Arg, as_owner};
@@ -32,6 +32,9 @@ pub fn ask(id: &str, wish: Wish) -> Result<(), Error> {
     let (caller, owner, status) = reach(id)?;
     if has_ended(&status) {
         return Err(Refusal::HasEnded(status).into());
+    }
+    if wish == Wish::Resume && !as_owner(|| home::may_go_on(id)) {
+        return Err(Refusal::OtherHome.into());
     }
     let kind = if wish == Wish::Pause { b'p' } else { b'u' };
     as_owner(|| store::send(id, kind, None, "", caller, owner));
@@ -85,10 +88,22 @@ fn mark(id: &str) -> i64 {
         forget(id, last);
         return 0;
     }
+    if !home::may_go_on(id) {
+        forget(id, last);
+        return 0;
+    }
+    // Whoever resumes it has it run here.
     query::run(
-        c"UPDATE postern.instance SET paused_at = NULL, updated_at = now() WHERE id = $1 AND paused_at IS NOT NULL",
+        c"UPDATE postern.instance i SET paused_at = NULL, away = false, updated_at = now(), \
+                 home = $2 || coalesce((SELECT r.rolname FROM pg_roles r WHERE r.oid = i.submitted_by), '') WHERE i.id = $1",
+        &[Arg::Text(id), Arg::Text(&home::here())],
+    );
+    query::run(
+        c"UPDATE postern.outbound SET due = now(), worker = NULL \
+          WHERE instance = $1 AND due = 'infinity' AND result IS NULL AND error IS NULL",
         &[Arg::Text(id)],
     );
+    query::run(c"SELECT pg_notify('postern_outbound', '')", &[]);
     last
 }
 
@@ -124,16 +139,23 @@ fn forget(id: &str, last: i64) {
     );
 }
 
-/// Holds a strand that was claimed, if its instance is paused; false: it is not, and the strand may go on. As the owner.
-pub fn held(strand: &mut Strand, instance: &Instance) -> bool {
-    if !instance.paused {
-        return false;
-    }
+/// Whether an instance is paused; it stays so until the transaction ends.
+fn is_paused(id: &str) -> bool {
     let rows = query::run(
         c"SELECT i.id FROM postern.instance i WHERE i.id = $1 AND i.paused_at IS NOT NULL FOR SHARE",
-        &[Arg::Text(&strand.instance)],
+        &[Arg::Text(id)],
     );
-    if rows.is_empty() {
+    !rows.is_empty()
+}
+
+/// Holds a strand that was claimed, if its instance is paused; false: it is not, and the strand may go on. As the owner.
+pub fn held(strand: &mut Strand, instance: &Instance) -> bool {
+    let stays = match (instance.away, instance.paused) {
+        (true, _) => home::pause(&strand.instance),
+        (false, true) => is_paused(&strand.instance),
+        (false, false) => false,
+    };
+    if !stays {
         return false;
     }
     strand.held = Some(strand.due);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::control::reach;
 use super::error::Refusal;
 use super::store::{self, NEVER, State, Strand};
-use super::{outbox, rights};
+use super::{home, outbox, rights};
 use crate::error::Error;
 use crate::pg::query::{self, Arg, as_owner};
 use crate::pg::worker;
@@ -116,6 +116,9 @@ pub fn rerun(id: &str) -> Result<(), Error> {
         return Err(not_failed(status));
     }
     rights::check_start(owner)?;
+    if !as_owner(|| home::may_go_on(id)) {
+        return Err(Refusal::OtherHome.into());
+    }
     as_owner(|| {
         let rows = query::run(
             c"SELECT i.left_off, i.graph, i.priority FROM postern.instance i WHERE i.id = $1 AND i.status = 'failed' FOR UPDATE",
@@ -130,8 +133,8 @@ pub fn rerun(id: &str) -> Result<(), Error> {
         let priority = i16::try_from(row.int4(2)).unwrap_or(0);
         query::run(
             c"UPDATE postern.instance SET status = 'running', error = NULL, ended_at = NULL, updated_at = now(), \
-                     reruns = reruns + 1, left_off = NULL WHERE id = $1",
-            &[Arg::Text(id)],
+                     reruns = reruns + 1, left_off = NULL, home = $2 WHERE id = $1",
+            &[Arg::Text(id), Arg::Text(&home::mark(owner))],
         );
         let written = records(id);
         for before in all {

@@ -16,7 +16,7 @@ use postern_durable::ticks::{Due, Overlap};
 use super::error::Refusal;
 use super::start::{self, FORMAT};
 use super::store::NEVER;
-use super::{board, misuse, outbox, rights};
+use super::{board, home, misuse, outbox, rights};
 use crate::error::Error;
 use crate::identity;
 use crate::pg::query::{self, Arg, as_owner};
@@ -56,13 +56,14 @@ pub fn schedule(request: &Request) -> Result<i64, Error> {
         let vars = start::variables_for(request.function, captured.role);
         query::run(
             c"INSERT INTO postern.schedule (owner, name, cron, overlap, backfill, label, priority, session_role, definers, created_at, \
-                     next_at, graph, vars, facts, format) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::jsonb, $14::jsonb, $15) \
+                     next_at, graph, vars, facts, format, home) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::jsonb, $14::jsonb, $15, $16) \
               ON CONFLICT ON CONSTRAINT schedule_pkey DO UPDATE SET \
                      cron = excluded.cron, overlap = excluded.overlap, backfill = excluded.backfill, label = excluded.label, \
                      priority = excluded.priority, session_role = excluded.session_role, definers = excluded.definers, \
                      created_at = excluded.created_at, next_at = excluded.next_at, waiting = false, paused_at = NULL, \
-                     graph = excluded.graph, vars = excluded.vars, facts = excluded.facts, format = excluded.format",
+                     graph = excluded.graph, vars = excluded.vars, facts = excluded.facts, format = excluded.format, \
+                     home = excluded.home, away = false",
             &[
                 Arg::Oid(captured.role),
                 Arg::Text(request.name),
@@ -79,6 +80,7 @@ pub fn schedule(request: &Request) -> Result<i64, Error> {
                 Arg::Maybe(vars.as_deref()),
                 Arg::Maybe(facts.as_deref()),
                 Arg::Int2(FORMAT),
+                Arg::Text(&home::mark(captured.role)),
             ],
         );
     });
@@ -120,11 +122,14 @@ pub fn resume(name: &str) -> Result<i64, Error> {
     let owner = user::current().oid;
     let found = as_owner(|| {
         query::run(
-            c"SELECT s.cron, s.next_at, s.paused_at FROM postern.schedule s WHERE s.owner = $1 AND s.name = $2 FOR UPDATE",
+            c"SELECT s.cron, s.next_at, s.paused_at, s.home FROM postern.schedule s WHERE s.owner = $1 AND s.name = $2 FOR UPDATE",
             &[Arg::Oid(owner), Arg::Text(name)],
         )
     });
     let row = found.first().ok_or_else(|| Refusal::NoSchedule(name.into()))?;
+    if row.text(3).is_some_and(|mark| home::is_away(mark) && !home::is_of(mark, owner)) {
+        return Err(Refusal::OtherHome.into());
+    }
     let next = row.time(1).unwrap_or(NEVER);
     if row.time(2).is_none() {
         return Ok(next);
@@ -135,8 +140,9 @@ pub fn resume(name: &str) -> Result<i64, Error> {
         .map_or(NEVER, worker::from_unix);
     as_owner(|| {
         query::run(
-            c"UPDATE postern.schedule s SET paused_at = NULL, next_at = $3 WHERE s.owner = $1 AND s.name = $2",
-            &[Arg::Oid(owner), Arg::Text(name), Arg::Time(next)],
+            c"UPDATE postern.schedule s SET paused_at = NULL, next_at = $3, home = $4, away = false \
+              WHERE s.owner = $1 AND s.name = $2",
+            &[Arg::Oid(owner), Arg::Text(name), Arg::Time(next), Arg::Text(&home::mark(owner))],
         )
     });
     outbox::rescheduled();
@@ -170,7 +176,7 @@ pub fn tick() -> bool {
     let (owner, name) = (found.oid(0), found.string(1));
     // What was seen may have changed before it is locked: then it is looked at again.
     let locked = query::run(
-        c"SELECT s.next_at FROM postern.schedule s WHERE s.owner = $1 AND s.name = $2 AND s.paused_at IS NULL AND s.next_at = $3 \
+        c"SELECT s.home FROM postern.schedule s WHERE s.owner = $1 AND s.name = $2 AND s.paused_at IS NULL AND s.next_at = $3 \
              AND s.waiting = $4 AND s.cron = $5 AND s.overlap = $6 AND s.backfill = $7 FOR UPDATE SKIP LOCKED",
         &[
             Arg::Oid(owner),
@@ -184,6 +190,13 @@ pub fn tick() -> bool {
     );
     if locked.is_empty() {
         return false;
+    }
+    if locked.iter().any(|row| row.text(0).is_none_or(home::is_away)) {
+        query::run(
+            c"UPDATE postern.schedule s SET paused_at = now(), away = true, waiting = false WHERE s.owner = $1 AND s.name = $2",
+            &[Arg::Oid(owner), Arg::Text(&name)],
+        );
+        return true;
     }
     if role::by_oid(owner).is_none() {
         log::warning(
@@ -247,9 +260,9 @@ fn start_one(owner: Oid, name: &str, tick: i64, priority: i16, now: i64) -> Opti
     let id = start::fresh_id().ok()?;
     query::run(
         c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, created_at, updated_at, \
-                 graph, vars, facts, definers, format, schedule, tick) \
+                 graph, vars, facts, definers, format, schedule, tick, home) \
           SELECT $3, coalesce(s.label, s.name), 'pending', s.owner, s.session_role, s.priority, $5, $5, \
-                 s.graph, s.vars, s.facts, s.definers, s.format, s.name, $4 \
+                 s.graph, s.vars, s.facts, s.definers, s.format, s.name, $4, s.home \
             FROM postern.schedule s WHERE s.owner = $1 AND s.name = $2",
         &[Arg::Oid(owner), Arg::Text(name), Arg::Text(&id), Arg::Time(tick), Arg::Time(now)],
     );

@@ -12,7 +12,7 @@ use pgrx::datum::TimestampWithTimeZone;
 
 use super::error::Refusal;
 use super::pause::Wish;
-use super::{board, control, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
+use super::{board, control, home, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
 use crate::error::Error;
 use crate::guc;
 use crate::pg::{log, worker};
@@ -277,6 +277,18 @@ fn durable_wake() {
 #[pg_extern(sql = false)]
 fn durable_changed() {
     outbox::rescheduled();
+}
+
+/// `postern.durable_sent()`: has executors look for messages when the transaction is committed.
+#[pg_extern(sql = false)]
+fn durable_sent() {
+    outbox::sent();
+}
+
+/// `postern.durable_here()`
+#[pg_extern(sql = false)]
+fn durable_here() -> String {
+    home::here()
 }
 
 /// `postern.durable_installed()`: has the launcher look at this database when the transaction is committed.

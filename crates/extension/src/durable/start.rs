@@ -6,7 +6,7 @@ use postern_durable::machine::Frame;
 
 use super::error::Refusal;
 use super::store::{self, State, Strand};
-use super::{outbox, rights};
+use super::{home, outbox, rights};
 use crate::error::Error;
 use crate::identity;
 use crate::pg::query::{self, Arg};
@@ -77,8 +77,8 @@ pub fn start(request: &Request) -> Result<String, Error> {
         let now = worker::now();
         let added = query::run(
             c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, key, created_at, updated_at, \
-                     graph, vars, facts, definers, format) \
-              VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $7, $8, $9::jsonb, $10::jsonb, $11, $12) \
+                     graph, vars, facts, definers, format, home) \
+              VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $7, $8, $9::jsonb, $10::jsonb, $11, $12, $13) \
               ON CONFLICT (submitted_by, key) WHERE key IS NOT NULL DO NOTHING RETURNING id",
             &[
                 Arg::Text(&id),
@@ -93,6 +93,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
                 Arg::Maybe(facts.as_deref()),
                 Arg::Texts(&captured.definers),
                 Arg::Int2(FORMAT),
+                Arg::Text(&home::mark(captured.role)),
             ],
         );
         if added.is_empty() {

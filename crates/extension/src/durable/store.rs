@@ -9,7 +9,7 @@ use postern_durable::Failure;
 use postern_durable::machine::{Frame, Record};
 use serde::{Deserialize, Serialize};
 
-use super::outbox;
+use super::{home, outbox};
 use crate::pg::Oid;
 use crate::pg::query::{self, Arg, Row};
 
@@ -77,6 +77,8 @@ pub struct Instance {
     pub label: Option<String>,
     /// As it was when the strand was claimed: whoever holds a strand for it asks again.
     pub paused: bool,
+    /// It came with a copy of its database.
+    pub away: bool,
 }
 
 /// How an instance ended.
@@ -147,6 +149,7 @@ fn instance(row: &Row, from: usize) -> Instance {
         vars: text(2),
         label: text(3),
         paused: row.time(from + 4).is_some(),
+        away: row.text(from + 5).is_some_and(home::is_away),
     }
 }
 
@@ -169,7 +172,7 @@ pub fn claim(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(Strand, In
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at \
+                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
              ORDER BY s.due LIMIT $4 FOR UPDATE OF s SKIP LOCKED"
@@ -187,7 +190,7 @@ pub fn claim_one(id: &str, number: i32, now: i64) -> Option<(Strand, Instance)> 
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at \
+                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.instance = $1 AND s.strand = $2 AND s.due <= $3 FOR UPDATE OF s SKIP LOCKED"
             )

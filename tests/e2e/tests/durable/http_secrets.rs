@@ -56,7 +56,7 @@ fn a_secret_arrives_and_is_nowhere_else() {
     assert!(!echoed.contains(VALUE), "{echoed}");
     let failure = scene.stage.failure(&with_token(&scene, "/fail"));
     assert!(failure.ends_with("returned 500: Bearer {secret:token}"), "{failure}");
-    // In no row of the database, and in no line of the log.
+    // In no row of the database.
     let dump = scene.stage.cluster.client("pg_dumpall").arg("--exclude-database=template*").output().unwrap();
     assert!(dump.status.success());
     let dump = String::from_utf8_lossy(&dump.stdout);
@@ -144,6 +144,18 @@ fn a_secret_is_set_outside_steps_and_with_a_key_that_is_kept() {
     refused("select df.set_secret('no such-name', 's3cr3t-value')", "invalid name");
     refused("select df.set_secret('empty', '')", "between 1 byte and 64 kB");
     refused("select df.set_secret('long', repeat('s3cr3t-value', 10000))", "between 1 byte and 64 kB");
+    let log = std::fs::read_to_string(stage.cluster.folder().join("log")).unwrap();
+    assert!(log.contains("STATEMENT:  SELECT df.set_secret(...)") && !log.contains("s3cr3t-value"), "{log}");
+    // Who looks at the session that sets one sees other words.
+    stage.run(
+        "alice",
+        "do $$ begin
+             perform df.set_secret('seen', 's3cr3t-value'), pg_stat_clear_snapshot();
+             if exists (select from pg_stat_activity where pid = pg_backend_pid() and query like '%s3cr3t-%') then
+                 raise exception 'it can be seen';
+             end if;
+         end $$",
+    );
     refused("select df.drop_secret('nothing')", "does not exist");
     // One that was set again counts from the next request on; one that is rolled back does not.
     stage.run("alice", "begin; select df.set_secret('token', 'rolled-back'); rollback; select df.set_secret('token', 'second-one')");

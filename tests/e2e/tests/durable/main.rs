@@ -1,6 +1,7 @@
 //! Durable functions on real servers: what they do, as whom, and what survives.
 
 mod cancel;
+mod copies;
 mod engine;
 mod faults;
 mod http;
