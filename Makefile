@@ -5,7 +5,7 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate
+.PHONY: help run test check bench-gate bench-durable
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ check: $(STAMP) ## Check format, lints, documentation, licences and advisories
 
 bench-gate: $(STAMP)-test ## Measure the gate beside pgbench, PostGraphile and a minimal gate in Node
 	@$(CARGO) xtask bench-gate
+
+bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd
+	@$(CARGO) xtask bench-durable
 
 # What must come from the system. Looked for again when the list of it changes.
 $(STAMP): xtask/dependencies

@@ -1,4 +1,4 @@
-//! `bench-gate`: builds everything optimized, installs what the gate is measured beside, and starts the measurement.
+//! `bench-gate`, `bench-durable`: build everything optimized, install what it is measured beside, and start the measurement.
 
 use postern_cluster::Installation;
 
@@ -13,6 +13,21 @@ pub fn gate(server: &Installation, arguments: &[String]) -> Result<()> {
     suites::node(&workspace::root().join("bench/gate/node"))?;
     let binaries = workspace::target().join(Profile::Release.folder());
     let mut command = std::process::Command::new(binaries.join("bench-gate"));
+    suites::environment(&mut command, server, Profile::Release);
+    run(command.args(arguments).current_dir(workspace::root()))
+}
+
+/// Runs the benchmark of durable functions. What cannot be installed is left out, and the report says why.
+pub fn durable(server: &Installation, arguments: &[String]) -> Result<()> {
+    build::extension(server, Profile::Release)?;
+    run(workspace::cargo().args(["build", "--release", "-p", "postern-bench-durable"]))?;
+    let folder = workspace::root().join("bench/durable/node");
+    suites::node(&folder)?;
+    let mut command =
+        std::process::Command::new(workspace::target().join(Profile::Release.folder()).join("bench-durable"));
+    if let Err(error) = suites::python(&folder) {
+        command.arg("--without").arg(format!("the schema of Absurd could not be installed: {error}"));
+    }
     suites::environment(&mut command, server, Profile::Release);
     run(command.args(arguments).current_dir(workspace::root()))
 }

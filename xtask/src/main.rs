@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Build the extension for one server, into target/extension/pg<major>
+    /// Build the extension for one server, into target/extension/pgMAJOR
     BuildExtension {
         #[command(flatten)]
         server: Server,
@@ -88,6 +88,14 @@ enum Task {
     },
     /// Measure the gate beside others
     BenchGate {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure durable functions beside others
+    BenchDurable {
         #[command(flatten)]
         server: Server,
         /// Arguments for the benchmark
@@ -148,5 +156,6 @@ fn perform(task: Task) -> Result<()> {
             run::up(&server.installation()?, profile(release), &arguments)
         }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
+        Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),
     }
 }

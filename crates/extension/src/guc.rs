@@ -73,6 +73,27 @@ pub fn secrets_key_file() -> Option<std::path::PathBuf> {
     Some(std::ffi::OsString::from_vec(path.into_bytes()).into())
 }
 
+/// `postern.max_new_transaction_starts` (2; superuser, configuration file): how many processes of the server may have something
+/// done in a transaction of its own at the same time.
+pub static MAX_NEW_TRANSACTIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
+
+/// `postern.new_transaction_start_timeout` (5 s; superuser, configuration file): how long others wait for that.
+pub static NEW_TRANSACTION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5);
+
+/// `postern.signal_mode` (transactional; anyone): when signals and requests to cancel arrive.
+pub static SIGNAL_MODE: GucSetting<SignalMode> = GucSetting::<SignalMode>::new(SignalMode::Transactional);
+
+/// When signals and requests to cancel arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum SignalMode {
+    /// With the sender's commit; a rollback takes them back.
+    #[name = c"transactional"]
+    Transactional,
+    /// At once, whatever becomes of the sender's transaction.
+    #[name = c"immediate"]
+    Immediate,
+}
+
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -82,6 +103,9 @@ pub enum StepCommit {
     /// Short steps of one identity that are due at the same time.
     #[name = c"group"]
     Group,
+    /// The same, and without waiting for the disk, until an instance ends or something leaves the server.
+    #[name = c"boundary"]
+    Boundary,
 }
 
 /// What a start inside a SECURITY DEFINER function does.
@@ -101,11 +125,15 @@ pub enum InDefiner {
     Refuse,
 }
 
+/// Asking the system reads files, and executors ask before each turn.
+static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+
 /// How many executors a database has.
 pub fn executors() -> usize {
     match usize::try_from(EXECUTORS.get()) {
         Ok(executors) => executors,
-        Err(_) => std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4),
+        Err(_) => *PROCESSORS
+            .get_or_init(|| std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4)),
     }
 }
 
@@ -225,6 +253,7 @@ pub fn init() {
 }
 
 /// The settings of durable functions.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn durable() {
     GucRegistry::define_int_guc(
         c"postern.executors",
@@ -287,6 +316,7 @@ fn durable() {
         GucFlags::default(),
     );
     looking();
+    new_transactions();
     let switches: [(&CStr, &CStr, &CStr, &'static GucSetting<bool>); 5] = [
         (
             c"postern.enable_superuser_instances",
@@ -341,7 +371,7 @@ fn durable() {
     GucRegistry::define_enum_guc(
         c"postern.step_commit",
         c"Sets whether short steps of durable functions share a commit.",
-        c"With each, every step has a commit of its own; a step takes effect exactly once either way.",
+        c"With each, every step has a commit of its own; with boundary, only the end of an instance, and what leaves the server, waits for the disk. A step takes effect exactly once either way.",
         &STEP_COMMIT,
         GucContext::Suset,
         GucFlags::default(),
@@ -352,6 +382,38 @@ fn durable() {
         c"",
         &START_IN_DEFINER,
         GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of what is done in a transaction of its own.
+fn new_transactions() {
+    GucRegistry::define_int_guc(
+        c"postern.max_new_transaction_starts",
+        c"Sets how many starts and signals may have a new transaction at the same time.",
+        c"It counts over all sessions; each takes a background worker for a moment.",
+        &MAX_NEW_TRANSACTIONS,
+        1,
+        i32::try_from(pg::shmem::ERRANDS).unwrap_or(i32::MAX),
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.new_transaction_start_timeout",
+        c"Sets how long a start or signal waits for its turn to have a new transaction.",
+        c"",
+        &NEW_TRANSACTION_TIMEOUT,
+        1,
+        3_600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.signal_mode",
+        c"Sets whether signals and requests to cancel arrive with the commit of who sends them, or at once.",
+        c"",
+        &SIGNAL_MODE,
+        GucContext::Userset,
         GucFlags::default(),
     );
 }

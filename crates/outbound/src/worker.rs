@@ -51,6 +51,8 @@ pub struct Stats {
     pub failed: AtomicU64,
     /// Requests that were stopped, or whose answer nobody wanted any more.
     pub unwanted: AtomicU64,
+    /// Places that requests were told to go to, and might.
+    pub redirected: AtomicU64,
 }
 
 /// A running worker.
@@ -89,6 +91,11 @@ impl Outbound {
     /// What it has done so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// The same, for whoever shows it.
+    pub fn shared_stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
     }
 
     /// Takes nothing more, lets requests under way end, for so long as the configuration says, and gives the rest back.
@@ -181,7 +188,7 @@ impl Worker {
                     // There is room again.
                     look = Instant::now();
                 }
-                Some(question) = self.questions.recv() => answer(question, &database).await?,
+                Some(question) = self.questions.recv() => answer(question, &database, &self.stats).await?,
                 () = tokio::time::sleep_until(look) => {}
                 () = tokio::time::sleep_until(renew), if !self.under_way.is_empty() => {
                     self.keep(&database).await?;
@@ -344,7 +351,7 @@ impl Worker {
                     self.collect(answer);
                     self.write(database).await?;
                 }
-                Some(question) = self.questions.recv() => answer(question, database).await?,
+                Some(question) = self.questions.recv() => answer(question, database, &self.stats).await?,
                 () = tokio::time::sleep_until(renew) => {
                     self.keep(database).await?;
                     renew = Instant::now() + self.config.lease / 3;
@@ -362,8 +369,11 @@ impl Worker {
 }
 
 /// Asks the server whether a request may go where it was told to.
-async fn answer(question: Question, database: &Database) -> Result<(), Error> {
+async fn answer(question: Question, database: &Database, stats: &Stats) -> Result<(), Error> {
     let may = database.redirect(question.id, &question.to, &question.method).await?;
+    if may.is_ok() {
+        stats.redirected.fetch_add(1, Relaxed);
+    }
     // Who has asked may have been stopped.
     let _ = question.answer.send(may);
     Ok(())

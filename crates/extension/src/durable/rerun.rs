@@ -93,7 +93,9 @@ pub fn everything(id: &str, graph: &Graph) -> Option<String> {
             let calls_out = graph.node(strand.node).is_some_and(|node| node.kind.calls_out());
             let state = match strand.state {
                 // Its request goes with the instance.
-                State::Waiting if calls_out => State::Ready,
+                State::Waiting if calls_out || strand.frame.child.is_some() => State::Ready,
+                // It may have been run: at least once is what it has.
+                State::Outside => State::Ready,
                 state => state,
             };
             let due = Some(strand.held.unwrap_or(strand.due));
@@ -165,6 +167,8 @@ fn again(
     let mut frame = before.frame;
     if before.state != State::Done {
         frame.outcome = if before.state == State::Waiting { frame.outcome } else { None };
+        frame.child = None;
+        frame.begun = 0;
         frame.try_again();
     }
     if let Some((_, n)) = written.iter().find(|(strand, _)| *strand == before.strand) {
@@ -172,7 +176,7 @@ fn again(
     }
     let now = worker::now();
     let due = match before.state {
-        State::Ready => now,
+        State::Ready | State::Outside => now,
         State::Done => NEVER,
         State::Waiting => before.due.unwrap_or(now),
         State::Forked => before.due.unwrap_or_else(|| match graph.node(before.node).map(|node| &node.kind) {

@@ -65,7 +65,7 @@ unsafe extern "C-unwind" fn after(entries: memory::Text) {
 }
 
 /// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit
-/// or run transactions of its own: not CALL, not DO, not VACUUM.
+/// or run transactions of its own: not CALL, not DO, not VACUUM. A process that entered for its life runs such a statement.
 #[pg_guard]
 unsafe extern "C-unwind" fn decide(
     statement: *mut pg_sys::PlannedStmt,
@@ -86,6 +86,9 @@ unsafe extern "C-unwind" fn decide(
     }
     // It may build an index with workers.
     identity::share_with_workers();
+    if identity::enter::is_for_life() {
+        return context;
+    }
     match context {
         C::PROCESS_UTILITY_TOPLEVEL | C::PROCESS_UTILITY_QUERY_NONATOMIC => C::PROCESS_UTILITY_QUERY,
         nested => nested,

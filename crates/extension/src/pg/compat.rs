@@ -195,6 +195,27 @@ pub unsafe fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     return unsafe { pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, role) };
 }
 
+/// Runs a portal to its end, at top level. 18 has one argument less.
+///
+/// # Safety
+/// A portal that was started; the receiver takes what it gives.
+pub unsafe fn portal_run(
+    portal: pg_sys::Portal,
+    receiver: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg18"))]
+    unsafe {
+        pg_sys::PortalRun(portal, core::ffi::c_long::MAX, true, true, receiver, receiver, completion);
+    }
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg18")]
+    unsafe {
+        pg_sys::PortalRun(portal, core::ffi::c_long::MAX, true, receiver, receiver, completion);
+    }
+}
+
 type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut core::ffi::c_void) -> bool;
 
 // Plain functions, for the reason above; 16 renamed them and made macros of the old names.

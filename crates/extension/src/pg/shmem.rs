@@ -14,6 +14,8 @@ pub struct Slot {
     pub pid: AtomicI32,
     /// Its database.
     pub database: AtomicU32,
+    /// 0: an executor; 1: a process that runs one statement at top level.
+    pub kind: AtomicU32,
     /// Its latch.
     pub latch: AtomicUsize,
     /// 1 while it waits for work.
@@ -46,6 +48,9 @@ pub struct Rate {
 /// Roles with a rate, in all databases. Of further ones the rate is not kept.
 pub const RATES: usize = 1024;
 
+/// How many processes can have something done in a transaction of its own at the same time.
+pub const ERRANDS: usize = 64;
+
 /// How many databases can want another executor at the same time; one that finds no room asks again.
 pub const WANTING: usize = 64;
 
@@ -62,6 +67,8 @@ pub struct Board {
     pub schedules: AtomicU64,
     /// 1 while an executor looks how many others are at a role, and takes its turn: some instructions, none of which can fail.
     pub choosing: AtomicU32,
+    /// Processes that have something done in a transaction of its own, right now.
+    pub errands: [AtomicI32; ERRANDS],
     /// The executors.
     pub slots: [Slot; SLOTS],
     /// Rates of roles.

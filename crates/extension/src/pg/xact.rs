@@ -107,6 +107,12 @@ pub fn make_read_only() {
     unsafe { pg_sys::XactReadOnly = true };
 }
 
+/// Whether the transaction writes nothing: it was begun so, or this is a standby.
+pub fn is_read_only() -> bool {
+    // SAFETY: plain reads.
+    unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() }
+}
+
 /// Whether the transaction named or made a temporary object.
 pub fn touched_temp() -> bool {
     // SAFETY: a plain read.

@@ -1,13 +1,22 @@
 //! Durable functions on real servers: what they do, as whom, and what survives.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
+mod call;
 mod cancel;
 mod copies;
+mod disk;
 mod engine;
+mod errand;
+mod failover;
 mod faults;
 mod http;
 mod http_secrets;
 mod identity;
+mod load;
+mod messages;
+mod outside;
 mod pause;
 mod quotas;
+mod retention;
 mod schedules;
 mod stage;
