@@ -5,7 +5,7 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate bench-durable bench-replication
+.PHONY: help run test check bench-gate bench-durable bench-replication bench-rows
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker
 
 bench-replication: $(STAMP) ## Measure rows and DDL with the rules of replication and without
 	@$(CARGO) xtask bench-replication --release
+
+bench-rows: $(STAMP) ## Measure reads under row security, PostgreSQL's own and ours
+	@$(CARGO) xtask bench-rows
 
 # What must come from the system. Looked for again when the list of it changes.
 $(STAMP): xtask/dependencies

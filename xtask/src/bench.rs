@@ -1,4 +1,5 @@
-//! `bench-gate`, `bench-durable`: build everything optimized, install what it is measured beside, and start the measurement.
+//! `bench-gate`, `bench-durable`, `bench-rows`: build everything optimized, install what it is measured beside, and start the
+//! measurement.
 
 use postern_cluster::Installation;
 
@@ -13,6 +14,16 @@ pub fn gate(server: &Installation, arguments: &[String]) -> Result<()> {
     suites::node(&workspace::root().join("bench/gate/node"))?;
     let binaries = workspace::target().join(Profile::Release.folder());
     let mut command = std::process::Command::new(binaries.join("bench-gate"));
+    suites::environment(&mut command, server, Profile::Release);
+    run(command.args(arguments).current_dir(workspace::root()))
+}
+
+/// Runs the benchmark of rows.
+pub fn rows(server: &Installation, arguments: &[String]) -> Result<()> {
+    build::extension(server, Profile::Release)?;
+    run(workspace::cargo().args(["build", "--release", "-p", "postern-bench-rows"]))?;
+    let binaries = workspace::target().join(Profile::Release.folder());
+    let mut command = std::process::Command::new(binaries.join("bench-rows"));
     suites::environment(&mut command, server, Profile::Release);
     run(command.args(arguments).current_dir(workspace::root()))
 }

@@ -98,6 +98,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure reads under row security
+    BenchRows {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Measure durable functions beside others
     BenchDurable {
         #[command(flatten)]
@@ -179,5 +187,6 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
         Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),
+        Task::BenchRows { server, arguments } => bench::rows(&server.installation()?, &arguments),
     }
 }

@@ -136,7 +136,7 @@ fn a_dump_carries_policies_that_run_as_the_owner() {
              create table member (who name, tenant int); insert into member values ('clerk', 1);
              create table doc (id int, tenant int); insert into doc values (1, 1), (2, 2);
              alter table doc enable row level security; grant select on doc to clerk;
-             select postern.create_policy('doc', 'mine', run_as => 'owner', roles => '{clerk}', position => 7,
+             select postern.create_policy('doc', 'mine', run_as => 'owner', roles => '{clerk}', \"position\" => 7,
                  using_qual => 'tenant in (select tenant from member where who = current_user)');",
         )
         .unwrap();

@@ -95,6 +95,8 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// How many statements had ended with nobody waiting for them when that was looked into last.
+    orphans: u64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
@@ -131,6 +133,8 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        // As above.
+        orphans: board::orphans().wrapping_sub(1),
         broken: None,
         group: 2,
         streak: SHORT_STREAK,
@@ -141,7 +145,6 @@ pub fn run(database: Oid) {
         alone: 0,
     };
     let _ = ours(|| as_owner(messages::look_again));
-    let _ = ours(|| as_owner(outside::look_again));
     executor.serve();
 }
 
@@ -168,6 +171,7 @@ impl Executor {
                 return;
             }
             self.deliver();
+            self.adopt();
             self.retire(rank);
             match self.turn(None) {
                 Done::Gone => return,
@@ -513,6 +517,17 @@ impl Executor {
                 }
             }
             worker::attend();
+        }
+    }
+
+    /// Has statements begun again of which nobody hears any more.
+    fn adopt(&mut self) {
+        let orphans = board::orphans();
+        if orphans != self.orphans {
+            self.orphans = orphans;
+            if let Err(caught) = ours(|| as_owner(outside::look_again)) {
+                log::warning(&caught.message, "Statements of durable functions could not be looked for.", "");
+            }
         }
     }
 
