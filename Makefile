@@ -5,10 +5,10 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate bench-durable bench-rows
+.PHONY: help run test check bench-gate bench-durable bench-replication bench-rows
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Build everything and start the gate on a private cluster with the example
 	@$(CARGO) xtask run $(if $(RELEASE),--release)
@@ -24,6 +24,9 @@ bench-gate: $(STAMP)-test ## Measure the gate beside pgbench, PostGraphile and a
 
 bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd
 	@$(CARGO) xtask bench-durable
+
+bench-replication: $(STAMP) ## Measure rows and DDL with the rules of replication and without
+	@$(CARGO) xtask bench-replication --release
 
 bench-rows: $(STAMP) ## Measure reads under row security, PostgreSQL's own and ours
 	@$(CARGO) xtask bench-rows

@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_replication;
 mod build;
 mod check;
+mod corpus;
 mod process;
 mod regress;
 mod report;
@@ -70,6 +72,8 @@ enum Task {
     },
     /// Fetch servers of other versions into target/servers, as `test` does
     FetchServers,
+    /// Fetch public SQL into target/corpus, as `test` does: the analyser is compared with the server on it
+    FetchCorpus,
     /// Check format, lints, documentation, licences and advisories
     Check {
         #[command(flatten)]
@@ -109,6 +113,20 @@ enum Task {
         /// Arguments for the benchmark
         #[arg(last = true)]
         arguments: Vec<String>,
+    },
+    /// Measure what the rules of replication cost
+    BenchReplication {
+        #[command(flatten)]
+        server: Server,
+        /// Measure an optimized library
+        #[arg(long)]
+        release: bool,
+        /// How often everything is measured
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// How long each takes
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
     },
 }
 
@@ -159,9 +177,13 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Test { server } => test::run(&server.installation()?),
         Task::FetchServers => servers::fetch(),
+        Task::FetchCorpus => corpus::fetch(),
         Task::Check { server } => check::run(&server.installation()?),
         Task::Run { server, release, arguments } => {
             run::up(&server.installation()?, profile(release), &arguments)
+        }
+        Task::BenchReplication { server, release, rounds, seconds } => {
+            bench_replication::run(&server.installation()?, release, rounds, seconds)
         }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
         Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),

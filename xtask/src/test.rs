@@ -15,7 +15,7 @@ use crate::process::{Context, Result, is_there};
 use crate::regress::Driver;
 use crate::report::{Report, Suite};
 use crate::workspace::Profile;
-use crate::{build, process, regress, servers, suites, workspace};
+use crate::{build, corpus, process, regress, servers, suites, workspace};
 
 /// All crates but the extension, which is built for one server at a time and tested apart.
 const ALL: [&str; 3] = ["--workspace", "--exclude", "postern-extension"];
@@ -41,6 +41,10 @@ pub fn run(server: &Installation) -> Result<()> {
     build::extension(server, Profile::Dev)?;
     process::run(workspace::cargo().args(["build", "-p", "postern-cli"]))?;
     let missing = suites::prepare()?;
+    if let Err(error) = corpus::fetch() {
+        // The test that wants it says that it was not run.
+        println!("the corpus of the analyser could not be fetched: {error}");
+    }
     report.suites.extend(
         missing.iter().map(|reason| Suite { skipped: vec![reason.clone()], ..Suite::new("other languages") }),
     );

@@ -48,7 +48,7 @@ pub fn parameters(routine: &Routine) -> Surroundings {
         variables,
         parameters: if routine.language == "plpgsql" { types.clone() } else { routine.args.clone() },
         labels: vec![routine.name.clone()],
-        local_tables: HashSet::new(),
+        ..Surroundings::default()
     }
 }
 
@@ -272,6 +272,7 @@ impl Reading<'_> {
                 }
             }
             Event::Compare { subject, values } => self.compare(&subject, &values),
+            Event::PreferVariables => self.around.prefer_variables = true,
             Event::Gap { at, reason } => self.found.gaps.push((at, reason.into())),
         }
     }

@@ -43,6 +43,8 @@ pub enum Event {
     Sql { piece: Piece, at: Range<usize>, text: String, into: Vec<String> },
     /// The values of a simple CASE are compared with its subject: (subject, values).
     Compare { subject: Range<usize>, values: Range<usize> },
+    /// Where a variable and a column have one name, the variable is meant.
+    PreferVariables,
     /// Something was not understood.
     Gap { at: Range<usize>, reason: &'static str },
 }
@@ -148,6 +150,13 @@ impl Reader<'_> {
             "<<" => {
                 let name = self.name(at + 1);
                 self.events.push(Event::Label(name));
+                self.at += 3;
+            }
+            // An option of the compiler stands before everything else.
+            "#" => {
+                if self.is(at + 1, "variable_conflict") && self.is(at + 2, "use_variable") {
+                    self.events.push(Event::PreferVariables);
+                }
                 self.at += 3;
             }
             "declare" => self.declarations(),

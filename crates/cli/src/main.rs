@@ -12,6 +12,7 @@ mod database;
 mod doctor;
 mod dump;
 mod error;
+mod lsp;
 mod names;
 mod progress;
 mod rows;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Resolve(args) => names::resolve::run(&args),
         Command::Check(args) => return names::check::run(&args),
         Command::Fix(args) => names::fix::run(&args),
+        Command::Lsp(args) => lsp::run(&args),
         Command::Rows(args) => return rows::run(&args),
         Command::Dump(args) => return dump::run(&args),
         Command::Token(args) => token::run(&args),

@@ -3,6 +3,8 @@
 //! Display is the primary message, in the manner of PostgreSQL's style guide: lower case, no final period.
 //! <https://www.postgresql.org/docs/current/error-style-guide.html>
 
+use std::borrow::Cow;
+
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -117,6 +119,9 @@ pub enum Error {
     /// Durable functions refuse it.
     #[error(transparent)]
     Durable(#[from] crate::durable::Refusal),
+    /// The rules of replication refuse it.
+    #[error(transparent)]
+    Replication(Box<crate::replication::Refusal>),
     /// A look as a role that is not the caller's, or with facts.
     #[error("permission denied to look as role \"{role}\"")]
     NotYours {
@@ -138,6 +143,18 @@ pub enum Error {
         /// The names of the policies for that role.
         policies: String,
     },
+    /// A SECURITY DEFINER subprogram whose names its callers could capture.
+    #[error("SECURITY DEFINER {kind} {identity} has no safe search_path")]
+    UnsafeDefiner {
+        /// Function or procedure.
+        kind: String,
+        /// Its name with its schema and the types of its arguments.
+        identity: String,
+        /// Why not.
+        problem: String,
+        /// The statement that mends it.
+        remedy: String,
+    },
     /// SPI ran nothing.
     #[error("could not run the query: {0}")]
     Spi(String),
@@ -149,7 +166,12 @@ pub enum Error {
 impl Error {
     /// SQLSTATE, DETAIL and HINT, for who records the error instead of raising it.
     pub fn parts(&self) -> (String, Option<String>, Option<String>) {
-        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(str::to_owned))
+        (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(Cow::into_owned))
+    }
+
+    /// Says it as a warning instead of raising it.
+    pub fn warn(self) {
+        ErrorReport::from(self).report(PgLogLevel::WARNING);
     }
 
     fn code(&self) -> PgSqlErrorCode {
@@ -181,8 +203,10 @@ impl Error {
             Self::NotOffered(_) | Self::TemporaryObject | Self::MadeCaller => {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
+            Self::UnsafeDefiner { .. } => C::ERRCODE_INVALID_FUNCTION_DEFINITION,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
+            Self::Replication(refusal) => refusal.code(),
         }
     }
 
@@ -218,13 +242,28 @@ impl Error {
             Self::Filtered { commands, policies, .. } => {
                 Some(format!("Policies for this role: {policies}. In error mode: {commands}."))
             }
+            Self::UnsafeDefiner { problem, .. } => Some(sentence(problem)),
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
+            Self::Replication(refusal) => Some(refusal.detail()),
             _ => None,
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Replication(refusal) => Some(refusal.hint().into()),
+            Self::UnsafeDefiner { remedy, .. } => {
+                let hint = format!(
+                    "Write the schema of every name in it, then run: {remedy}; or make it BEGIN ATOMIC."
+                );
+                Some(hint.into())
+            }
+            _ => self.advice().map(Cow::Borrowed),
+        }
+    }
+
+    fn advice(&self) -> Option<&'static str> {
         match self {
             Self::NotPreloaded => {
                 Some("Add postern to shared_preload_libraries in postgresql.conf and restart the server.")
@@ -259,6 +298,12 @@ impl Error {
     }
 }
 
+impl From<crate::replication::Refusal> for Error {
+    fn from(refusal: crate::replication::Refusal) -> Self {
+        Self::Replication(Box::new(refusal))
+    }
+}
+
 impl From<Error> for ErrorReport {
     #[track_caller]
     fn from(error: Error) -> Self {
@@ -271,6 +316,12 @@ impl From<Error> for ErrorReport {
         }
         report
     }
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// Raises where no `Result` can be returned: in a hook or a callback. Call it under `#[pg_guard]` only.

@@ -53,6 +53,12 @@ static HTTP_PRIVATE_HOSTS: GucSetting<Option<CString>> = GucSetting::<Option<CSt
 /// `postern.start_in_definer` (warn; superuser): what `df.start()` does inside a SECURITY DEFINER function of someone else.
 pub static START_IN_DEFINER: GucSetting<InDefiner> = GucSetting::<InDefiner>::new(InDefiner::Warn);
 
+/// `postern.definer_rule` (warn; superuser): what becomes of a SECURITY DEFINER subprogram whose names its callers could capture.
+pub static DEFINER_RULE: GucSetting<DefinerRule> = GucSetting::<DefinerRule>::new(DefinerRule::Warn);
+
+/// `postern.definer_rule_in_extensions` (off; superuser): whether that holds for the scripts of extensions.
+pub static DEFINER_RULE_IN_EXTENSIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
 /// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
 pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
 
@@ -82,6 +88,46 @@ pub enum SignalMode {
     /// At once, whatever becomes of the sender's transaction.
     #[name = c"immediate"]
     Immediate,
+}
+
+/// `postern.trigger_rule` (members; superuser): what becomes of code that may not be attached to a table, or be replicated with it.
+pub static TRIGGER_RULE: GucSetting<TriggerRule> = GucSetting::<TriggerRule>::new(TriggerRule::Members);
+
+/// `postern.direct_grants` (error; superuser): what becomes of a GRANT or REVOKE on an object of the extension.
+pub static DIRECT_GRANTS: GucSetting<DirectGrants> = GucSetting::<DirectGrants>::new(DirectGrants::Error);
+
+/// What becomes of a GRANT or REVOKE on an object of the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum DirectGrants {
+    /// It is executed.
+    #[name = c"off"]
+    Off,
+    /// The same, with a warning.
+    #[name = c"warn"]
+    Warn,
+    /// It is refused.
+    #[name = c"error"]
+    Error,
+}
+
+/// `postern.trusted_extensions` (empty; superuser): extensions whose functions everyone may attach to a table. Read by SQL only.
+static TRUSTED_EXTENSIONS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// What becomes of code that the rules do not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum TriggerRule {
+    /// Nothing.
+    #[name = c"off"]
+    Off,
+    /// A warning.
+    #[name = c"warn"]
+    Warn,
+    /// An error for replicated tables, a warning for others.
+    #[name = c"members"]
+    Members,
+    /// An error for every table.
+    #[name = c"error"]
+    Error,
 }
 
 /// What a commit is for.
@@ -117,6 +163,19 @@ pub enum InDefiner {
 
 /// Asking the system reads files, and executors ask before each turn.
 static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+/// What becomes of a SECURITY DEFINER subprogram without a safe path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum DefinerRule {
+    /// Nothing is looked at.
+    #[name = c"off"]
+    Off,
+    /// It is made, with a warning.
+    #[name = c"warn"]
+    Warn,
+    /// It is refused.
+    #[name = c"error"]
+    Error,
+}
 
 /// How many executors a database has.
 pub fn executors() -> usize {
@@ -193,6 +252,8 @@ pub fn init() {
         GucFlags::UNIT_BYTE,
     );
     durable();
+    replication();
+    names();
     let hidden = GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE;
     // SAFETY: the hooks below are guarded, do not raise, and read the value as the C string that the server passes.
     unsafe {
@@ -388,6 +449,54 @@ fn new_transactions() {
         c"",
         &SIGNAL_MODE,
         GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of replication.
+fn replication() {
+    GucRegistry::define_enum_guc(
+        c"postern.trigger_rule",
+        c"Sets what becomes of code that may not be attached to a table.",
+        c"With members, it is an error for replicated tables and a warning for others.",
+        &TRIGGER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.direct_grants",
+        c"Sets what becomes of a GRANT or REVOKE on an object of the extension.",
+        c"Privileges are given by membership of the roles of Postern.",
+        &DIRECT_GRANTS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"postern.trusted_extensions",
+        c"Names extensions whose functions everyone may attach to a table.",
+        c"A list of names, separated by commas.",
+        &TRUSTED_EXTENSIONS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of the rule about names.
+fn names() {
+    GucRegistry::define_enum_guc(
+        c"postern.definer_rule",
+        c"Sets what becomes of a SECURITY DEFINER function without a safe search_path.",
+        c"The view postern.subprograms shows which ones there are.",
+        &DEFINER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"postern.definer_rule_in_extensions",
+        c"Has postern.definer_rule hold for the scripts of extensions as well.",
+        c"",
+        &DEFINER_RULE_IN_EXTENSIONS,
+        GucContext::Suset,
         GucFlags::default(),
     );
 }

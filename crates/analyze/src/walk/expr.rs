@@ -75,8 +75,15 @@ impl Walker<'_> {
                     self.found.occurrences.truncate(noted);
                     self.found.gaps.truncate(gaps);
                 }
-                for step in &indirection.indirection {
-                    oid = self.step(oid, &mut columns, step);
+                let is_index = |node: &Node| matches!(node.node, Some(NodeEnum::AIndices(_)));
+                for steps in indirection.indirection.chunk_by(|one, next| is_index(one) && is_index(next)) {
+                    oid = match steps {
+                        [first, ..] if is_index(first) => {
+                            columns = None;
+                            self.subscripts(oid, steps)
+                        }
+                        _ => steps.iter().fold(oid, |oid, step| self.step(oid, &mut columns, step)),
+                    };
                 }
                 oid
             }
@@ -140,19 +147,22 @@ impl Walker<'_> {
         self.typer.array(common).unwrap_or(OPAQUE)
     }
 
-    fn step(&mut self, oid: Oid, columns: &mut Columns, step: &Node) -> Oid {
-        match step.node.as_ref() {
-            Some(NodeEnum::AIndices(indices)) => {
+    /// All subscripts in a row: an array has one type of elements, however many dimensions it has.
+    fn subscripts(&mut self, oid: Oid, subscripts: &[Node]) -> Oid {
+        let mut slice = false;
+        for subscript in subscripts {
+            if let Some(NodeEnum::AIndices(indices)) = &subscript.node {
                 self.maybe(indices.lidx.as_deref());
                 self.maybe(indices.uidx.as_deref());
-                *columns = None;
-                let base = self.typer.catalog.base_type(oid);
-                if base == known::JSONB || indices.is_slice {
-                    base
-                } else {
-                    self.typer.element(base).unwrap_or(OPAQUE)
-                }
+                slice |= indices.is_slice;
             }
+        }
+        let base = self.typer.catalog.base_type(oid);
+        if base == known::JSONB || slice { base } else { self.typer.element(base).unwrap_or(OPAQUE) }
+    }
+
+    fn step(&mut self, oid: Oid, columns: &mut Columns, step: &Node) -> Oid {
+        match step.node.as_ref() {
             Some(NodeEnum::String(name)) => match self.field(oid, &columns.take(), &name.sval) {
                 Reference::Value(field) => field,
                 Reference::Attribute(row) => self.attribute(&name.sval, row, -1),

@@ -68,6 +68,11 @@ impl Walker<'_> {
 
     /// A name without a qualifier.
     pub(super) fn bare_name(&self, name: &str) -> Reference {
+        if self.around.prefer_variables
+            && let Some(variable) = self.by_variable(name)
+        {
+            return variable;
+        }
         for level in self.visible() {
             let mut uncertain = false;
             for item in level.items.iter().filter(|item| item.bare) {
@@ -89,17 +94,29 @@ impl Walker<'_> {
                 return Reference::Row(item.row, item.columns.clone());
             }
         }
-        match self.around.variables.iter().rev().find(|variable| variable.name == name) {
-            Some(variable) if variable.columns.is_some() => {
-                Reference::Row(variable.oid, variable.columns.clone())
-            }
-            Some(variable) => Reference::Value(variable.oid),
-            None => Reference::Opaque,
-        }
+        self.by_variable(name).unwrap_or(Reference::Opaque)
+    }
+
+    fn by_variable(&self, name: &str) -> Option<Reference> {
+        let variable = self.around.variables.iter().rev().find(|variable| variable.name == name)?;
+        Some(match &variable.columns {
+            Some(columns) => Reference::Row(variable.oid, Some(columns.clone())),
+            None => Reference::Value(variable.oid),
+        })
     }
 
     /// `first.second`.
     pub(super) fn qualified_name(&self, first: &str, second: &str) -> Reference {
+        if self.around.prefer_variables {
+            let field = match self.by_variable(first) {
+                Some(Reference::Row(oid, columns)) => self.field(oid, &columns, second),
+                Some(Reference::Value(oid)) => self.field(oid, &None, second),
+                _ => Reference::Opaque,
+            };
+            if let Reference::Value(_) = field {
+                return field;
+            }
+        }
         if let Some(item) = self.find_item(first) {
             return match (item.column(second), &item.columns) {
                 (Some(oid), _) => Reference::Value(oid),

@@ -52,7 +52,8 @@ pub fn compare(
     None
 }
 
-fn judge(sql: &str, theirs: &Bound, ours: &[Occurrence], score: &mut Score) {
+/// Counts what is as the server says.
+pub fn judge(sql: &str, theirs: &Bound, ours: &[Occurrence], score: &mut Score) {
     let mut said: BTreeMap<(i64, &'static str), Vec<&Occurrence>> = BTreeMap::new();
     for occurrence in ours.iter().filter(|occurrence| !occurrence.quoted) {
         let kind = match occurrence.kind() {
@@ -86,10 +87,11 @@ fn judge(sql: &str, theirs: &Bound, ours: &[Occurrence], score: &mut Score) {
                 score.unknown += 1;
                 if std::env::var_os("SHOW").is_some() {
                     println!(
-                        "unknown: {} at {}: {near} | {:?}",
+                        "unknown: {} at {}: {near} | {:?} | {}",
                         key.1,
                         key.0,
-                        mine.iter().map(|o| &o.lookup).collect::<Vec<_>>()
+                        mine.iter().map(|o| &o.lookup).collect::<Vec<_>>(),
+                        sql.split_whitespace().take(20).collect::<Vec<_>>().join(" ")
                     );
                 }
             } else {
@@ -117,9 +119,9 @@ fn judge(sql: &str, theirs: &Bound, ours: &[Occurrence], score: &mut Score) {
     }
     for (key, occurrences) in said {
         for occurrence in occurrences.iter().filter(|occurrence| occurrence.object().is_some()) {
-            // An expression that is repeated in GROUP BY or DISTINCT is one in the tree; USING has its place elsewhere.
+            // An expression that is repeated in GROUP BY, DISTINCT or a window is one in the tree; USING has its place elsewhere.
             let repeated = ours.iter().any(|other| {
-                other.span.start < occurrence.span.start
+                other.span.start != occurrence.span.start
                     && other.name == occurrence.name
                     && other.lookup == occurrence.lookup
                     && other.meaning == occurrence.meaning

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 
-use postern_cluster::Cluster;
+use postern_cluster::{Cluster, Installation};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 /// Place and kind, to every OID that was bound there.
@@ -21,7 +21,14 @@ pub struct Server {
 pub struct Session<'s> {
     server: &'s Server,
     pub client: Client,
-    trees: Arc<Mutex<Vec<String>>>,
+    trees: Arc<Mutex<Vec<Tree>>>,
+}
+
+/// An analysed tree, and where the server was when it printed it.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    pub text: String,
+    pub context: String,
 }
 
 impl Server {
@@ -39,6 +46,16 @@ impl Server {
         Self { cluster: Cluster::builder().extension(extension).start().unwrap(), runtime }
     }
 
+    /// On a server of another version.
+    pub fn of(installation: Installation) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self {
+            cluster: Cluster::builder().installation(installation).extension(false).start().unwrap(),
+            runtime,
+        }
+    }
+
     pub fn session(&self, database: &str) -> Session<'_> {
         let trees = Arc::new(Mutex::new(Vec::new()));
         let url = self.cluster.url(self.cluster.superuser(), database);
@@ -50,7 +67,9 @@ impl Server {
                 if let AsyncMessage::Notice(notice) = message
                     && notice.message().starts_with("parse tree")
                 {
-                    kept.lock().unwrap().push(notice.detail().unwrap_or_default().to_owned());
+                    let text = notice.detail().unwrap_or_default().to_owned();
+                    let context = notice.where_().unwrap_or_default().to_owned();
+                    kept.lock().unwrap().push(Tree { text, context });
                 }
             }
         });
@@ -68,7 +87,11 @@ impl Session<'_> {
 
     /// Did the server accept it?
     pub fn attempt(&self, sql: &str) -> bool {
-        self.server.runtime.block_on(self.client.batch_execute(sql)).is_ok()
+        let result = self.server.runtime.block_on(self.client.batch_execute(sql));
+        if let Err(error) = &result {
+            assert!(!error.is_closed(), "the server went away: {sql}");
+        }
+        result.is_ok()
     }
 
     pub fn strings(&self, sql: &str) -> Vec<Vec<String>> {
@@ -87,6 +110,11 @@ impl Session<'_> {
         self.server.runtime.block_on(postern_analyze::catalog::load::load(&self.client)).unwrap()
     }
 
+    /// The trees that were printed since they were taken last.
+    pub fn take_trees(&self) -> Vec<Tree> {
+        std::mem::take(&mut *self.trees.lock().unwrap())
+    }
+
     /// What the server binds in one statement; its own words if it refuses.
     pub fn bound(&self, sql: &str) -> Result<Bound, String> {
         let bound = self.bound_within(sql);
@@ -101,7 +129,7 @@ impl Session<'_> {
         match self.server.runtime.block_on(self.client.prepare(sql)) {
             Ok(_) => {
                 let trees = self.trees.lock().unwrap();
-                Ok(read(trees.first().map_or("", String::as_str)))
+                Ok(read(trees.first().map_or("", |tree| &tree.text)))
             }
             Err(error) => {
                 Err(error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned()))
@@ -111,7 +139,7 @@ impl Session<'_> {
 }
 
 /// Reads what was bound out of a tree.
-fn read(tree: &str) -> Bound {
+pub fn read(tree: &str) -> Bound {
     let mut tokens = Vec::new();
     let mut word = String::new();
     let mut escaped = false;

@@ -64,6 +64,26 @@ pub fn give_back() {
     }
 }
 
+/// The end of a process that runs a statement at top level: if the executor that waited for it is gone, the others have to look
+/// what became of the statement. Never raises.
+pub fn statement_ends() {
+    let Some(mine) = slots().find(|slot| slot.pid.load(Relaxed) == worker::pid()) else { return };
+    let at = |slot: &Slot| (slot.instance.load(Acquire), slot.strand.load(Relaxed));
+    let (what, here) = (at(mine), worker::database());
+    give_back();
+    if !of(here).any(|slot| at(slot) == what) {
+        if let Some(board) = shmem::board() {
+            board.orphans.fetch_add(1, AcqRel);
+        }
+        wake_all(here);
+    }
+}
+
+/// How many statements have ended so.
+pub fn orphans() -> u64 {
+    shmem::board().map_or(0, |board| board.orphans.load(Acquire))
+}
+
 /// How many executors there are in a database.
 pub fn executors(database: Oid) -> usize {
     of(database).count()

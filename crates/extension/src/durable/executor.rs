@@ -95,9 +95,8 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
-    /// When to look into it again, since something was left there; and microseconds from one look to the next.
-    look: i64,
-    look_every: i64,
+    /// How many statements had ended with nobody waiting for them when that was looked into last.
+    orphans: u64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
@@ -134,8 +133,8 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
-        look: NEVER,
-        look_every: 0,
+        // As above.
+        orphans: board::orphans().wrapping_sub(1),
         broken: None,
         group: 2,
         streak: SHORT_STREAK,
@@ -146,7 +145,6 @@ pub fn run(database: Oid) {
         alone: 0,
     };
     let _ = ours(|| as_owner(messages::look_again));
-    let _ = ours(|| as_owner(outside::look_again));
     executor.serve();
 }
 
@@ -173,6 +171,7 @@ impl Executor {
                 return;
             }
             self.deliver();
+            self.adopt();
             self.retire(rank);
             match self.turn(None) {
                 Done::Gone => return,
@@ -214,6 +213,8 @@ impl Executor {
                 Turn::Slow => return,
                 Turn::Outside(beginning) => {
                     outside::run_in_process(self.slot, &id, strand, beginning);
+                    // Who was to be cancelled while it wrote down what it came to was told, and could not hear.
+                    board::sent();
                     return;
                 }
             }
@@ -519,18 +520,29 @@ impl Executor {
         }
     }
 
+    /// Has statements begun again of which nobody hears any more.
+    fn adopt(&mut self) {
+        let orphans = board::orphans();
+        if orphans != self.orphans {
+            self.orphans = orphans;
+            if let Err(caught) = ours(|| as_owner(outside::look_again)) {
+                log::warning(&caught.message, "Statements of durable functions could not be looked for.", "");
+            }
+        }
+    }
+
     /// Looks into the box if something was put in.
     fn deliver(&mut self) {
         let sent = board::sent_so_far();
-        if sent == self.seen && worker::now() < self.look {
+        if sent == self.seen {
             return;
         }
         self.seen = sent;
-        let (mut after, mut left) = (0, false);
+        let (mut after, mut again) = (0, false);
         loop {
             match ours(|| as_owner(|| messages::deliver(after))) {
                 Ok(delivered) => {
-                    left |= delivered.left;
+                    again |= delivered.again;
                     match delivered.more {
                         Some(last) => after = last,
                         None => break,
@@ -543,13 +555,17 @@ impl Executor {
                         "Messages to durable functions could not be delivered.",
                         "",
                     );
-                    left = true;
-                    break;
+                    // They are looked at again, by whoever comes first.
+                    board::sent();
+                    worker::wait(Some(1_000));
+                    return;
                 }
             }
         }
-        self.look_every = if left { (self.look_every * 2).clamp(1_000, 100_000) } else { 0 };
-        self.look = if left { worker::now() + self.look_every } else { NEVER };
+        if again {
+            worker::wait(Some(2));
+            board::sent();
+        }
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
@@ -628,7 +644,6 @@ impl Executor {
                 return self.streak(id, strand, turn);
             }
         };
-        let due = due.min(self.look);
         let due = if self.retired > 0 && board::rank(self.slot) == 0 {
             due.min(self.retired + RETIRE_EVERY)
         } else {

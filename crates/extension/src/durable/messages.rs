@@ -15,16 +15,15 @@ use crate::pg::worker;
 pub struct Delivered {
     /// There may be more after this one.
     pub more: Option<i64>,
-    /// Something is left, since who it is for could not be had. Whoever had it may have looked meanwhile and passed over what is held
-    /// here: so it must be looked at again.
-    pub left: bool,
+    /// Who something is for is held for a moment by somebody who is not told: it must be looked at again.
+    pub again: bool,
 }
 
 /// Delivers some of what nobody has looked at, after the message of that number. As the owner.
 pub fn deliver(after: i64) -> Delivered {
     let fresh = store::fresh_messages(after);
     let more = fresh.last().map(|message| message.id).filter(|_| fresh.len() >= store::MESSAGES);
-    let mut left = false;
+    let mut again = false;
     for message in fresh {
         if !store::is_alive(&message.instance) {
             store::delete_message(message.id);
@@ -36,8 +35,7 @@ pub fn deliver(after: i64) -> Delivered {
             b'c' => {
                 if !cancel(&message.instance, payload) {
                     // It is being executed: that executor is told, and looks here when it has rolled back.
-                    board::cancel(worker::database(), &message.instance, None);
-                    left = true;
+                    again |= !board::cancel(worker::database(), &message.instance, None);
                 }
             }
             b'e' => {
@@ -45,7 +43,7 @@ pub fn deliver(after: i64) -> Delivered {
                     store::delete_message(message.id);
                 } else {
                     // Somebody is taking the strand away this very moment, or will not after all.
-                    left = true;
+                    again = true;
                 }
             }
             _ => {
@@ -57,7 +55,7 @@ pub fn deliver(after: i64) -> Delivered {
             }
         }
     }
-    Delivered { more, left }
+    Delivered { more, again }
 }
 
 /// A strand has begun to wait: what arrived in between wakes it.

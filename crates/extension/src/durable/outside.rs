@@ -100,7 +100,7 @@ fn is_running(strand: &Strand) -> bool {
     strand.state == State::Outside && strand.due == NEVER && strand.frame.outcome.is_none()
 }
 
-/// After a crash, or the end of an executor: statements that were begun and that nobody runs. As the owner.
+/// After a crash, or the end of an executor or of a process that none waited for: statements that were begun and that nobody runs. As the owner.
 pub fn look_again() {
     for strand in store::outside() {
         // Whoever has written that it runs it has shown so before; and shows it until it has written something else.
@@ -120,7 +120,7 @@ struct Task {
 /// The process.
 pub fn run(database: Oid) {
     worker::set_up(Some(database));
-    worker::at_exit(board::give_back);
+    worker::at_exit(board::statement_ends);
     let Some(slot) = board::take(board::Role::Statement) else { return };
     let (number, strand) = (worker::extra() >> 32, worker::extra() & 0xffff_ffff);
     let id = format!("{number:08x}");

@@ -5,7 +5,9 @@ use pgrx::{pg_guard, pg_sys};
 use crate::durable;
 use crate::error::{Error, raise};
 use crate::identity::{self, confine};
+use crate::names;
 use crate::pg::{catalog, compat, inval, role_setting};
+use crate::replication;
 
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
 
@@ -29,7 +31,10 @@ unsafe extern "C-unwind" fn object_access(
     unsafe {
         // Every function of every statement passes here: the cases are told apart before anything is guarded.
         match access {
-            pg_sys::ObjectAccessType::OAT_POST_CREATE => created(),
+            pg_sys::ObjectAccessType::OAT_POST_CREATE => {
+                created();
+                touched(class, object, sub, true);
+            }
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
                 if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
             {
@@ -37,6 +42,7 @@ unsafe extern "C-unwind" fn object_access(
             }
             // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
             pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
+            pg_sys::ObjectAccessType::OAT_POST_ALTER => touched(class, object, sub, false),
             pg_sys::ObjectAccessType::OAT_DROP if class == pg_sys::ExtensionRelationId => dropped(object),
             _ => {}
         }
@@ -49,6 +55,14 @@ unsafe extern "C-unwind" fn object_access(
 #[pg_guard]
 extern "C-unwind" fn settings_changed() {
     inval::changed(role_setting::RELATION);
+}
+
+#[pg_guard]
+extern "C-unwind" fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: core::ffi::c_int, created: bool) {
+    replication::touched(class, object, sub, created);
+    if class == pg_sys::ProcedureRelationId {
+        names::rule::touched(object);
+    }
 }
 
 #[pg_guard]

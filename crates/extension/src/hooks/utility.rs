@@ -5,9 +5,12 @@ use pgrx::{pg_guard, pg_sys};
 use crate::durable;
 use crate::error::raise;
 use crate::identity::{self, confine};
+use crate::names::rule;
 use crate::pg::compat;
+use crate::pg::grant;
 use crate::pg::memory;
 use crate::pg::node;
+use crate::replication;
 use crate::rows::revoked;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
@@ -34,7 +37,7 @@ unsafe extern "C-unwind" fn process_utility(
     // SAFETY: the arguments are the server's own and live for this call; PREVIOUS is written once, while preloading.
     unsafe {
         let context = decide(statement, context);
-        let entries = before(statement);
+        let before = before(statement);
         match PREVIOUS {
             Some(next) => next(statement, query, read_only, context, params, environment, dest, completion),
             None => compat::standard_ProcessUtility(
@@ -48,20 +51,43 @@ unsafe extern "C-unwind" fn process_utility(
                 completion,
             ),
         }
-        after(entries);
+        after(before);
     }
 }
 
-/// What a statement that may take privileges away is to be compared with.
-#[pg_guard]
-unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> memory::Text {
-    // SAFETY: the statement is the one that the server passed to the hook.
-    if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() }
+/// What is to be known after a statement of the time before it. It has no destructor: an ERROR jumps over it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Before {
+    /// What a statement that may take privileges away is to be compared with.
+    entries: memory::Text,
+    /// Where the list of touched subprograms ended.
+    touched: usize,
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn after(entries: memory::Text) {
-    revoked::after(entries);
+unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Before {
+    // SAFETY: the statement is the one that the server passed to the hook.
+    if unsafe { node::runs_extension_script(statement) } {
+        replication::script_begins();
+    }
+    // SAFETY: as above.
+    let granted = unsafe { grant::targets(statement) };
+    if !granted.is_empty() {
+        replication::judge_grant(&granted);
+    }
+    // SAFETY: as above.
+    let entries = if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() };
+    Before { entries, touched: rule::before() }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn after(before: Before) {
+    revoked::after(before.entries);
+    if let Err(error) = rule::after(before.touched) {
+        raise(error);
+    }
+    replication::judge();
 }
 
 /// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit

@@ -69,6 +69,18 @@ pub fn extension() -> pg_sys::Oid {
     unsafe { pg_sys::get_extension_oid(c"postern".as_ptr(), true) }
 }
 
+/// Whether the statement is one of an extension's script.
+pub fn in_extension_script() -> bool {
+    // SAFETY: a plain read of a variable of this process.
+    unsafe { pg_sys::creating_extension }
+}
+
+/// Whether the server runs for `pg_upgrade`.
+pub fn in_binary_upgrade() -> bool {
+    // SAFETY: a plain read of what is set when the server starts.
+    unsafe { pg_sys::IsBinaryUpgrade }
+}
+
 /// The OID of a type by its qualified name, as `format_type` writes it. Raises for what is none.
 pub fn type_by_name(name: &std::ffi::CStr) -> pg_sys::Oid {
     // SAFETY: `regtypein` reads a C string and gives an OID.

@@ -49,6 +49,8 @@ pub struct Board {
     pub wanting: [AtomicU32; WANTING],
     /// Counts messages sent, in all databases: who sees it changed looks into its box.
     pub messages: AtomicU64,
+    /// Counts statements at top level that have ended while no executor waited for them.
+    pub orphans: AtomicU64,
     /// Processes that have something done in a transaction of its own, right now.
     pub errands: [AtomicI32; ERRANDS],
     /// The executors.

@@ -8,6 +8,11 @@ use super::caught::{self, Caught};
 
 /// Runs `f` in a subtransaction: what it gives is kept, an ERROR rolls it back and is returned.
 pub fn attempt<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
+    attempt_if(|| (f(), true))
+}
+
+/// As [`attempt`]; `f` also says whether to keep what it did.
+pub fn attempt_if<R>(f: impl FnOnce() -> (R, bool)) -> Result<R, Caught> {
     // SAFETY: as in `rolled_back`.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
@@ -15,8 +20,12 @@ pub fn attempt<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
         pg_sys::BeginInternalSubTransaction(core::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
         let result = caught::catch(|| {
-            let result = f();
-            pg_sys::ReleaseCurrentSubTransaction();
+            let (result, good) = f();
+            if good {
+                pg_sys::ReleaseCurrentSubTransaction();
+            } else {
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+            }
             result
         });
         pg_sys::MemoryContextSwitchTo(context);

@@ -295,4 +295,22 @@ fn an_executor_that_ends_leaves_its_statement_alone() {
     assert_eq!(stage.end_of(&id).0, "completed");
     assert_eq!(stage.admin("select count(*) from app.begun"), "1");
     assert_eq!(delivery(&stage, &id), "at-least-once 1");
+    // And when the statement's process ends with nobody waiting for it, others take it up.
+    stage.run("alice", "truncate app.gate, app.begun");
+    let id = stage.start_as_alice("'call app.wait()'");
+    stage.until("it was begun", "select count(*) from app.begun", "1");
+    let before = stage.admin(executors);
+    stage.admin(
+        "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'postern executor'",
+    );
+    stage.until(
+        "others are there",
+        &format!("select ({executors}) is distinct from '{before}' and ({executors}) is not null"),
+        "t",
+    );
+    stage.admin(&format!("select pg_terminate_backend(pid) from ({STATEMENT}) s"));
+    stage.until("it was begun again", "select count(*) from app.begun", "2");
+    stage.run("alice", "insert into app.gate values (true)");
+    assert_eq!(stage.end_of(&id).0, "completed");
+    assert_eq!(delivery(&stage, &id), "at-least-once 2");
 }

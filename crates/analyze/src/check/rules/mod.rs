@@ -5,10 +5,17 @@ mod captured;
 mod current_user;
 mod definer_path;
 mod dynamic_sql;
+mod foreign_on_apply;
 mod misquoted_path;
+mod policy_function;
 mod public_definer;
+mod replaceable;
 mod restore;
+mod runs_text;
+mod session_user;
+mod stops_apply;
 mod unread;
+mod view_rows;
 
 use super::{Finding, Subject};
 
@@ -31,7 +38,14 @@ pub const RULES: &[Rule] = &[
     misquoted_path::RULE,
     public_definer::RULE,
     dynamic_sql::RULE,
+    runs_text::RULE,
     current_user::RULE,
+    session_user::RULE,
+    view_rows::RULE,
+    replaceable::RULE,
+    policy_function::RULE,
     restore::RULE,
+    stops_apply::RULE,
+    foreign_on_apply::RULE,
     unread::RULE,
 ];
