@@ -123,8 +123,8 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
 fn groups(rows: u64) -> Vec<(String, Vec<Case>)> {
     let mut groups = Vec::new();
     for (words, suffix) in [("one tenant, index", ""), ("one tenant, no index", "_noindex")] {
-        let all = |table: &str| format!("select sum(amount) from {table}{suffix}");
-        let tenant = |table: &str| format!("select sum(amount) from {table}{suffix} where tenant = 5");
+        let all = |table: &str| format!("select sum(amount) from {table}{suffix};\n");
+        let tenant = |table: &str| format!("select sum(amount) from {table}{suffix} where tenant = 5;\n");
         groups.push((
             words.to_owned(),
             vec![
@@ -157,7 +157,7 @@ fn groups(rows: u64) -> Vec<(String, Vec<Case>)> {
         ));
     }
     for (words, table) in [("loaded, no row security", "plain"), ("loaded, row security", "constant")] {
-        let sql = format!("\\set id random(1, {rows})\nselect amount from {table} where id = :id");
+        let sql = format!("\\set id random(1, {rows})\nselect amount from {table} where id = :id;\n");
         groups.push((
             words.to_owned(),
             vec![

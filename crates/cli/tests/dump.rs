@@ -1,5 +1,7 @@
 //! `postern dump`: what row security leaves out is said, against a private cluster.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 mod common;
 
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! `postern rows`: who sees which rows, against a private cluster.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 mod common;
 
 use common::{Output, postern, room, run};
@@ -109,6 +111,7 @@ count = 2
 "#;
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one server, many files")]
 fn tests_of_policies_are_told_in_tap_and_what_they_miss() {
     let (cluster, url) = stage();
     let room = room();

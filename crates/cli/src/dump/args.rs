@@ -122,8 +122,7 @@ pub fn sort(arguments: &[String]) -> Sorted {
             sorted.note(name, value);
         } else if options && argument.len() > 1 && argument.starts_with('-') {
             // Letters in a row; the first that takes a value has what follows.
-            let mut letters = argument[1..].char_indices();
-            while let Some((at, letter)) = letters.next() {
+            for (at, letter) in argument[1..].char_indices() {
                 let Some((_, name)) = WITH_VALUE.iter().find(|(short, _)| *short == letter) else {
                     sorted.note(&letter.to_string(), None);
                     continue;

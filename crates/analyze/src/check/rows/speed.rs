@@ -1,5 +1,7 @@
 //! Policies that cost more than they must.
 
+use std::fmt::Write as _;
+
 use tokio_postgres::{Client, Row};
 
 use super::Rule;
@@ -44,13 +46,13 @@ pub const PER_ROW: Rule = Rule {
 
 /// The plans before and after, of a policy in which nothing of anybody's would be called while planning.
 pub async fn plans(client: &Client, row: &Row) -> Result<Option<String>, Error> {
-    let (table, before, after, plain): (String, Option<String>, Option<String>, bool) =
+    let (table, before, after, harmless): (String, Option<String>, Option<String>, bool) =
         (row.get(5), row.get(6), row.get(7), row.get(8));
-    let (true, Some(before), Some(after)) = (plain, before, after) else { return Ok(None) };
+    let (true, Some(before), Some(after)) = (harmless, before, after) else { return Ok(None) };
     let mut text = String::new();
     for (when, condition) in [("before", before), ("after", after)] {
         let Some(plan) = plan(client, &table, &condition).await? else { return Ok(None) };
-        text += &format!("{when}:\n  {}\n", plan.join("\n  "));
+        let _ = writeln!(text, "{when}:\n  {}", plan.join("\n  "));
     }
     Ok(Some(text.trim_end().to_owned()))
 }
