@@ -276,23 +276,37 @@ pub fn file(catalog: &Catalog, text: &str, fixes: &[(&Routine, &Fix)]) -> Vec<Ed
             text: if decoded.is_identity() { edit.text.clone() } else { edit.text.replace('\'', "''") },
         }));
         if fix.pin {
-            let set = statement
-                .windows(2)
-                .position(|pair| pair[0].is(text, "set") && pair[1].is(text, "search_path"));
-            if let Some(set) = set {
-                // The old clause ends where the next one begins: a name or a literal after each comma.
-                let mut last = set + 3;
-                while statement.get(last + 1).is_some_and(|token| token.text(text) == ",") {
-                    last += 2;
-                }
-                if let (Some(from), Some(to)) = (statement.get(set + 3), statement.get(last)) {
-                    edits.push(Edit { span: from.start..to.end, text: PINNED.into() });
-                }
-            } else {
-                let before = statement[at].start;
-                edits.push(Edit { span: before..before, text: format!("SET search_path = {PINNED} ") });
-            }
+            edits.push(pin(statement, text, statement[at].start));
         }
     }
     edits
+}
+
+/// The value of a `SET search_path` clause: what stands after `=` or `TO`, or `FROM CURRENT`.
+pub(crate) fn path_clause(statement: &[Token], text: &str) -> Option<Range<usize>> {
+    let set =
+        statement.windows(2).position(|pair| pair[0].is(text, "set") && pair[1].is(text, "search_path"))?;
+    if statement.get(set + 2)?.is(text, "from") {
+        return Some(statement[set + 2].start..statement.get(set + 3)?.end);
+    }
+    // The clause ends where the next one begins: a name or a literal after each comma.
+    let mut last = set + 3;
+    while statement.get(last + 1).is_some_and(|token| token.text(text) == ",") {
+        last += 2;
+    }
+    Some(statement.get(set + 3)?.start..statement.get(last)?.end)
+}
+
+/// The text that takes the place of the value of a `SET search_path` clause.
+pub(crate) fn pinned_value(old: &str) -> String {
+    let from = old.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("from"));
+    if from { format!("= {PINNED}") } else { PINNED.into() }
+}
+
+/// The edit of a CREATE FUNCTION that pins its path: in its clause, or in one more before the byte that is given.
+pub(crate) fn pin(statement: &[Token], text: &str, before: usize) -> Edit {
+    match path_clause(statement, text) {
+        Some(span) => Edit { text: pinned_value(&text[span.clone()]), span },
+        None => Edit { span: before..before, text: format!("SET search_path = {PINNED} ") },
+    }
 }

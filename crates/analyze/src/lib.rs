@@ -17,6 +17,7 @@ pub mod body;
 pub mod capture;
 pub mod catalog;
 pub mod check;
+pub mod files;
 pub mod fix;
 pub mod occurrence;
 pub mod parse;

@@ -132,6 +132,22 @@ pub fn look_up(typer: &Typer<'_>, schema: Option<&str>, name: &str, lookup: &Loo
             None => return Meaning::Nothing,
         },
     };
+    let meaning = found(typer, only, name, lookup);
+    if meaning == Meaning::Nothing
+        && let Some((extension, _)) = catalog.snapshot.sealed.iter().find(|(_, schema)| match only {
+            Some(only) => only == *schema,
+            None => typer.path.position(Place::Schema(*schema)).is_some(),
+        })
+    {
+        return Meaning::Unknown(format!(
+            "it may belong to the extension {extension}, which is not known here"
+        ));
+    }
+    meaning
+}
+
+fn found(typer: &Typer<'_>, only: Option<Oid>, name: &str, lookup: &Lookup) -> Meaning {
+    let catalog = typer.catalog;
     match lookup {
         Lookup::Relation => {
             let found =

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::body;
 use crate::capture::{Judge, Situation, Verdict};
-use crate::catalog::{Catalog, Oid, PG_CATALOG, Routine};
+use crate::catalog::{Catalog, Expression, Oid, PG_CATALOG, Routine};
 use crate::occurrence::{Kind, Lookup, Meaning, Occurrence};
 use crate::path::Path;
 use crate::text::{Position, position};
@@ -222,7 +222,24 @@ pub fn sql(catalog: &Catalog, text: &str, setting: Option<&str>, role: Option<&s
     build(catalog, &path, situation, "SQL".into(), format!("as {user}"), text, found, bind)
 }
 
-#[allow(clippy::too_many_arguments, reason = "the two callers above are all there are")]
+/// All names of a definition with expressions in it, as they were bound or will be.
+pub fn expression(catalog: &Catalog, expression: &Expression) -> Report {
+    let owner = catalog.role_of(expression.owner).map_or("", |role| role.name.as_str());
+    let path = Path::new(catalog, &expression.search_path, owner);
+    let situation = Situation { victim: expression.owner, callers_connection: false, callers_path: false };
+    let found = match &expression.found {
+        Some(found) => found.clone(),
+        None => body::statements(catalog, &path, &expression.source, &Surroundings::default()),
+    };
+    let runs = match expression.kind.as_str() {
+        "do" | "statement" | "header" => "once, when it is run",
+        _ => "whenever it is used; its names were bound when it was made",
+    };
+    let bind = |_: &Occurrence| "when the definition is made";
+    build(catalog, &path, situation, expression.by.clone(), runs.into(), &expression.source, found, bind)
+}
+
+#[allow(clippy::too_many_arguments, reason = "the callers above are all there are")]
 fn build(
     catalog: &Catalog,
     path: &Path,

@@ -3,17 +3,24 @@
 
 use postern_analyze::body;
 use postern_analyze::catalog::{Catalog, Snapshot};
+use postern_analyze::files;
 use postern_analyze::parse::with_stack;
 use postern_analyze::path::Path;
 use postern_analyze::walk::Surroundings;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
-const SEEDS: [&str; 4] = [
+const SEEDS: [&str; 6] = [
     "DECLARE a t.k%TYPE := f(1); r record; c CURSOR (x int) FOR SELECT x; BEGIN FOR r IN SELECT * FROM t JOIN u USING (k) LOOP \
      CASE r.k WHEN 1, 2 THEN PERFORM g(r.v); END CASE; EXECUTE 'x' || a USING r.k; END LOOP; RETURN QUERY SELECT a[1] || $1; END",
     "WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x) SELECT CASE n WHEN 1 THEN 'é' END, (n, 2) = (1, 2) FROM x",
     "MERGE INTO t USING u ON t.k = u.k WHEN MATCHED THEN UPDATE SET (a, b) = (SELECT 1, 2); CREATE TABLE t (k int4 CHECK (k > 0))",
+    "CREATE SCHEMA a; SET search_path = a, 'b'; CREATE TABLE t (k serial, v int[] DEFAULT f(1)) PARTITION BY LIST (k); CREATE VIEW v AS TABLE t; \
+     CREATE OR REPLACE FUNCTION f(x int, VARIADIC y a.t[] DEFAULT NULL) RETURNS SETOF t LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS \
+     'SELECT * FROM t'; ALTER FUNCTION f SET search_path TO a; ALTER FUNCTION a.f(int, t[]) RESET ALL; DROP SCHEMA IF EXISTS a CASCADE; GRANT x TO y;",
+    "DO $x$ BEGIN EXECUTE 'CREATE ROLE r'; CREATE TYPE a.e AS ENUM ('x'); END $x$; CREATE FUNCTION a.g(a.e) RETURNS int LANGUAGE sql BEGIN ATOMIC \
+     SELECT 1; END; \\i x\nCOPY t FROM stdin;\n1\n\\.\nCREATE POLICY p ON t USING (g('x') = 1); ALTER TABLE t RENAME TO u, ADD CHECK (k > 0); \
+     CREATE TYPE r AS RANGE (subtype = r); CREATE DOMAIN d AS d CHECK (VALUE > 0); CREATE AGGREGATE g (int) (sfunc = g, stype = d);",
     "INSERT INTO t VALUES ($$a$$, E'\\n', U&'x', B'1', 1e5) ON CONFLICT (lower(k)) DO UPDATE SET k = excluded.k RETURNING t.*;",
 ];
 
@@ -28,6 +35,17 @@ fn analyse(text: &str) {
             for occurrence in found.occurrences {
                 assert!(text.get(occurrence.span).is_some(), "a place that is none in {text:?}");
             }
+        }
+        let sources = vec![files::Source::new("a.sql", text.as_bytes().to_vec())];
+        let project = files::replay(Snapshot::default(), sources);
+        for finding in files::check(&project) {
+            assert!(
+                finding.span.is_some_and(|span| span.end <= text.len() + 1),
+                "a place that is none in {text:?}"
+            );
+        }
+        for edits in files::mend(&project, &[]).files {
+            postern_analyze::fix::apply(text, &edits);
         }
     })
     .unwrap();

@@ -42,6 +42,7 @@ pub enum Command {
     Resolve(Resolve),
     Check(Check),
     Fix(Fix),
+    Lsp(Lsp),
     Rows(crate::rows::args::Rows),
     Token(Token),
     Url(Url),
@@ -196,27 +197,38 @@ pub struct Resolve {
     pub dir: PathBuf,
 }
 
-/// Find what is wrong with the names in a database's functions, with the proof and the remedy
+/// Find what is wrong with the names in a database's code, or in SQL files, with the proof and the remedy
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Find what is wrong with the names in a database's functions, with the proof and the remedy.\n\n\
-        Reads the catalogs once and changes nothing; any role will do, and the extension is not needed. A finding shows the \
-        code, the SQL that proves it where there is one, and what to do. A comment \"-- postern: allow RULE: REASON\" on the \
+    long_about = "Find what is wrong with the names in a database's code, or in SQL files, with the proof and the remedy.\n\n\
+        Of a database it reads the catalogs once and changes nothing; any role will do, and the extension is not needed. Of files \
+        it judges what is there after all of them have run, in the order given, without a server; with --db, what they would \
+        leave in that database. Roles that the files do not name are one: \"any role\". A finding shows the code, the SQL that proves it where there is one, and what to do. A comment \"-- postern: allow RULE: REASON\" on the \
         line of a finding, or the line before it, excuses it.",
     after_help = "Exit status:\n  \
         0  nothing but notes\n  \
         1  errors or warnings\n  \
-        2  the database could not be checked\n\n\
+        2  the database or the files could not be read\n\n\
         Examples:\n  \
         postern check                                        the database of `postern up`\n  \
+        postern check migrations/*.sql                       files, without a server\n  \
         postern check --db \"$URL\" --format sarif > postern.sarif\n  \
         postern check --db \"$URL\" --write-baseline postern.baseline\n  \
         postern check --db \"$URL\" --baseline postern.baseline --format github"
 )]
 pub struct Check {
-    /// The database
+    /// SQL files, in the order in which they run [default: look at a database]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The database; with files, the one that they run in
     #[arg(long, value_name = "URL")]
     pub db: Option<String>,
+    /// The major version of PostgreSQL that the files are for
+    #[arg(long, value_name = "MAJOR", default_value_t = 18, requires = "files")]
+    pub server_version: u32,
+    /// The role that runs the files, if it is not a superuser
+    #[arg(long = "as", value_name = "ROLE", requires = "files")]
+    pub role: Option<String>,
     /// How the findings are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -255,28 +267,35 @@ pub enum Format {
     long_about = "Qualify the names in functions where they stand, and pin the search_path.\n\n\
         Nothing is changed unless --write is said, and the database never: the changes are shown as a diff, or as SQL to run. \
         A change is given only if every name means the same object after it as before; what cannot be fixed is listed with \
-        the reason, on standard error. With files, the definitions in them that are the same as the database's are edited; \
-        everything else in them stays as it is, byte for byte.",
+        the reason, on standard error. With files, the last definition of each function is edited where it stands, without a \
+        server; with --db, those that are the same as the database's. Everything else in them stays as it is, byte for byte.",
     after_help = "Examples:\n  \
         postern fix --db \"$URL\"                              a diff of every function that can be fixed\n  \
-        postern fix --db \"$URL\" 'app.total(int)' --sql > total.sql\n  \
-        postern fix --db \"$URL\" --file schema.sql --write"
+        postern fix --db \"$URL\" --function 'app.total(int)' --sql > total.sql\n  \
+        postern fix migrations/*.sql                           a diff of the files\n  \
+        postern fix migrations/*.sql --write"
 )]
 pub struct Fix {
-    /// The functions or procedures [default: all that belong to no extension]
-    #[arg(value_name = "FUNCTION")]
+    /// SQL files, in the order in which they run; their definitions are fixed
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Fix only this function or procedure; may be given again [default: all that belong to no extension]
+    #[arg(long = "function", value_name = "FUNCTION")]
     pub routines: Vec<String>,
     /// The database
     #[arg(long, value_name = "URL")]
     pub db: Option<String>,
-    /// Fix the definitions in this file; may be given again
-    #[arg(long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub files: Vec<PathBuf>,
+    /// The major version of PostgreSQL that the files are for
+    #[arg(long, value_name = "MAJOR", default_value_t = 18, requires = "files")]
+    pub server_version: u32,
+    /// The role that runs the files, if it is not a superuser
+    #[arg(long = "as", value_name = "ROLE", requires = "files")]
+    pub role: Option<String>,
     /// Change the files
     #[arg(long, requires = "files", conflicts_with = "dry_run")]
     pub write: bool,
     /// Print the statements that change the database
-    #[arg(long, conflicts_with_all = ["files", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["write", "dry_run"])]
     pub sql: bool,
     /// Show a diff and change nothing, as is the default
     #[arg(long)]
@@ -284,6 +303,29 @@ pub struct Fix {
     /// The folder of `postern up`, whose database is read when no URL is given
     #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+}
+
+/// Serve an editor with the findings and fixes of SQL files
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Serve an editor with the findings and fixes of SQL files.\n\n\
+        Speaks the Language Server Protocol over standard input and output; editors start it themselves. What is open is judged \
+        as `postern check` judges files, together with the files that are named here, or else with the other .sql files of its \
+        folder, by name. Nothing is written: the editor makes the edits.",
+    after_help = "Examples:\n  \
+        postern lsp\n  \
+        postern lsp migrations/*.sql"
+)]
+pub struct Lsp {
+    /// SQL files, in the order in which they run
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The major version of PostgreSQL that the files are for
+    #[arg(long, value_name = "MAJOR", default_value_t = 18)]
+    pub server_version: u32,
+    /// The role that runs the files, if it is not a superuser
+    #[arg(long = "as", value_name = "ROLE")]
+    pub role: Option<String>,
 }
 
 /// Print a token for development

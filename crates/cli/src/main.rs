@@ -11,6 +11,7 @@ mod args;
 mod database;
 mod doctor;
 mod error;
+mod lsp;
 mod names;
 mod progress;
 mod rows;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Resolve(args) => names::resolve::run(&args),
         Command::Check(args) => return names::check::run(&args),
         Command::Fix(args) => names::fix::run(&args),
+        Command::Lsp(args) => lsp::run(&args),
         Command::Rows(args) => rows::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),

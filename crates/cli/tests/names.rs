@@ -82,7 +82,7 @@ fn names_are_resolved_checked_and_fixed() {
     // The file is edited where names stand, and the server takes it.
     let file = folder.path().join("schema.sql");
     std::fs::write(&file, SCHEMA).unwrap();
-    let shown = run(postern().args(["fix", "--db", &url, "--file"]).arg(&file));
+    let shown = run(postern().args(["fix", "--db", &url]).arg(&file));
     assert!(
         shown.stdout.contains("+begin return (select count(*) from s3.a); end;"),
         "{} {}",
@@ -90,7 +90,7 @@ fn names_are_resolved_checked_and_fixed() {
         shown.stderr
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), SCHEMA);
-    let written = run(postern().args(["fix", "--write", "--db", &url, "--file"]).arg(&file));
+    let written = run(postern().args(["fix", "--write", "--db", &url]).arg(&file));
     assert_eq!(written.status, 0, "{}", written.stderr);
     let edited = std::fs::read_to_string(&file).unwrap();
     assert!(
@@ -102,4 +102,71 @@ fn names_are_resolved_checked_and_fixed() {
     let again = run(postern().args(["fix", "--sql", "--db", &url]));
     assert_eq!((again.stdout.as_str(), again.status), ("", 0), "{}", again.stderr);
     assert_eq!(cluster.psql("postgres", "select s3.f()").unwrap(), "0");
+}
+
+const BAD: &str = "create schema app;
+create table app.t (k int, v text);
+create function app.old() returns text language sql security definer as $$ select 'replaced'::text $$;
+";
+const LAST: &str = "create or replace function app.old() returns bigint
+language plpgsql security definer set search_path = app as $body$
+begin return (select count(*) from t); end $body$;
+revoke execute on function app.old() from public;
+";
+
+#[test]
+fn files_are_checked_and_fixed_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("1 one.sql"), folder.path().join("2.sql"));
+    std::fs::write(&one, BAD).unwrap();
+    std::fs::write(&two, LAST).unwrap();
+    let mut broken = LAST.as_bytes().to_vec();
+    broken.splice(0..0, *b"select 'caf\xe9';\n");
+    let text = run(postern().arg("check").args([&one, &two]));
+    assert_eq!(text.status, 1, "{} {}", text.stdout, text.stderr);
+    assert!(text.stdout.contains("2.sql:3:36 (app.old())"), "{}", text.stdout);
+    assert!(
+        text.stdout.contains("3 | begin return (select count(*) from t); end $body$;"),
+        "{}",
+        text.stdout
+    );
+    assert!(text.stdout.contains("proof:") && !text.stdout.contains("replaced"), "{}", text.stdout);
+    let out = |format: &str| run(postern().args(["check", "--format", format]).args([&one, &two])).stdout;
+    assert!(out("github").starts_with("::error file="), "{}", out("github"));
+    let sarif: serde_json::Value = serde_json::from_str(&out("sarif")).unwrap();
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("/2.sql"), "{place}");
+    assert_eq!(place["region"]["startLine"], 3, "{place}");
+    let json: serde_json::Value = serde_json::from_str(&out("json")).unwrap();
+    assert!(json["findings"][0]["file"].as_str().unwrap().ends_with("2.sql"), "{json}");
+    assert!(out("junit").contains("line 3"), "{}", out("junit"));
+    let baseline = folder.path().join("baseline");
+    assert_eq!(run(postern().args(["check", "--write-baseline"]).args([&baseline, &one, &two])).status, 0);
+    assert_eq!(run(postern().args(["check", "--baseline"]).args([&baseline, &one, &two])).status, 0);
+    assert_eq!(run(postern().arg("check").arg(folder.path().join("none.sql"))).status, 2);
+
+    let shown = run(postern().arg("fix").args([&one, &two]));
+    assert!(
+        shown.stdout.contains("+begin return (select count(*) from app.t); end $body$;"),
+        "{} {}",
+        shown.stdout,
+        shown.stderr
+    );
+    let sql = run(postern().args(["fix", "--sql"]).args([&one, &two])).stdout;
+    assert!(sql.contains("from app.t") && sql.contains("set search_path = pg_catalog, pg_temp as"), "{sql}");
+    assert_eq!(std::fs::read_to_string(&two).unwrap(), LAST);
+    assert_eq!(run(postern().args(["fix", "--write"]).args([&one, &two])).status, 0);
+    let wanted = LAST
+        .replace("from t", "from app.t")
+        .replace("search_path = app", "search_path = pg_catalog, pg_temp");
+    assert_eq!(std::fs::read_to_string(&two).unwrap(), wanted);
+    assert_eq!(std::fs::read_to_string(&one).unwrap(), BAD);
+    let fixed = run(postern().arg("check").args([&one, &two]));
+    assert_eq!(fixed.status, 0, "{}", fixed.stdout);
+    assert_eq!(run(postern().arg("fix").args([&one, &two])).stdout, "");
+
+    // One file that is damaged hides nothing of the other.
+    std::fs::write(&one, &broken).unwrap();
+    let damaged = run(postern().arg("check").args([&one, &two]));
+    assert!(damaged.status == 1 && damaged.stdout.contains("not UTF-8"), "{}", damaged.stdout);
 }

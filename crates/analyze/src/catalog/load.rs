@@ -5,7 +5,10 @@
 
 use tokio_postgres::{Client, Row};
 
-use super::{Cast, Collation, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use};
+use super::stored::{EXPRESSIONS, PRINTED_UNDER};
+use super::{
+    Cast, Collation, Expression, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use,
+};
 use crate::Error;
 
 const SCHEMAS: &str = "SELECT n.oid, n.nspname, n.nspowner,
@@ -256,6 +259,18 @@ async fn read(client: &Client) -> Result<Snapshot, Error> {
     }
     for row in each(USES.into()).await? {
         snapshot.uses.push(Use { kind: row.get(0), by: row.get(1), function: row.get(2) });
+    }
+    for row in each(EXPRESSIONS.into()).await? {
+        snapshot.expressions.push(Expression {
+            oid: row.get(0),
+            kind: row.get(1),
+            by: row.get(2),
+            owner: row.get(3),
+            relation: row.get(4),
+            source: row.get(5),
+            search_path: PRINTED_UNDER.into(),
+            found: None,
+        });
     }
     Ok(snapshot)
 }

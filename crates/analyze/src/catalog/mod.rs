@@ -5,8 +5,11 @@
 //!
 //! **Invariants**: a snapshot is of one moment; nothing in it is guessed. What the role that took it cannot see is absent.
 
+pub mod builtin;
+mod edit;
 pub mod load;
 pub mod rights;
+mod stored;
 
 use std::collections::HashMap;
 
@@ -221,6 +224,29 @@ pub struct Trigger {
     pub tables: Vec<String>,
 }
 
+/// A definition that has expressions in it, whose names were bound when it was made: of a view, a policy, a default, and so on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expression {
+    /// Its OID: of the view, the policy, the default, the constraint.
+    pub oid: Oid,
+    /// `view`, `materialized view`, `rule`, `policy`, `default`, `generated`, `check`, `domain`, `index`, `trigger`,
+    /// `event trigger`; of files also `body` (`BEGIN ATOMIC`), `do` and `statement`, which run once.
+    pub kind: String,
+    /// What it is, as the server describes it.
+    pub by: String,
+    /// With whose rights it is used, or who made it.
+    pub owner: Oid,
+    /// The table, view or domain that it belongs to, or 0.
+    pub relation: Oid,
+    /// The SQL that makes it.
+    pub source: String,
+    /// The path under which the names of that SQL mean what was bound.
+    pub search_path: String,
+    /// The names, if they were looked up when it was made.
+    #[serde(skip)]
+    pub found: Option<crate::walk::Found>,
+}
+
 /// Everything that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -263,6 +289,12 @@ pub struct Snapshot {
     pub triggers: Vec<Trigger>,
     /// What calls which function from a stored expression.
     pub uses: Vec<Use>,
+    /// Definitions with expressions in them.
+    #[serde(default)]
+    pub expressions: Vec<Expression>,
+    /// Extensions whose objects are not known, with their schemas. A name that means nothing may be one of theirs.
+    #[serde(default)]
+    pub sealed: Vec<(String, Oid)>,
 }
 
 /// A snapshot with indexes.

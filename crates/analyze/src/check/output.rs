@@ -16,7 +16,11 @@ pub fn text(findings: &[Finding]) -> String {
         let _ = writeln!(out, "{}[{}]: {}", finding.severity.word(), finding.rule, finding.message);
         match finding.position {
             Some(at) => {
-                let _ = writeln!(out, "  --> {}:{}:{}", finding.object, at.line, at.column);
+                let (place, of) = match &finding.file {
+                    Some(file) => (file, format!(" ({})", finding.object)),
+                    None => (&finding.object, String::new()),
+                };
+                let _ = writeln!(out, "  --> {place}:{}:{}{of}", at.line, at.column);
                 if let Some((line, width)) = &finding.excerpt {
                     let number = at.line.to_string();
                     let pad = " ".repeat(number.len());
@@ -68,8 +72,12 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
                 json!({ "logicalLocations": [{ "fullyQualifiedName": finding.object, "kind": "function" }] });
             if let Some(at) = finding.position {
                 location["physicalLocation"] = json!({
-                    "artifactLocation": { "uri": uri(&finding.object) },
-                    "region": { "startLine": at.line, "startColumn": at.column },
+                    "artifactLocation": { "uri": finding.file.as_deref().map_or_else(|| uri(&finding.object), encoded) },
+                    "region": {
+                        "startLine": at.line,
+                        "startColumn": at.column,
+                        "endColumn": at.column + finding.excerpt.as_ref().map_or(1, |(_, width)| *width),
+                    },
                 });
             }
             json!({
@@ -96,6 +104,19 @@ fn uri(object: &str) -> String {
     object.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }
 
+/// The path of a file as a URI.
+fn encoded(file: &str) -> String {
+    let mut out = String::new();
+    for byte in file.trim_start_matches("./").bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 /// Workflow commands of GitHub Actions.
 pub fn github(findings: &[Finding]) -> String {
     let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
@@ -103,10 +124,22 @@ pub fn github(findings: &[Finding]) -> String {
     let mut out = String::new();
     for finding in findings {
         let level = if finding.severity == Severity::Note { "notice" } else { finding.severity.word() };
-        let place = finding.position.map_or_else(String::new, |at| format!(" line {}", at.line));
+        let (mut place, mut file) = (String::new(), String::new());
+        match (finding.position, &finding.file) {
+            (Some(at), Some(name)) => {
+                file = format!(
+                    "file={},line={},col={},",
+                    property(name.trim_start_matches("./")),
+                    at.line,
+                    at.column
+                );
+            }
+            (Some(at), None) => place = format!(" line {}", at.line),
+            (None, _) => {}
+        }
         let _ = writeln!(
             out,
-            "::{level} title={}::{}",
+            "::{level} {file}title={}::{}",
             property(&format!("postern {}", finding.rule)),
             escape(&format!("{}{place}: {}\n{}", finding.object, finding.message, finding.remedy))
         );
@@ -128,8 +161,12 @@ pub fn junit(findings: &[Finding]) -> String {
         let _ = writeln!(
             out,
             "  <testcase classname=\"{}\" name=\"{}\"><failure type=\"{}\" message=\"{}\">{}</failure></testcase>",
-            escape(&finding.object),
-            escape(&format!("{} {}", finding.rule, finding.key)),
+            escape(finding.file.as_ref().unwrap_or(&finding.object)),
+            escape(&match (&finding.file, finding.position) {
+                (Some(_), Some(at)) =>
+                    format!("{} {} line {} {}", finding.rule, finding.object, at.line, finding.key),
+                _ => format!("{} {}", finding.rule, finding.key),
+            }),
             finding.severity.word(),
             escape(&finding.message),
             escape(&finding.remedy)

@@ -4,15 +4,15 @@
 use super::{Finding, Severity, Subject};
 
 /// One comment.
-struct Allowed<'t> {
-    line: usize,
-    rule: &'t str,
-    reason: &'t str,
+pub struct Allowed<'t> {
+    pub line: usize,
+    pub rule: &'t str,
+    pub reason: &'t str,
 }
 
-const MARK: &str = "-- postern: allow ";
+pub const MARK: &str = "-- postern: allow ";
 
-fn comments(source: &str) -> Vec<Allowed<'_>> {
+pub fn comments(source: &str) -> Vec<Allowed<'_>> {
     source
         .lines()
         .enumerate()
@@ -26,7 +26,7 @@ fn comments(source: &str) -> Vec<Allowed<'_>> {
 
 /// Removes what is excused. A comment without a reason excuses nothing, and says so.
 pub fn apply(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    let comments = comments(&subject.routine.source);
+    let comments = comments(subject.source());
     let mut unused = Vec::new();
     for comment in &comments {
         let excused = |finding: &Finding| {

@@ -86,17 +86,7 @@ impl Walker<'_> {
                 let oid = domain.type_name.as_ref().map_or(OPAQUE, |name| self.note_type(name));
                 for node in &domain.constraints {
                     if let Some(NodeEnum::Constraint(constraint)) = node.node.as_ref() {
-                        self.nested(|walker| {
-                            // VALUE is seen as a column.
-                            walker.push_item(Item {
-                                name: None,
-                                columns: Some(vec![("value".into(), oid)]),
-                                row: OPAQUE,
-                                bare: true,
-                                scalar: false,
-                            });
-                            walker.maybe(constraint.raw_expr.as_deref());
-                        });
+                        self.on_value(oid, constraint);
                     }
                 }
             }
@@ -144,8 +134,35 @@ impl Walker<'_> {
                     }
                 }
             }
-            NodeEnum::ReturnStmt(_) => {
-                self.gap(-1, "a RETURN of standard SQL is not looked into");
+            NodeEnum::CreateEventTrigStmt(trigger) => {
+                let names = parts(&trigger.funcname);
+                if let Some(span) = self.executed_function(names.len()) {
+                    self.note_routine(&names, span, Some(Vec::new()));
+                }
+            }
+            NodeEnum::RuleStmt(rule) => {
+                self.on_rows_of(rule.relation.as_ref(), |walker| {
+                    walker.maybe(rule.where_clause.as_deref());
+                    for action in &rule.actions {
+                        walker.nested(|walker| walker.query(action));
+                    }
+                });
+            }
+            NodeEnum::AlterDomainStmt(alter) => {
+                let name = pg_query::protobuf::TypeName {
+                    names: alter.type_name.clone(),
+                    location: -1,
+                    ..Default::default()
+                };
+                let oid = self.note_type(&name);
+                if let Some(NodeEnum::Constraint(constraint)) =
+                    alter.def.as_ref().and_then(|def| def.node.as_ref())
+                {
+                    self.on_value(oid, constraint);
+                }
+            }
+            NodeEnum::ReturnStmt(statement) => {
+                self.nested(|walker| walker.maybe(statement.returnval.as_deref()));
             }
             _ => {}
         }
@@ -229,7 +246,7 @@ impl Walker<'_> {
     }
 
     /// `serial` and its like are no types, and no schema can hold another.
-    fn note_serial(&mut self, name: &pg_query::protobuf::TypeName) -> Oid {
+    pub(super) fn note_serial(&mut self, name: &pg_query::protobuf::TypeName) -> Oid {
         match parts(&name.names).as_slice() {
             ["serial" | "serial4"] => known::INT4,
             ["bigserial" | "serial8"] => known::INT8,
@@ -273,18 +290,39 @@ impl Walker<'_> {
         self.nested(|walker| walker.maybe(parameter.defexpr.as_deref()));
     }
 
+    /// A constraint of a domain: VALUE is seen as a column.
+    fn on_value(&mut self, oid: Oid, constraint: &Constraint) {
+        self.nested(|walker| {
+            walker.push_item(Item {
+                name: None,
+                columns: Some(vec![("value".into(), oid)]),
+                row: OPAQUE,
+                bare: true,
+                scalar: false,
+            });
+            walker.maybe(constraint.raw_expr.as_deref());
+        });
+    }
+
+    /// Walks expressions that see the rows `old` and `new` of a table.
+    fn on_rows_of(&mut self, relation: Option<&RangeVar>, work: impl FnOnce(&mut Self)) {
+        let Some(relation) = relation else { return };
+        self.nested(|walker| {
+            let item = walker.table(relation);
+            for name in ["old", "new"] {
+                walker.push_item(Item { name: Some(name.into()), bare: false, ..item.clone() });
+            }
+            work(walker);
+        });
+    }
+
     fn create_trigger(&mut self, trigger: &CreateTrigStmt) {
         let names = parts(&trigger.funcname);
         if let Some(span) = self.executed_function(names.len()) {
             let meaning = self.note_routine(&names, span, Some(Vec::new()));
             debug_assert!(!matches!(meaning, Meaning::Local(_)) || names.len() > 1);
         }
-        let Some(relation) = &trigger.relation else { return };
-        self.nested(|walker| {
-            let item = walker.table(relation);
-            for name in ["old", "new"] {
-                walker.push_item(Item { name: Some(name.into()), bare: false, ..item.clone() });
-            }
+        self.on_rows_of(trigger.relation.as_ref(), |walker| {
             walker.maybe(trigger.when_clause.as_deref());
         });
     }

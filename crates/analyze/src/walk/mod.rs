@@ -26,7 +26,7 @@ use crate::occurrence::Occurrence;
 use crate::parse::Token;
 use crate::typing::{OPAQUE, Typer};
 
-pub use names::dotted;
+pub use names::{dotted, parts};
 pub use scope::Columns;
 use scope::{Cte, Level};
 
@@ -64,7 +64,7 @@ pub struct Surroundings {
 }
 
 /// What was found.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// The look-ups, in order of their place.
     pub occurrences: Vec<Occurrence>,
@@ -127,6 +127,11 @@ impl<'a> Walker<'a> {
             Some(pg_query::NodeEnum::TypeName(name)) => self.note_type(name),
             _ => OPAQUE,
         }
+    }
+
+    /// Notes the type of a column or parameter; `serial` and its like are integers.
+    pub fn column_type_of(&mut self, name: &pg_query::protobuf::TypeName) -> Oid {
+        self.note_serial(name)
     }
 
     /// What was found so far, in order.

@@ -253,7 +253,8 @@ impl Walker<'_> {
         }
         let found = self.note_relation(relation);
         let found = found.and_then(|oid| self.typer.catalog.relation_of(oid));
-        let columns = found.map(|found| found.columns.clone());
+        // Without any column it is a view of files whose columns are not known.
+        let columns = found.filter(|found| !found.columns.is_empty()).map(|found| found.columns.clone());
         let row = found.map_or(OPAQUE, |found| found.row_type);
         aliased(Some(&relation.relname), relation.alias.as_ref(), columns, row)
     }

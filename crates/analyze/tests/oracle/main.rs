@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod bodies;
+mod builtin;
 mod captures;
 mod check;
 mod compare;
 mod corpus;
 mod fix;
 mod generated;
+mod loaders;
 mod own_sql;
 mod requirement;
 mod server;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 
-use postern_cluster::Cluster;
+use postern_cluster::{Cluster, Installation};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 /// Place and kind, to every OID that was bound there.
@@ -44,6 +44,16 @@ impl Server {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { cluster: Cluster::builder().extension(extension).start().unwrap(), runtime }
+    }
+
+    /// On a server of another version.
+    pub fn of(installation: Installation) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self {
+            cluster: Cluster::builder().installation(installation).extension(false).start().unwrap(),
+            runtime,
+        }
     }
 
     pub fn session(&self, database: &str) -> Session<'_> {

@@ -5,14 +5,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use postern_analyze::check::{Finding, Scope, Severity, database, output};
+use postern_analyze::files::{self, RUNNER};
 
-use super::{catalog, deeply, json};
+use super::{catalog, deeply, json, sources};
 use crate::args::{Check, Format};
 use crate::error::{Context as _, Error};
 
 /// There are errors or warnings.
 const FOUND: u8 = 1;
-/// The database could not be checked.
+/// The database or the files could not be read.
 const FAILED: u8 = 2;
 
 pub fn run(args: &Check) -> ExitCode {
@@ -29,8 +30,17 @@ pub fn run(args: &Check) -> ExitCode {
 /// Is everything as it should be?
 fn check(args: &Check) -> Result<bool, Error> {
     let known = args.baseline.as_deref().map(baseline).transpose()?.unwrap_or_default();
-    let catalog = catalog(args.db.as_deref(), &args.dir)?;
-    let mut findings = deeply(|| database(&catalog, Scope { extensions: args.extensions }))?;
+    let mut findings = if args.files.is_empty() {
+        let catalog = catalog(args.db.as_deref(), &args.dir)?;
+        deeply(|| database(&catalog, Scope { extensions: args.extensions }))?
+    } else {
+        let base = match &args.db {
+            Some(db) => catalog(Some(db), &args.dir)?.snapshot,
+            None => files::empty(args.server_version, args.role.as_deref().unwrap_or(RUNNER)),
+        };
+        let sources = sources(&args.files)?;
+        deeply(|| files::check(&files::replay(base, sources)))?
+    };
     if let Some(file) = &args.write_baseline {
         std::fs::write(file, listed(&findings)).context("write", file)?;
     }

@@ -3,10 +3,11 @@
 use std::io::IsTerminal;
 
 use postern_analyze::catalog::{Catalog, PG_CATALOG, Routine};
+use postern_analyze::files::{self, RUNNER};
 use postern_analyze::fix::{self, Fix};
 use postern_analyze::{render, report};
 
-use super::{catalog_and, deeply};
+use super::{catalog_and, deeply, sources};
 use crate::args::Fix as Args;
 use crate::error::{Context as _, Error};
 
@@ -14,17 +15,19 @@ use crate::error::{Context as _, Error};
 type Outcome<'c> = (&'c Routine, Result<Option<Fix>, Vec<String>>);
 
 pub fn run(args: &Args) -> Result<(), Error> {
+    if args.db.is_none() && !args.files.is_empty() {
+        return offline(args);
+    }
     let (catalog, definitions) = catalog_and(args.db.as_deref(), &args.dir, definitions)?;
     let definitions = definitions?;
     let outcomes = deeply(|| outcomes(&catalog, args))??;
-    let colour =
-        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = colour();
     let mut out = String::new();
     let fixed: Vec<(&Routine, &Fix)> = outcomes
         .iter()
         .filter_map(|(routine, outcome)| Some((*routine, outcome.as_ref().ok()?.as_ref()?)))
         .collect();
-    for file in &args.files {
+    for file in args.files.iter().filter(|_| !args.sql) {
         let text = std::fs::read_to_string(file).context("read", file)?;
         let edited = fix::apply(&text, &fix::file(&catalog, &text, &fixed));
         if edited == text {
@@ -37,7 +40,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
             out += &render::diff(&file.display().to_string(), &text, &edited, colour);
         }
     }
-    for (routine, fix) in fixed.iter().filter(|_| args.files.is_empty()) {
+    for (routine, fix) in fixed.iter().filter(|_| args.files.is_empty() || args.sql) {
         let given = definitions.iter().find(|(oid, _)| *oid == routine.oid);
         let Some((given, statement)) =
             given.and_then(|(_, given)| Some((given, fix::definition(given, routine, fix)?)))
@@ -57,11 +60,61 @@ pub fn run(args: &Args) -> Result<(), Error> {
     crate::print(&out)?;
     for (routine, outcome) in &outcomes {
         if let Err(reasons) = outcome {
-            eprintln!("postern: {} is not fixed:", catalog.signature(routine));
-            for reason in reasons {
-                eprintln!("  {reason}");
+            refused(&catalog.signature(routine), reasons);
+        }
+    }
+    Ok(())
+}
+
+fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn refused(routine: &str, reasons: &[String]) {
+    eprintln!("postern: {routine} is not fixed:");
+    for reason in reasons {
+        eprintln!("  {reason}");
+    }
+}
+
+/// Files, without a server.
+fn offline(args: &Args) -> Result<(), Error> {
+    let base = files::empty(args.server_version, args.role.as_deref().unwrap_or(RUNNER));
+    let sources = sources(&args.files)?;
+    let (project, mended) = deeply(|| {
+        let project = files::replay(base, sources);
+        let chosen: Result<Vec<&Routine>, _> =
+            args.routines.iter().map(|name| report::find(&project.catalog, name)).collect();
+        let mended = chosen.map(|chosen| files::mend(&project, &chosen));
+        (project, mended)
+    })?;
+    let mended = mended?;
+    let mut out = String::new();
+    if args.sql {
+        out = mended.statements.join("\n");
+    } else {
+        for ((source, file), edits) in project.sources.iter().zip(&args.files).zip(&mended.files) {
+            if edits.is_empty() {
+                continue;
+            }
+            let edited = fix::apply(&source.text, edits);
+            if args.write {
+                std::fs::write(file, &edited).context("write", file)?;
+                eprintln!("postern: {} is changed", file.display());
+            } else {
+                out += &render::diff(&source.name, &source.text, &edited, colour());
             }
         }
+    }
+    crate::print(&out)?;
+    for problem in &project.problems {
+        eprintln!("postern: {}: {}: {}", project.sources[problem.file].name, problem.object, problem.message);
+    }
+    for (routine, note) in &mended.notes {
+        eprintln!("postern: {routine}: {note}");
+    }
+    for (routine, reasons) in &mended.refused {
+        refused(routine, reasons);
     }
     Ok(())
 }

@@ -4,13 +4,14 @@ pub mod check;
 pub mod fix;
 pub mod resolve;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use postern_analyze::catalog::{Catalog, load};
+use postern_analyze::files::Source;
 use postern_analyze::parse::with_stack;
 use postern_cluster::SUPERUSER;
 
-use crate::error::Error;
+use crate::error::{Context as _, Error};
 use crate::{progress, serve, up, url};
 
 /// The catalogs of a database: of a URL, or that of `postern up`.
@@ -37,6 +38,14 @@ pub fn catalog_and<T>(
         })
     })?;
     Ok((Catalog::new(snapshot), more))
+}
+
+/// Files, as they are.
+pub fn sources(files: &[PathBuf]) -> Result<Vec<Source>, Error> {
+    files
+        .iter()
+        .map(|file| Ok(Source::new(file.display().to_string(), std::fs::read(file).context("read", file)?)))
+        .collect()
 }
 
 /// Analyses with the stack that deep trees need.

@@ -8,7 +8,11 @@ pub const RULE: Rule =
     Rule { id: "capturable", summary: "An untrusted role can make a name mean its own object", check };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let severity = if subject.routine.definer { Severity::Error } else { Severity::Warning };
+    // What the server has bound stays bound.
+    if subject.expression().is_some_and(|expression| expression.found.is_none()) {
+        return Vec::new();
+    }
+    let severity = if subject.definer() { Severity::Error } else { Severity::Warning };
     let mut findings = Vec::new();
     for name in &subject.report.names {
         let Verdict::Capturable(capture) = &name.verdict else { continue };
@@ -22,14 +26,21 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             capture.schema
         );
         let remedy = match &name.object {
+            Some(object) if subject.expression().is_some() => {
+                format!(
+                    "write {}, or run this under SET search_path = pg_catalog, pg_temp",
+                    written(&object.schema, &name.name)
+                )
+            }
             Some(object) if object.schema == "pg_catalog" => {
                 format!("{} SET search_path = pg_catalog, pg_temp (postern fix)", subject.alter())
             }
-            Some(object) => format!(
-                "write {}.{} and SET search_path = pg_catalog, pg_temp (postern fix)",
-                object.schema,
-                name.name.rsplit('.').next().unwrap_or_default()
-            ),
+            Some(object) => {
+                format!(
+                    "write {} and SET search_path = pg_catalog, pg_temp (postern fix)",
+                    written(&object.schema, &name.name)
+                )
+            }
             None => "write the schema that is meant: nothing has that name now".into(),
         };
         let path = capture
@@ -41,4 +52,9 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         findings.push(subject.at(Finding { name: Some(name.name.clone()), proof, ..finding }, &name.span));
     }
     findings
+}
+
+/// A name with its schema.
+fn written(schema: &str, name: &str) -> String {
+    format!("{schema}.{}", name.rsplit('.').next().unwrap_or_default())
 }

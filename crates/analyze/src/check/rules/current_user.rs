@@ -10,7 +10,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let routine = subject.routine;
+    let Some(routine) = subject.routine() else { return Vec::new() };
     if !routine.definer || !matches!(routine.language.as_str(), "sql" | "plpgsql") {
         return Vec::new();
     }

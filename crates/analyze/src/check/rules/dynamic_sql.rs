@@ -10,10 +10,10 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if !subject.routine.definer {
+    if !subject.definer() {
         return Vec::new();
     }
-    let source = &subject.routine.source;
+    let source = subject.source();
     let mut findings = Vec::new();
     for gap in subject.report.gaps.iter().filter(|gap| gap.reason.contains("run time")) {
         let text = source.get(gap.span.clone()).unwrap_or_default();

@@ -6,9 +6,14 @@ mod current_user;
 mod definer_path;
 mod dynamic_sql;
 mod misquoted_path;
+mod policy_function;
 mod public_definer;
+mod replaceable;
 mod restore;
+mod runs_text;
+mod session_user;
 mod unread;
+mod view_rows;
 
 use super::{Finding, Subject};
 
@@ -31,7 +36,12 @@ pub const RULES: &[Rule] = &[
     misquoted_path::RULE,
     public_definer::RULE,
     dynamic_sql::RULE,
+    runs_text::RULE,
     current_user::RULE,
+    session_user::RULE,
+    view_rows::RULE,
+    replaceable::RULE,
+    policy_function::RULE,
     restore::RULE,
     unread::RULE,
 ];

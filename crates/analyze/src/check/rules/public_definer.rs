@@ -8,7 +8,7 @@ pub const RULE: Rule =
     Rule { id: "definer-for-public", summary: "Everyone may execute a SECURITY DEFINER routine", check };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let routine = subject.routine;
+    let Some(routine) = subject.routine() else { return Vec::new() };
     // A trigger function cannot be called.
     let called = routine.returns != known::TRIGGER
         && subject.catalog.type_of(routine.returns).is_none_or(|found| found.name != "event_trigger");

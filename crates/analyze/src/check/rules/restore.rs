@@ -22,14 +22,24 @@ const PATHS: [(&str, &str); 2] = [
 ];
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    let routine = subject.routine;
+    let Some(routine) = subject.routine() else { return Vec::new() };
     if subject.own_path().is_some() || routine.atomic {
         return Vec::new();
     }
     let catalog = subject.catalog;
     let used = catalog.snapshot.uses.iter().find(|used| {
         used.function == routine.oid
-            && matches!(used.kind.as_str(), "index" | "check" | "default" | "trigger" | "view")
+            && matches!(
+                used.kind.as_str(),
+                "index"
+                    | "check"
+                    | "default"
+                    | "generated"
+                    | "domain"
+                    | "trigger"
+                    | "view"
+                    | "materialized view"
+            )
     });
     let Some(used) = used else { return Vec::new() };
     let owner = catalog.role_of(routine.owner).map_or("", |role| role.name.as_str());

@@ -7,15 +7,18 @@ use crate::capture::Verdict;
 pub const RULE: Rule = Rule { id: "unread", summary: "A part of the code could not be analysed", check };
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
-    if !subject.routine.definer {
-        return Vec::new();
-    }
-    let languages = ["sql", "plpgsql"];
-    if !languages.contains(&subject.routine.language.as_str()) {
-        // What is compiled is not ours to read, and needs a superuser to make.
-        return Vec::new();
-    }
+    let Some(routine) = subject.routine() else { return Vec::new() };
     let remedy = || "look at it yourself".to_owned();
+    match routine.language.as_str() {
+        "sql" | "plpgsql" if !routine.definer => return Vec::new(),
+        "sql" | "plpgsql" => {}
+        // What is compiled is not ours to read, and needs a superuser to make.
+        "c" | "internal" => return Vec::new(),
+        language => {
+            let message = format!("not analysed: it is written in {language}");
+            return vec![subject.finding(RULE.id, Severity::Note, message, remedy())];
+        }
+    }
     let mut findings = Vec::new();
     for gap in subject.report.gaps.iter().filter(|gap| !gap.reason.contains("run time")) {
         let finding =
