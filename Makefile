@@ -5,10 +5,10 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate
+.PHONY: help run test check bench-gate bench-names compare-names
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Build everything and start the gate on a private cluster with the example
 	@$(CARGO) xtask run $(if $(RELEASE),--release)
@@ -21,6 +21,12 @@ check: $(STAMP) ## Check format, lints, documentation, licences and advisories
 
 bench-gate: $(STAMP)-test ## Measure the gate beside pgbench, PostGraphile and a minimal gate in Node
 	@$(CARGO) xtask bench-gate
+
+bench-names: $(STAMP)-test ## Measure the analysis of names beside pgspot
+	@$(CARGO) xtask bench-names
+
+compare-names: $(STAMP)-test ## Say what postern check and pgspot find in public extensions
+	@$(CARGO) xtask bench-names -- compare
 
 # What must come from the system. Looked for again when the list of it changes.
 $(STAMP): xtask/dependencies

@@ -89,6 +89,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure the analysis of names beside pgspot; `-- compare` says what each of them finds
+    BenchNames {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Measure the gate beside others
     BenchGate {
         #[command(flatten)]
@@ -151,6 +159,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Run { server, release, arguments } => {
             run::up(&server.installation()?, profile(release), &arguments)
         }
+        Task::BenchNames { server, arguments } => bench::names(&server.installation()?, &arguments),
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
     }
 }
