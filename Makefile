@@ -5,10 +5,10 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate bench-names compare-names
+.PHONY: help run test check bench-gate bench-durable bench-replication bench-rows bench-names compare-names
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Build everything and start the gate on a private cluster with the example
 	@$(CARGO) xtask run $(if $(RELEASE),--release)
@@ -27,6 +27,15 @@ bench-names: $(STAMP)-test ## Measure the analysis of names beside pgspot
 
 compare-names: $(STAMP)-test ## Say what postern check and pgspot find in public extensions
 	@$(CARGO) xtask bench-names -- compare
+
+bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd
+	@$(CARGO) xtask bench-durable
+
+bench-replication: $(STAMP) ## Measure rows and DDL with the rules of replication and without
+	@$(CARGO) xtask bench-replication --release
+
+bench-rows: $(STAMP) ## Measure reads under row security, PostgreSQL's own and ours
+	@$(CARGO) xtask bench-rows
 
 # What must come from the system. Looked for again when the list of it changes.
 $(STAMP): xtask/dependencies

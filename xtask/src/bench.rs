@@ -1,4 +1,5 @@
-//! `bench-gate` and `bench-names`: build what is measured, optimized, install what it is measured beside, and start the measurement.
+//! `bench-gate`, `bench-durable`, `bench-rows`, `bench-names`: build everything optimized, install what it is measured beside, and start the
+//! measurement.
 
 use postern_cluster::Installation;
 
@@ -34,5 +35,30 @@ pub fn names(server: &Installation, arguments: &[String]) -> Result<()> {
     let mut command = std::process::Command::new(program);
     suites::environment(&mut command, server, Profile::Release);
     command.env("POSTERN_PGSPOT", pgspot);
+    run(command.args(arguments).current_dir(workspace::root()))
+}
+
+/// Runs the benchmark of rows.
+pub fn rows(server: &Installation, arguments: &[String]) -> Result<()> {
+    build::extension(server, Profile::Release)?;
+    run(workspace::cargo().args(["build", "--release", "-p", "postern-bench-rows"]))?;
+    let binaries = workspace::target().join(Profile::Release.folder());
+    let mut command = std::process::Command::new(binaries.join("bench-rows"));
+    suites::environment(&mut command, server, Profile::Release);
+    run(command.args(arguments).current_dir(workspace::root()))
+}
+
+/// Runs the benchmark of durable functions. What cannot be installed is left out, and the report says why.
+pub fn durable(server: &Installation, arguments: &[String]) -> Result<()> {
+    build::extension(server, Profile::Release)?;
+    run(workspace::cargo().args(["build", "--release", "-p", "postern-bench-durable"]))?;
+    let folder = workspace::root().join("bench/durable/node");
+    suites::node(&folder)?;
+    let mut command =
+        std::process::Command::new(workspace::target().join(Profile::Release.folder()).join("bench-durable"));
+    if let Err(error) = suites::python(&folder) {
+        command.arg("--without").arg(format!("the schema of Absurd could not be installed: {error}"));
+    }
+    suites::environment(&mut command, server, Profile::Release);
     run(command.args(arguments).current_dir(workspace::root()))
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_replication;
 mod build;
 mod check;
 mod corpus;
@@ -36,7 +37,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Build the extension for one server, into target/extension/pg<major>
+    /// Build the extension for one server, into target/extension/pgMAJOR
     BuildExtension {
         #[command(flatten)]
         server: Server,
@@ -105,6 +106,36 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure reads under row security
+    BenchRows {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure durable functions beside others
+    BenchDurable {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure what the rules of replication cost
+    BenchReplication {
+        #[command(flatten)]
+        server: Server,
+        /// Measure an optimized library
+        #[arg(long)]
+        release: bool,
+        /// How often everything is measured
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// How long each takes
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -160,6 +191,11 @@ fn perform(task: Task) -> Result<()> {
             run::up(&server.installation()?, profile(release), &arguments)
         }
         Task::BenchNames { server, arguments } => bench::names(&server.installation()?, &arguments),
+        Task::BenchReplication { server, release, rounds, seconds } => {
+            bench_replication::run(&server.installation()?, release, rounds, seconds)
+        }
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
+        Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),
+        Task::BenchRows { server, arguments } => bench::rows(&server.installation()?, &arguments),
     }
 }

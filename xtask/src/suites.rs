@@ -114,7 +114,7 @@ pub fn node(folder: &Path) -> Result<()> {
 }
 
 /// A virtual environment with what is asked for, unless it is there.
-fn python(folder: &Path) -> Result<()> {
+pub fn python(folder: &Path) -> Result<()> {
     let (wanted, venv) = (folder.join("requirements.txt"), folder.join(".venv"));
     let stamp = venv.join("installed");
     if is_newer(&stamp, &wanted) {

@@ -20,6 +20,9 @@ use crate::{build, corpus, process, regress, servers, suites, workspace};
 /// All crates but the extension, which is built for one server at a time and tested apart.
 const ALL: [&str; 3] = ["--workspace", "--exclude", "postern-extension"];
 
+/// What property tests draw from, unless the environment says otherwise: two runs try the same.
+const SEED: &str = "5432";
+
 /// Runs all tests.
 pub fn run(server: &Installation) -> Result<()> {
     let begun = Instant::now();
@@ -28,6 +31,9 @@ pub fn run(server: &Installation) -> Result<()> {
     let prepare = |command: &mut Command| {
         suites::environment(command, server, Profile::Dev);
         command.env("POSTERN_CLUSTER_TEMPLATE", shared.folder()).env("POSTERN_SKIPPED", &skipped);
+        if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
+            command.env("PROPTEST_RNG_SEED", SEED);
+        }
     };
 
     let mut report = Report::default();

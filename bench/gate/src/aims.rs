@@ -2,24 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use postern_bench::aim::{Aim, at_least, below, median};
 
 use crate::contestant::Contestant;
 use crate::large::Stream;
 use crate::memory::Idle;
-use crate::sample::{Sample, median};
+use crate::sample::Sample;
 
 /// The samples of all rounds, by number of clients and contestant.
 pub type Rounds = BTreeMap<(usize, Contestant), Vec<Sample>>;
-
-/// One aim.
-#[derive(Debug, Clone, Serialize)]
-pub struct Aim {
-    pub what: String,
-    pub measured: f64,
-    pub wanted: String,
-    pub met: bool,
-}
 
 /// The middle of the ratios that two contestants had in the same round: what disturbs a round disturbs both.
 pub fn ratio(rounds: &Rounds, clients: usize, one: Contestant, other: Contestant) -> Option<f64> {
@@ -77,24 +68,6 @@ pub fn judge(rounds: &Rounds, idle: Option<&Idle>, stream: Option<&Stream>) -> V
         at_least(&mut aims, "NDJSON / psql COPY, rows per second".to_owned(), Some(stream.ratio), 0.5);
     }
     aims
-}
-
-fn at_least(aims: &mut Vec<Aim>, what: String, measured: Option<f64>, wanted: f64) {
-    aims.extend(measured.map(|measured| Aim {
-        what,
-        measured,
-        wanted: format!("at least {wanted}"),
-        met: measured >= wanted,
-    }));
-}
-
-fn below(aims: &mut Vec<Aim>, what: String, measured: Option<f64>, wanted: f64) {
-    aims.extend(measured.map(|measured| Aim {
-        what,
-        measured,
-        wanted: format!("below {wanted}"),
-        met: measured < wanted,
-    }));
 }
 
 #[cfg(test)]

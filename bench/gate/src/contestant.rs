@@ -9,12 +9,12 @@ use http::{HeaderValue, Method, Request};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::Result;
 use crate::fixture::{ENTERED_ROLE, Fixture, STATEMENT};
 use crate::load::{Ask, Sent, Target};
 use crate::pgbench::{self, DIRECT, ENTERED, SET_ROLE};
 use crate::sample::{Sample, Span};
 use crate::service::Service;
+use postern_bench::error::Result;
 
 /// The largest number of clients, each of which has a token of its own.
 pub const MOST_CLIENTS: usize = 1_000;

@@ -10,7 +10,7 @@ use postern_cluster::Cluster;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use crate::error::{Context, Error, Result};
+use postern_bench::error::{Context, Error, Result};
 
 /// The role that is entered.
 pub const ENTERED_ROLE: &str = "bench_user";

@@ -12,12 +12,12 @@ use serde_json::json;
 use tokio::task::LocalSet;
 
 use crate::contestant::{finish, post, tokens};
-use crate::error::{Context, Error, Result};
 use crate::fixture::Fixture;
 use crate::load;
-use crate::process::{Cast, memory};
-use crate::sample::median;
 use crate::service::Service;
+use postern_bench::aim::median;
+use postern_bench::error::{Context, Error, Result};
+use postern_bench::process::{Cast, memory};
 
 const QUERY: &str = "select id, tenant, kind, amount, happened_at from bench.event";
 

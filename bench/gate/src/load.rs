@@ -23,10 +23,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use crate::error::{Context, Error, Result};
 use crate::fixture::READABLE;
-use crate::process::{Cast, memory};
 use crate::sample::{Sample, Span, histogram};
+use postern_bench::error::{Context, Error, Result};
+use postern_bench::process::{Cast, memory};
 
 /// A body that is sent at once.
 pub type Sent = Full<Bytes>;

@@ -6,7 +6,6 @@
 //! | `contestant` | who is measured and how each is asked; `service` starts those that are services |
 //! | `pgbench`, `load` | one measurement: load for a while, then a `sample` |
 //! | `memory`, `large` | the gate with idle clients; with many rows |
-//! | `process` | time on a processor, memory |
 //! | `aims`, `report` | what came out |
 //!
 //! **Invariants**: contestants take turns in every round, so that what disturbs the machine disturbs all of them. Ratios are
@@ -15,13 +14,11 @@
 
 mod aims;
 mod contestant;
-mod error;
 mod fixture;
 mod large;
 mod load;
 mod memory;
 mod pgbench;
-mod process;
 mod report;
 mod sample;
 mod service;
@@ -31,13 +28,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use postern_bench::machine::{self, Machine};
 
 use crate::aims::Rounds;
 use crate::contestant::{Contestant, MOST_CLIENTS, Stage};
-use crate::error::{Error, Result};
 use crate::fixture::Fixture;
-use crate::report::{Machine, Method, Report, Versions};
+use crate::report::{Method, Report, Versions};
 use crate::sample::Span;
+use postern_bench::error::{Error, Result};
 
 #[derive(Debug, Parser)]
 #[allow(clippy::struct_excessive_bools, reason = "switches of a command line")]
@@ -100,7 +98,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         (false, false) => 5_000_000,
     };
     let contestants = chosen(&arguments.only)?;
-    let (date, machine) = (Report::now(), Machine::here());
+    let (date, machine) = (machine::now(), Machine::here());
 
     eprintln!("starting the server and filling it");
     let fixture = Fixture::start(events)?;
@@ -133,7 +131,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         idle,
         stream,
     };
-    report.save(&arguments.output)?;
+    machine::save(&report, &arguments.output)?;
     print!("{}", report.text());
     eprintln!("written to {}", arguments.output.display());
     Ok(())

@@ -7,11 +7,11 @@ use serde::Serialize;
 use tokio::task::LocalSet;
 
 use crate::contestant::{ask_v1, tokens};
-use crate::error::{Context, Result};
 use crate::fixture::Fixture;
 use crate::load::{self, Target};
-use crate::process::memory;
 use crate::service::Service;
+use postern_bench::error::{Context, Result};
+use postern_bench::process::memory;
 
 /// Clients at once while they are served.
 const AT_ONCE: usize = 50;
@@ -42,7 +42,7 @@ pub fn idle(fixture: &Fixture, program: &Path, connections: usize, clients: usiz
                 async move {
                     let mut sender = load::connect(target.address).await?;
                     load::fetch(&mut sender, target, client, 2).await?;
-                    Ok::<_, crate::error::Error>(sender)
+                    Ok::<_, postern_bench::error::Error>(sender)
                 }
             });
             waiting.extend(try_join_all(some).await?);

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 use hdrhistogram::Histogram;
 use postern_cluster::Cluster;
 
-use crate::error::{Context, Error, Result};
 use crate::fixture::{ENTERED_ROLE, FACTS};
-use crate::process::Cast;
 use crate::sample::{Sample, Span, histogram};
+use postern_bench::error::{Context, Error, Result};
+use postern_bench::process::Cast;
 
 /// A script of `bench/gate/pgbench`, and who runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

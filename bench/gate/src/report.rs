@@ -1,21 +1,18 @@
 //! What is printed and written: the table, the aims, the JSON.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::time::SystemTime;
 
+use postern_bench::aim::Aim;
+use postern_bench::machine::{self, Machine};
 use postern_cluster::Installation;
 use serde::Serialize;
 
-use crate::aims::{Aim, Rounds};
+use crate::aims::Rounds;
 use crate::contestant::Contestant;
-use crate::error::{Context, Error, Result};
 use crate::large::Stream;
 use crate::memory::Idle;
 use crate::sample::{Sample, Span};
-use crate::service::package_version;
+use crate::service::node_folder;
 
 /// Everything about one run.
 #[derive(Debug, Serialize)]
@@ -30,17 +27,6 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<Stream>,
     pub aims: Vec<Aim>,
-}
-
-/// Where it ran.
-#[derive(Debug, Serialize)]
-pub struct Machine {
-    pub processor: String,
-    pub processors: usize,
-    pub memory_megabytes: u64,
-    pub kernel: String,
-    /// Processes that waited for a processor on average in the minute before, when nothing of ours ran.
-    pub load_before: f64,
 }
 
 /// What ran.
@@ -73,44 +59,15 @@ pub struct Read {
     pub rounds: Vec<Sample>,
 }
 
-impl Machine {
-    pub fn here() -> Self {
-        let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-        let value = |text: &str, name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name));
-            line.and_then(|line| line.split_once(':'))
-                .map(|(_, value)| value.trim().to_owned())
-                .unwrap_or_default()
-        };
-        let kilobytes = value(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse::<u64>();
-        Self {
-            processor: value(&read("/proc/cpuinfo"), "model name"),
-            processors: std::thread::available_parallelism().map_or(0, usize::from),
-            memory_megabytes: kilobytes.unwrap_or(0) / 1024,
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            load_before: read("/proc/loadavg")
-                .split(' ')
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or(f64::NAN),
-        }
-    }
-}
-
 impl Versions {
     pub fn of(installation: &Installation) -> Self {
-        let folder = env!("CARGO_MANIFEST_DIR");
-        let commit = first_line(Command::new("git").args(["-C", folder, "rev-parse", "--short=12", "HEAD"]));
+        let package = |name| machine::package(&node_folder(), name);
         Self {
-            postern: format!(
-                "{} ({})",
-                env!("CARGO_PKG_VERSION"),
-                commit.unwrap_or_else(|| "no commit".to_owned())
-            ),
+            postern: machine::postern(),
             postgresql: installation.version.clone(),
-            node: first_line(Command::new("node").arg("--version")),
-            postgraphile: package_version("postgraphile"),
-            pg: package_version("pg"),
+            node: machine::node(),
+            postgraphile: package("postgraphile"),
+            pg: package("pg"),
         }
     }
 }
@@ -136,11 +93,6 @@ impl Report {
             rounds: samples.clone(),
         };
         rounds.iter().map(read).collect()
-    }
-
-    /// Now, as RFC 3339 writes it.
-    pub fn now() -> String {
-        humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
     }
 
     /// For people.
@@ -200,20 +152,4 @@ impl Report {
         }
         Ok(())
     }
-
-    /// For programs.
-    pub fn save(&self, file: &Path) -> Result<()> {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).context(format!("create {}", folder.display()))?;
-        }
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|error| Error::wrong("the report", error))?;
-        text.push('\n');
-        fs::write(file, text).context(format!("write {}", file.display()))
-    }
-}
-
-fn first_line(command: &mut Command) -> Option<String> {
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
 }

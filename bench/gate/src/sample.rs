@@ -5,8 +5,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::process::Usage;
+use postern_bench::aim::median;
+use postern_bench::error::{Error, Result};
+use postern_bench::process::Usage;
 
 /// How long to measure, after how long a time that does not count.
 #[derive(Debug, Clone, Copy)]
@@ -75,18 +76,6 @@ impl Sample {
     }
 }
 
-/// The median; of an even number, the mean of the two in the middle. NaN of nothing.
-pub fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => values[half],
-        _ => f64::midpoint(values[half - 1], values[half]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,13 +93,5 @@ mod tests {
         assert!((sample.server_cpu - 2.0).abs() < 1e-9 && (sample.middle_cpu - 1.0).abs() < 1e-9);
         assert!((sample.middle_rss - 2.0).abs() < 1e-9);
         assert!(Sample::new(&histogram(), Duration::from_secs(1), usage, 0).is_err());
-    }
-
-    #[test]
-    fn the_median_is_the_middle_whatever_the_order() {
-        let same = |values: &[f64], expected: f64| (median(values.iter().copied()) - expected).abs() < 1e-9;
-        assert!(same(&[3.0, 1.0, 2.0], 2.0));
-        assert!(same(&[4.0, 1.0, 2.0, 3.0], 2.5));
-        assert!(median(std::iter::empty()).is_nan());
     }
 }

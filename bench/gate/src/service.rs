@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::error::{Context, Error, Result};
 use crate::fixture::Fixture;
+use postern_bench::error::{Context, Error, Result};
+use postern_bench::machine::ending_with_us;
 
 /// How long a service may take to be ready.
 const START: Duration = Duration::from_mins(1);
@@ -98,22 +99,9 @@ pub fn install_node_packages() -> Result<()> {
     if status.success() { Ok(()) } else { Err(Error::wrong("npm ci", "failed")) }
 }
 
-/// The version of an installed package.
-pub fn package_version(name: &str) -> Option<String> {
-    let text = fs::read(node_folder().join("node_modules").join(name).join("package.json")).ok()?;
-    let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    Some(value.get("version")?.as_str()?.to_owned())
-}
-
-fn node_folder() -> PathBuf {
+/// The programs in Node.
+pub fn node_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("node")
-}
-
-/// `setpriv` becomes the program: the process id is the program's own.
-fn ending_with_us(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    command
 }
 
 fn is_ready(address: SocketAddr) -> bool {

@@ -100,7 +100,7 @@ fn long_chains_are_read() {
         format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(300)),
     ] {
         with_stack(|| {
-            assert!(parse(&text, As::Statements).is_ok(), "{:?}", parse(&text, As::Statements).err())
+            assert!(parse(&text, As::Statements).is_ok(), "{:?}", parse(&text, As::Statements).err());
         })
         .unwrap();
     }

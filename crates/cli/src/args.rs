@@ -44,6 +44,7 @@ pub enum Command {
     Fix(Fix),
     Lsp(Lsp),
     Rows(crate::rows::args::Rows),
+    Dump(crate::dump::args::Dump),
     Token(Token),
     Url(Url),
     /// Print the versions of this program and of what it works with
@@ -127,7 +128,8 @@ pub struct Serve {
         postern doctor                                       the database of `postern up`, as superuser\n  \
         postern doctor -c postern.toml --json\n  \
         postern doctor --db 'postgresql://postgres@/app?host=/run/postgresql'\n  \
-        postern doctor --db \"$URL\" --role web --allow public-temp --allow table-without-rls:public.country"
+        postern doctor --db \"$URL\" --role web --allow public-temp --allow table-without-rls:public.country\n  \
+        postern doctor --db \"$URL\" --subscription orders         whether a subscription is safe"
 )]
 pub struct Doctor {
     /// The configuration of a gate, whose database and roles to examine
@@ -139,6 +141,9 @@ pub struct Doctor {
     /// Examine this role too, as one that is served; may be given again
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<String>,
+    /// Look at this subscription instead: what runs on apply, as whom, and whether it would stop
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "roles", "allow"])]
+    pub subscription: Option<String>,
     /// Allow the findings of a code, or of a code and object; may be given again
     #[arg(long, value_name = "CODE[:OBJECT]", value_parser = allowed)]
     pub allow: Vec<String>,

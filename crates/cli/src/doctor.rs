@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use postern_doctor::{Report, Settings, render};
+use postern_doctor::{Report, Settings, render, subscription};
 use tokio::runtime::Runtime;
 
 use crate::args::Doctor;
@@ -16,6 +16,16 @@ const FOUND: u8 = 1;
 const FAILED: u8 = 2;
 
 pub fn run(args: &Doctor) -> ExitCode {
+    if let Some(name) = &args.subscription {
+        return match subscription(args, name) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(FOUND),
+            Err(error) => {
+                eprintln!("postern: {error}");
+                ExitCode::from(FAILED)
+            }
+        };
+    }
     let printed = examine(args).and_then(|(report, allow)| {
         let colour = std::io::stdout().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -58,7 +68,21 @@ fn by_url(runtime: &Runtime, url: &str, settings: &Settings) -> Result<Report, E
     })
 }
 
-fn json(report: &Report) -> Result<String, Error> {
+/// Prints what there is to say of a subscription; gives whether it is safe.
+fn subscription(args: &Doctor, name: &str) -> Result<bool, Error> {
+    let url = database::url_or(args.db.as_ref(), &args.dir)?;
+    let found = serve::runtime()?.block_on(async {
+        let client = database::connect(&url).await?;
+        Ok::<_, Error>(subscription::examine(&client, name).await?)
+    })?;
+    let found =
+        found.ok_or_else(|| Error::Usage(format!("there is no subscription \"{name}\" in this database")))?;
+    let text = if args.json { json(&found)? } else { subscription::text(&found) };
+    crate::print(&text)?;
+    Ok(found.is_safe())
+}
+
+fn json(report: &impl serde::Serialize) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(report)
         .map_err(|error| Error::Io { action: "write the report".into(), source: error.into() })?;
     Ok(text + "\n")

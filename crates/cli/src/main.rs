@@ -10,6 +10,7 @@
 mod args;
 mod database;
 mod doctor;
+mod dump;
 mod error;
 mod lsp;
 mod names;
@@ -37,7 +38,8 @@ fn main() -> ExitCode {
         Command::Check(args) => return names::check::run(&args),
         Command::Fix(args) => names::fix::run(&args),
         Command::Lsp(args) => lsp::run(&args),
-        Command::Rows(args) => rows::run(&args),
+        Command::Rows(args) => return rows::run(&args),
+        Command::Dump(args) => return dump::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Url(args) => url::run(&args),
         Command::Version => version(),

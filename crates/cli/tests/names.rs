@@ -79,6 +79,18 @@ fn names_are_resolved_checked_and_fixed() {
     assert_eq!(run(postern().args(["check", "--db", &url, "--baseline"]).arg(&baseline)).status, 0);
     assert_eq!(run(postern().args(["check", "--db", "postgresql://nobody@/x?host=/nowhere"])).status, 2);
 
+    // Files that would run in this database.
+    let migration = folder.path().join("migration.sql");
+    std::fs::write(&migration, "-- two lines\nalter function s1.f() security definer;\n").unwrap();
+    let checked = run(postern().args(["check", "--db", &url]).arg(&migration));
+    assert!(
+        checked.status == 1 && checked.stdout.contains("migration.sql:2:16 (s1.f())"),
+        "{} {}",
+        checked.stdout,
+        checked.stderr
+    );
+    assert!(!checked.stdout.contains("s3.f()"), "{}", checked.stdout);
+
     // The file is edited where names stand, and the server takes it.
     let file = folder.path().join("schema.sql");
     std::fs::write(&file, SCHEMA).unwrap();

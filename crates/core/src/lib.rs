@@ -6,6 +6,7 @@
 pub mod address;
 pub mod error;
 mod identity;
+pub mod trigger_rule;
 
 pub use error::{Code, Protocol, Stage};
 pub use identity::{Identity, RoleName, RoleNameError};

@@ -25,6 +25,7 @@ pub mod floor;
 pub mod render;
 pub mod report;
 mod scan;
+pub mod subscription;
 
 use tokio_postgres::Client;
 
@@ -71,6 +72,9 @@ pub enum Error {
         /// What the server said.
         source: tokio_postgres::Error,
     },
+    /// What is asked is what the extension knows.
+    #[error("the extension is not installed in this database, or is too old (run CREATE EXTENSION postern)")]
+    NoExtension,
     /// The connection string cannot be read.
     #[error("connection string is not valid: {}", describe(.0))]
     Url(#[source] tokio_postgres::Error),

@@ -82,7 +82,7 @@ fn one(out: &mut String, finding: &Finding, colour: bool) -> std::fmt::Result {
 }
 
 /// Names come from strangers: control characters would let them draw on the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -68,6 +68,8 @@ pub struct Instance<'a> {
     pub status: &'a str,
     /// Its output.
     pub output: Option<&'a str>,
+    /// For each node, whether it may have taken effect more than once.
+    pub repeats: &'a [bool],
 }
 
 /// The text of `df.explain` for an instance: header, empty line, tree with marks.
@@ -84,14 +86,18 @@ pub fn instance(graph: &Graph, statuses: &[Status], instance: Instance<'_>) -> S
         "Instance: {}{label}\nStatus:   {mark} {}\n{output}\n{}",
         instance.id,
         instance.status,
-        tree(graph, Some(statuses))
+        drawn(graph, Some(statuses), instance.repeats)
     )
 }
 
 /// The tree as text, every line padded to the longest and four more.
 pub fn tree(graph: &Graph, statuses: Option<&[Status]>) -> String {
+    drawn(graph, statuses, &[])
+}
+
+fn drawn(graph: &Graph, statuses: Option<&[Status]>, repeats: &[bool]) -> String {
     let mut lines = Vec::new();
-    Printer { graph, statuses, lines: &mut lines }.node(0, "", true);
+    Printer { graph, statuses, repeats, lines: &mut lines }.node(0, "", true);
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0) + 4;
     lines.iter().map(|line| format!("{line:width$}")).collect::<Vec<_>>().join("\n")
 }
@@ -100,6 +106,7 @@ pub fn tree(graph: &Graph, statuses: Option<&[Status]>) -> String {
 struct Printer<'a> {
     graph: &'a Graph,
     statuses: Option<&'a [Status]>,
+    repeats: &'a [bool],
     lines: &'a mut Vec<String>,
 }
 
@@ -120,7 +127,11 @@ impl Printer<'_> {
                 .and_then(|all| all.get(step as usize))
                 .map(|status| format!(" {}", status.mark()))
                 .unwrap_or_default();
-            self.lines.push(format!("{prefix}{connector}{}{mark}", title(node)));
+            // Of a request everybody knows that; of a statement it has to be said.
+            let repeats =
+                matches!(node.kind, Kind::Sql { .. }) && self.repeats.get(step as usize) == Some(&true);
+            let often = if repeats { " (at least once)" } else { "" };
+            self.lines.push(format!("{prefix}{connector}{}{mark}{often}", title(node)));
             let below = if one && !last && !prefix.is_empty() {
                 format!("{prefix}│   ")
             } else {
@@ -320,12 +331,14 @@ mod tests {
             label: Some("label"),
             status: "Completed",
             output: Some("{\"rows\":[{\"d\":1}],\"row_count\":1}"),
+            repeats: &[false, true],
         };
         let text = instance(&graph, &statuses, of);
         assert!(text.starts_with(
             "Instance: 02fa9a27 (label)\nStatus:   ✓ Completed\nOutput:   {\"rows\":[{\"d\":1}],\"row_count\":1}\n\nIF ✓ "
         ));
-        assert!(text.contains("└─SQL: select 2 ⊘"));
+        assert!(text.contains("└─SQL: select true ✓ (at least once)"));
+        assert!(text.contains("└─SQL: select 2 ⊘ "));
     }
 
     #[test]

@@ -91,6 +91,13 @@ impl Graph {
         self.nodes.get(number as usize)
     }
 
+    /// The text of the function that is below a node: the same tree, with that node as its root.
+    pub fn text_of(&self, number: u32) -> Option<String> {
+        let tree = Tree::from_step(&self.text).ok()?;
+        let (old, _) = *preorder(&tree).ok()?.get(number as usize)?;
+        Some(tree.below(old).to_text())
+    }
+
     /// The tree as text: what to store, and what [`Graph::parse`] makes the same graph of.
     pub fn text(&self) -> &str {
         &self.text

@@ -2,7 +2,7 @@
 //!
 //! **How it works.** A function runs as *strands*, lines of execution. Strand 0 is the function; each branch of a fork (JOIN,
 //! RACE, FIRST, TIMEOUT, MAP) is a strand of its own. A strand is at one node; what it has to remember beside that is its
-//! [`Frame`]. [`enter`] goes down from a node to the leaf that is to be executed; [`finished`] takes what became of a leaf and
+//! [`Frame`]. [`Machine::enter`] goes down from a node to the leaf that is to be executed; [`Machine::finished`] takes what became of a leaf and
 //! goes up, and down again, to the next one. [`resolve`] says whether a fork is decided by what its branches have come to.
 //!
 //! **Invariants**
@@ -163,6 +163,12 @@ pub struct Frame {
     /// How many of its branches have not ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pending: usize,
+    /// The instance that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<String>,
+    /// How often the node was begun that is run at top level.
+    #[serde(default, skip_serializing_if = "is_none_begun")]
+    pub begun: u32,
     /// What the strand came to, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
@@ -205,6 +211,7 @@ impl Frame {
     }
 
     /// The frame of a new branch: it sees the names there are, and has its own from there on.
+    #[must_use]
     pub fn branch(&self) -> Self {
         Self { names: self.names.clone(), ..Self::default() }
     }
@@ -216,6 +223,11 @@ impl Frame {
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none_begun(n: &u32) -> bool {
     *n == 0
 }
 
@@ -363,10 +375,8 @@ impl<'a, W: World> Machine<'a, W> {
                     let Some(Level::Retry { attempt, mark, .. }) = self.frame.pop(parent) else {
                         return Next::End(Outcome::Failed(lost_level()));
                     };
-                    let pause = match policy.covers(failure.sqlstate.as_deref(), failure.status) {
-                        true => policy.pause(attempt, self.world.random()),
-                        false => None,
-                    };
+                    let covered = policy.covers(failure.sqlstate.as_deref(), failure.status);
+                    let pause = if covered { policy.pause(attempt, self.world.random()) } else { None };
                     match pause {
                         None => self.gave(parent, Outcome::Failed(failure)),
                         Some(_) if self.frame.undos.len() > mark => {

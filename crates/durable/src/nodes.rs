@@ -127,11 +127,11 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
     let steps: Vec<Step> = serde_json::from_str(steps.unwrap_or("[]")).map_err(read)?;
     let strands: Vec<Strand> = serde_json::from_str(strands.unwrap_or("[]")).map_err(read)?;
     let live = matches!(status, "pending" | "running");
-    let states = states(&graph, &steps, &strands, live);
-    let mut rows: Vec<Row> = Vec::with_capacity(states.len());
-    for (number, (node, state)) in (0_u32..).zip(graph.nodes().iter().zip(&states)) {
+    let reached = states(&graph, &steps, &strands, live);
+    let mut rows: Vec<Row> = Vec::with_capacity(reached.len());
+    for (number, (node, state)) in (0_u32..).zip(graph.nodes().iter().zip(&reached)) {
         let (left, right) = node.kind.row_children();
-        let (inferred, from) = inferred(&graph, &states, number, live);
+        let (inferred, from) = inferred(&graph, &reached, number, live);
         let result = state
             .result
             .map(str::to_owned)
@@ -167,7 +167,8 @@ fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) 
         }
         if let Some(sends) = step.sends {
             details["delivery"] = "at-least-once".into();
-            details["sends"] = sends.into();
+            let times = if graph.nodes()[step.node as usize].kind.calls_out() { "sends" } else { "begun" };
+            details[times] = sends.into();
         }
         if let Some(error) = &step.error {
             details["error"] = error.clone();
@@ -211,6 +212,16 @@ fn under_way(graph: &Graph, strand: &Strand, states: &mut [State]) {
             let state = &mut states[node as usize];
             *state = State { status: Status::Running, at: state.at, ..State::default() };
         }
+    }
+    if let Some((child, state)) = strand.frame["child"].as_str().zip(states.get_mut(strand.node as usize)) {
+        state.details = Some(serde_json::json!({"instance": child}));
+    }
+    if strand.state == "x"
+        && let Some(state) = states.get_mut(strand.node as usize)
+    {
+        state.details = Some(
+            serde_json::json!({"delivery": "at-least-once", "begun": strand.frame["begun"].as_u64().unwrap_or(0)}),
+        );
     }
     if let Some((outbound, state)) = strand.outbound.as_ref().zip(states.get_mut(strand.node as usize)) {
         state.details = Some(outbound.details());

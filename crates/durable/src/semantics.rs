@@ -76,6 +76,9 @@ pub struct Report {
     pub order: Vec<(u64, u32)>,
     /// When it ended.
     pub at: u64,
+    /// The moments at which something decided a fork whose other branches had not ended. Whether one of those began something at that very
+    /// moment is nobody's promise.
+    pub decided: BTreeSet<u64>,
 }
 
 /// Runs a graph.
@@ -89,6 +92,7 @@ pub fn run(graph: &Graph, vars: &BTreeMap<String, String>, limits: Limits, world
         visits: BTreeMap::new(),
         undos: Vec::new(),
         waits: 0,
+        decided: BTreeSet::new(),
     };
     let end = run.instance(0, 0, &mut Results::default());
     run.log.sort_by_key(|event| event.at);
@@ -108,6 +112,7 @@ pub fn run(graph: &Graph, vars: &BTreeMap<String, String>, limits: Limits, world
         statuses,
         order: order.collect(),
         at: end.at,
+        decided: run.decided,
     }
 }
 
@@ -195,6 +200,8 @@ struct Run<'a> {
     undos: Vec<Undo>,
     /// How many waits there were: an iteration with one needs no pace.
     waits: u64,
+    /// See [`Report::decided`].
+    decided: BTreeSet<u64>,
 }
 
 impl Run<'_> {
@@ -251,6 +258,7 @@ impl Run<'_> {
 
     /// Of what was logged and registered in these places only what came before `at` has happened.
     fn cut(&mut self, log: std::ops::Range<usize>, undos: std::ops::Range<usize>, at: u64) {
+        self.decided.extend([at.saturating_sub(1), at]);
         let mut place = 0;
         // Only leaves are counted, each once for each time that it began.
         let visits = &mut self.visits;

@@ -225,6 +225,27 @@ impl Tree {
         u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// The tree below a node.
+    pub(crate) fn below(&self, root: u32) -> Self {
+        let mut nodes = vec![self.nodes[root as usize].clone()];
+        let mut at = 0;
+        // Children are appended, and numbered anew as they are.
+        while at < nodes.len() {
+            let mut node = std::mem::take(&mut nodes[at]);
+            let mut take = |child: &mut u32| {
+                nodes.push(self.nodes[*child as usize].clone());
+                *child = u32::try_from(nodes.len() - 1).unwrap_or(u32::MAX);
+            };
+            for child in [&mut node.condition, &mut node.left, &mut node.right].into_iter().flatten() {
+                take(child);
+            }
+            node.extra.iter_mut().for_each(take);
+            nodes[at] = node;
+            at += 1;
+        }
+        Self { nodes }
+    }
+
     /// All nodes; the first is the root.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -17,7 +17,7 @@ DO $roles$
 DECLARE
     wanted pg_catalog.name;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['postern_admin', 'postern_application', 'postern_monitor'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['postern_admin', 'postern_application', 'postern_monitor', 'postern_read_all_stats', 'postern_read_all_conflicts'] LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) wanted) THEN
             EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN NOINHERIT', wanted);
         END IF;
@@ -32,6 +32,8 @@ $roles$;
 COMMENT ON ROLE postern_admin IS 'Postern: admits roles, issues API keys, looks through the eyes of an identity';
 COMMENT ON ROLE postern_application IS 'Postern: what applications use';
 COMMENT ON ROLE postern_monitor IS 'Postern: reads the state of Postern';
+COMMENT ON ROLE postern_read_all_stats IS 'Postern: reads the state of subscriptions';
+COMMENT ON ROLE postern_read_all_conflicts IS 'Postern: reads the conflicts of all tables';
 COMMENT ON ROLE postern_gate IS 'Postern: the login of the gate; it owns nothing, is a member of nothing, and may do nothing but enter';
 
 -- Policies call postern.fact() as whoever reads the table: everyone finds the schema. Nobody but its owner creates in it.

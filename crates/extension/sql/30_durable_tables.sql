@@ -26,10 +26,13 @@ CREATE TABLE postern.instance (
     output pg_catalog.text,
     error pg_catalog.jsonb,
     format pg_catalog.int2 NOT NULL,
+    parent pg_catalog.varchar(8),
+    parent_strand pg_catalog.int4,
     CONSTRAINT instance_pkey PRIMARY KEY (id)
 ) WITH (fillfactor = 80);
 CREATE INDEX instance_created_at ON postern.instance (created_at DESC, id);
 CREATE INDEX instance_label ON postern.instance (label, created_at DESC, id) WHERE label IS NOT NULL;
+CREATE INDEX instance_parent ON postern.instance (parent) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX instance_key ON postern.instance (submitted_by, key) WHERE key IS NOT NULL;
 ALTER TABLE postern.instance ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON postern.instance FOR SELECT
@@ -51,6 +54,8 @@ COMMENT ON COLUMN postern.instance.definers IS 'The SECURITY DEFINER functions t
 COMMENT ON COLUMN postern.instance.output IS 'The result, its columns in the order of the query';
 COMMENT ON COLUMN postern.instance.error IS 'What it failed with, or was cancelled for';
 COMMENT ON COLUMN postern.instance.format IS 'Version of graph and frames; new code reads old ones';
+COMMENT ON COLUMN postern.instance.parent IS 'The instance that called it by df.call(), and waits for it';
+COMMENT ON COLUMN postern.instance.parent_strand IS 'The line of execution of that instance';
 SELECT pg_catalog.pg_extension_config_dump('postern.instance', '');
 
 CREATE TABLE postern.strand (
@@ -81,7 +86,7 @@ COMMENT ON COLUMN postern.strand.parent IS 'The strand that waits for this one';
 COMMENT ON COLUMN postern.strand.branch IS 'Which branch of the parent''s node this is, from 0';
 COMMENT ON COLUMN postern.strand.base IS 'The node at which the strand began';
 COMMENT ON COLUMN postern.strand.node IS 'The node that is next';
-COMMENT ON COLUMN postern.strand.state IS 'r: its node is to begin; w: its node waits, until due at the latest; f: waits for its branches; d: a branch that is done; p: paused';
+COMMENT ON COLUMN postern.strand.state IS 'r: its node is to begin; w: its node waits, until due at the latest; f: waits for its branches; d: a branch that is done; p: paused; x: its statement runs at top level, in a process of its own';
 COMMENT ON COLUMN postern.strand.due IS 'When an executor takes it; infinity if none does';
 COMMENT ON COLUMN postern.strand.signal IS 'The signal that it waits for';
 COMMENT ON COLUMN postern.strand.frame IS 'Named results, counters of loops, the value that was last';
@@ -112,13 +117,14 @@ CREATE POLICY own ON postern.step FOR SELECT
 REVOKE ALL ON TABLE postern.step FROM PUBLIC;
 GRANT SELECT ON TABLE postern.step TO postern_application, postern_admin, postern_monitor;
 COMMENT ON TABLE postern.step IS 'What ran: one row for each node, iteration and attempt, written in the transaction of its effect';
+COMMENT ON COLUMN postern.step.strand IS 'The line of execution; -1 holds named results that a called function was given';
 COMMENT ON COLUMN postern.step.n IS 'Counts the rows of a strand';
 COMMENT ON COLUMN postern.step.turn IS 'The iterations of the loops around it, outermost first; NULL outside loops';
 COMMENT ON COLUMN postern.step.query IS 'The text that ran, where substitution changed it';
 COMMENT ON COLUMN postern.step.result IS 'The result, its columns in the order of the query';
 COMMENT ON COLUMN postern.step.columns IS 'Names and types of the result''s columns';
 COMMENT ON COLUMN postern.step.error IS 'SQLSTATE, message, detail, hint and context of a failure';
-COMMENT ON COLUMN postern.step.sends IS 'At most how often an HTTP request was sent, which may be more than once; NULL for what takes effect exactly once';
+COMMENT ON COLUMN postern.step.sends IS 'At most how often an HTTP request was sent, or a statement at top level begun, which may be more than once; NULL for what takes effect exactly once';
 SELECT pg_catalog.pg_extension_config_dump('postern.step', '');
 
 CREATE TABLE postern.message (
@@ -142,7 +148,7 @@ CREATE POLICY own ON postern.message FOR SELECT
 REVOKE ALL ON TABLE postern.message FROM PUBLIC;
 GRANT SELECT ON TABLE postern.message TO postern_application, postern_admin, postern_monitor;
 COMMENT ON TABLE postern.message IS 'What was sent to running functions: signals, kept until they are waited for, and requests to cancel';
-COMMENT ON COLUMN postern.message.kind IS 's: a signal; c: cancel';
+COMMENT ON COLUMN postern.message.kind IS 's: a signal; c: cancel; e: a function that was called has ended';
 COMMENT ON COLUMN postern.message.fresh IS 'Nobody has looked at it yet';
 SELECT pg_catalog.pg_extension_config_dump('postern.message', '');
 SELECT pg_catalog.pg_extension_config_dump('postern.message_id_seq', '');

@@ -113,6 +113,10 @@ CREATE FUNCTION df.compensate(fut pg_catalog.text, undo pg_catalog.text) RETURNS
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'df_compensate_wrapper';
 COMMENT ON FUNCTION df.compensate(pg_catalog.text, pg_catalog.text) IS 'A step with what undoes it, should the function fail later';
 
+CREATE FUNCTION df.call(fut pg_catalog.text, label pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.text
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'df_call_wrapper';
+COMMENT ON FUNCTION df.call(pg_catalog.text, pg_catalog.text) IS 'Runs a function as an instance of its own, and waits for it';
+
 REVOKE ALL ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON FUNCTION df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) FROM PUBLIC;
 

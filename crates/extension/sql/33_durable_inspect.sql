@@ -55,7 +55,7 @@ CREATE VIEW df.instances WITH (security_invoker = true) AS
 SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
        CASE WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
        i.submitted_by, i.database, i.created_at, i.updated_at, i.completed_at,
-       i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error
+       i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.parent
   FROM postern.instance i;
 REVOKE ALL ON TABLE df.instances FROM PUBLIC;
 GRANT SELECT ON TABLE df.instances TO postern_application, postern_admin, postern_monitor;
@@ -73,7 +73,7 @@ SELECT n.id::pg_catalog.varchar(8) AS id, i.id AS instance_id, n.node_type, n.qu
            (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
                        'strand', p.strand, 'n', p.n, 'node', p.node, 'attempt', p.attempt, 'turn', p.turn, 'status', p.status,
                        'result', p.result, 'error', p.error, 'sends', p.sends, 'at', p.ended_at) ORDER BY p.ended_at, p.strand, p.n)::pg_catalog.text
-              FROM postern.step p WHERE p.instance OPERATOR(pg_catalog.=) i.id),
+              FROM postern.step p WHERE p.instance OPERATOR(pg_catalog.=) i.id AND p.strand OPERATOR(pg_catalog.>=) 0),
            (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
                        'strand', s.strand, 'node', s.node, 'state', s.state, 'base', s.base, 'frame', s.frame::pg_catalog.jsonb,
                        'outbound', (SELECT pg_catalog.jsonb_build_object(
@@ -102,7 +102,7 @@ SELECT i.id AS instance_id, n.id::pg_catalog.varchar(8) AS node_id, n.node_type,
   FROM postern.instance i
  CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(postern.durable_nodes(i.graph, i.status, NULL, NULL)::pg_catalog.jsonb)
     AS n(id pg_catalog.text, node_type pg_catalog.text, query pg_catalog.text, result_name pg_catalog.text)
-  JOIN postern.step p ON p.instance OPERATOR(pg_catalog.=) i.id
+  JOIN postern.step p ON p.instance OPERATOR(pg_catalog.=) i.id AND p.strand OPERATOR(pg_catalog.>=) 0
                      AND pg_catalog.lpad(pg_catalog.to_hex(p.node), 8, '0') OPERATOR(pg_catalog.=) n.id;
 REVOKE ALL ON TABLE df.history FROM PUBLIC;
 GRANT SELECT ON TABLE df.history TO postern_application, postern_admin, postern_monitor;
@@ -381,7 +381,9 @@ BEGIN
                    'id', i.id, 'label', i.label, 'status', pg_catalog.initcap(v.status),
                    'output', coalesce(i.output, i.error OPERATOR(pg_catalog.->>) 'message'),
                    'nodes', (SELECT pg_catalog.jsonb_agg(n.inferred_status ORDER BY n.id)
-                               FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id))::pg_catalog.text
+                               FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id),
+                   'repeats', (SELECT pg_catalog.jsonb_agg(coalesce(n.status_details OPERATOR(pg_catalog.->>) 'delivery' OPERATOR(pg_catalog.=) 'at-least-once', false) ORDER BY n.id)
+                                 FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id))::pg_catalog.text
           INTO graph, instance
           FROM postern.instance i JOIN df.instances v ON v.id OPERATOR(pg_catalog.=) i.id
          WHERE i.id OPERATOR(pg_catalog.=) trimmed;

@@ -28,60 +28,136 @@ GRANT EXECUTE ON FUNCTION postern.is_error(pg_catalog.oid, pg_catalog.oid, pg_ca
 COMMENT ON FUNCTION postern.is_error(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") IS
     'Whether the role gets an error where row security would filter the command';
 
-CREATE VIEW postern.row_access AS
-    WITH command (command, letter, n) AS (
-        VALUES ('SELECT', 'r'::pg_catalog."char", 1), ('INSERT', 'a', 2), ('UPDATE', 'w', 3), ('DELETE', 'd', 4)
+CREATE FUNCTION postern.row_access_of(roles pg_catalog.oid[], relations pg_catalog.oid[])
+RETURNS TABLE (
+    relation pg_catalog.regclass, role pg_catalog.name, command pg_catalog.text, access pg_catalog.text, reason pg_catalog.text,
+    permissive pg_catalog.text[], restrictive pg_catalog.text[], through pg_catalog.text[]
+)
+-- Whatever can be asked once for many cells is: owners, schemas, policies and views by role, not by cell.
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+BEGIN ATOMIC
+    WITH RECURSIVE command (command, letter, n, bit) AS (
+        VALUES ('SELECT', 'r'::pg_catalog."char", 1, 0), ('INSERT', 'a', 2, 8), ('UPDATE', 'w', 3, 4), ('DELETE', 'd', 4, 16)
     ),
-    pair AS MATERIALIZED (
-        SELECT c.oid AS relid, c.relrowsecurity, r.oid AS roleid, r.rolname, r.rolsuper, r.rolbypassrls, c.relowner,
-               pg_catalog.has_schema_privilege(r.oid, c.relnamespace, 'USAGE') AS in_schema,
-               NOT c.relforcerowsecurity AND pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE') AS owns
+    role AS MATERIALIZED (
+        SELECT r.oid AS roleid, r.rolname, r.rolsuper, r.rolbypassrls FROM pg_catalog.pg_roles r
+         WHERE r.rolname OPERATOR(pg_catalog.!~) '^pg_' AND (row_access_of.roles IS NULL OR r.oid OPERATOR(pg_catalog.=) ANY (row_access_of.roles))
+    ),
+    relation AS MATERIALIZED (
+        SELECT c.oid AS relid, c.relname, c.relkind, c.relowner, c.relnamespace, s.nspname, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
+               coalesce('security_invoker=true' OPERATOR(pg_catalog.=) ANY (c.reloptions) OR 'security_invoker=on' OPERATOR(pg_catalog.=) ANY (c.reloptions), false) AS invoker
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace
-         CROSS JOIN pg_catalog.pg_roles r
-         WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
-           AND s.nspname OPERATOR(pg_catalog.!~) '^(pg_|information_schema$)'
-           AND s.nspname OPERATOR(pg_catalog.<>) ALL ('{postern,df}'::pg_catalog.name[])
-           AND r.rolname OPERATOR(pg_catalog.!~) '^pg_'
+         WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v}'::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
+           AND s.nspname OPERATOR(pg_catalog.!~) '^(pg_|information_schema$)' AND s.nspname OPERATOR(pg_catalog.<>) ALL ('{postern,df}'::pg_catalog.name[])
     ),
-    cell AS (
-        SELECT p.*, k.command, k.letter, k.n,
-               pg_catalog.has_table_privilege(p.roleid, p.relid, k.command)
-               OR (k.letter OPERATOR(pg_catalog.<>) 'd' AND pg_catalog.has_any_column_privilege(p.roleid, p.relid, k.command)) AS privileged
-          FROM pair p CROSS JOIN command k
+    tab AS MATERIALIZED (
+        SELECT t.*, k.relid IS NOT NULL AS on_columns FROM relation t
+          LEFT JOIN (SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a WHERE a.attacl IS NOT NULL) k (relid) ON k.relid OPERATOR(pg_catalog.=) t.relid
+         WHERE t.relkind OPERATOR(pg_catalog.<>) 'v' AND (row_access_of.relations IS NULL OR t.relid OPERATOR(pg_catalog.=) ANY (row_access_of.relations))
     ),
-    subject AS MATERIALIZED (
-        SELECT c.*, c.relrowsecurity AND c.in_schema AND c.privileged AND NOT c.rolsuper AND NOT c.rolbypassrls AND NOT c.owns AS is_subject,
-               -- Most tables have no grant: those are told apart by one hash.
-               (c.relid, c.letter) OPERATOR(pg_catalog.=) ANY (SELECT g.relation::pg_catalog.oid, g.command FROM postern.direct_access g) AS any_direct
-          FROM cell c
+    owner AS MATERIALIZED (
+        SELECT r.roleid, o.relowner FROM role r, (SELECT DISTINCT t.relowner FROM tab t) o WHERE pg_catalog.pg_has_role(r.roleid, o.relowner, 'USAGE')
+    ),
+    schema AS MATERIALIZED (
+        SELECT r.roleid, o.relnamespace FROM role r, (SELECT DISTINCT t.relnamespace FROM relation t) o WHERE pg_catalog.has_schema_privilege(r.roleid, o.relnamespace, 'USAGE')
+    ),
+    policy AS MATERIALIZED (
+        SELECT p.polrelid, r.roleid, k.letter,
+               pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE p.polpermissive) AS permissive,
+               pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE NOT p.polpermissive) AS restrictive
+          FROM pg_catalog.pg_policy p JOIN tab t ON t.relid OPERATOR(pg_catalog.=) p.polrelid AND t.relrowsecurity
+          JOIN command k ON (p.polcmd OPERATOR(pg_catalog.=) '*' OR p.polcmd OPERATOR(pg_catalog.=) k.letter)
+            -- A policy without an expression for the command counts as absent.
+            AND CASE WHEN k.letter OPERATOR(pg_catalog.=) 'a' THEN p.polwithcheck IS NOT NULL OR p.polqual IS NOT NULL
+                     WHEN k.letter OPERATOR(pg_catalog.=) 'w' AND NOT p.polpermissive THEN true
+                     ELSE p.polqual IS NOT NULL END
+          JOIN role r ON 0::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (p.polroles)
+            OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) x (member) WHERE pg_catalog.pg_has_role(r.roleid, x.member, 'USAGE'))
+         GROUP BY p.polrelid, r.roleid, k.letter
+    ),
+    direct AS MATERIALIZED (
+        SELECT d.relation::pg_catalog.oid AS relid, d.command AS letter, r.roleid,
+               pg_catalog.string_agg(pg_catalog.pg_get_userbyid(d.grantee), ', ' ORDER BY d.grantee) AS grantees
+          FROM postern.direct_access d JOIN role r ON pg_catalog.pg_has_role(r.roleid, d.grantee, 'USAGE')
+         GROUP BY d.relation, d.command, r.roleid
+    ),
+    -- Through what: the grant of another role, a view that reads as somebody else, a function that does.
+    granted AS MATERIALIZED (
+        SELECT t.relid, r.roleid, k.letter, CASE a.grantee WHEN 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.concat('role ', pg_catalog.pg_get_userbyid(a.grantee)) END AS way
+          FROM tab t, LATERAL pg_catalog.aclexplode(t.relacl) a, command k, role r
+         WHERE a.privilege_type OPERATOR(pg_catalog.=) k.command AND a.grantee OPERATOR(pg_catalog.<>) r.roleid AND a.grantee OPERATOR(pg_catalog.<>) t.relowner AND NOT r.rolsuper
+           AND (a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(r.roleid, a.grantee, 'USAGE'))
+    ),
+    inside AS MATERIALIZED (
+        SELECT DISTINCT v.relid AS viewid, d.refobjid AS relid
+          FROM relation v JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) v.relid
+          JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) w.oid
+           AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.<>) v.relid
+         WHERE v.relkind OPERATOR(pg_catalog.=) 'v'
+    ),
+    -- 0: as whoever asks. A view with security_invoker asks so wherever it stands.
+    reached (viewid, relid, as_user) AS (
+        SELECT i.viewid, i.relid, CASE WHEN v.invoker THEN 0::pg_catalog.oid ELSE v.relowner END
+          FROM inside i JOIN relation v ON v.relid OPERATOR(pg_catalog.=) i.viewid
+        UNION
+        SELECT h.viewid, i.relid, CASE WHEN v.invoker THEN 0::pg_catalog.oid ELSE v.relowner END
+          FROM reached h JOIN inside i ON i.viewid OPERATOR(pg_catalog.=) h.relid JOIN relation v ON v.relid OPERATOR(pg_catalog.=) i.viewid
+    ),
+    viewed AS MATERIALIZED (
+        SELECT DISTINCT t.relid, r.roleid, k.letter,
+               pg_catalog.concat('view ', pg_catalog.quote_ident(v.nspname), '.', pg_catalog.quote_ident(v.relname), ' as ', pg_catalog.pg_get_userbyid(h.as_user)) AS way
+          FROM reached h JOIN tab t ON t.relid OPERATOR(pg_catalog.=) h.relid JOIN relation v ON v.relid OPERATOR(pg_catalog.=) h.viewid, command k, role r
+         WHERE h.as_user OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND h.as_user OPERATOR(pg_catalog.<>) r.roleid AND NOT r.rolsuper
+           AND pg_catalog.has_table_privilege(r.roleid, v.relid, k.command)
+           AND EXISTS (SELECT FROM schema s WHERE s.roleid OPERATOR(pg_catalog.=) r.roleid AND s.relnamespace OPERATOR(pg_catalog.=) v.relnamespace)
+           AND (k.bit OPERATOR(pg_catalog.=) 0 OR (pg_catalog.pg_relation_is_updatable(v.relid, false) OPERATOR(pg_catalog.&) k.bit) OPERATOR(pg_catalog.<>) 0)
+    ),
+    called AS MATERIALIZED (
+        SELECT DISTINCT t.relid, r.roleid,
+               pg_catalog.concat('function ', p.oid::pg_catalog.regprocedure, ' as ', pg_catalog.pg_get_userbyid(p.proowner)) AS way
+          FROM pg_catalog.pg_proc p
+          JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) p.pronamespace
+           AND s.nspname OPERATOR(pg_catalog.!~) '^(pg_|information_schema$)' AND s.nspname OPERATOR(pg_catalog.<>) ALL ('{postern,df,_duroxide}'::pg_catalog.name[])
+          JOIN tab t ON EXISTS (SELECT FROM pg_catalog.pg_depend d
+                                 WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) p.oid
+                                   AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.=) t.relid)
+            OR (p.prosqlbody IS NULL AND pg_catalog.strpos(p.prosrc, t.relname::pg_catalog.text) OPERATOR(pg_catalog.>) 0
+                AND p.prosrc OPERATOR(pg_catalog.~) pg_catalog.concat('\m', pg_catalog.regexp_replace(t.relname::pg_catalog.text, '(\W)', '\\\1', 'g'), '\M'))
+          JOIN role r ON r.roleid OPERATOR(pg_catalog.<>) p.proowner AND NOT r.rolsuper AND pg_catalog.has_function_privilege(r.roleid, p.oid, 'EXECUTE')
+           AND pg_catalog.has_schema_privilege(r.roleid, p.pronamespace, 'USAGE')
+         WHERE p.prosecdef
+    ),
+    way AS MATERIALIZED (
+        SELECT w.relid, w.roleid, w.letter, pg_catalog.array_agg(w.way ORDER BY w.way) AS ways
+          FROM (SELECT g.relid, g.roleid, g.letter, g.way FROM granted g UNION SELECT v.relid, v.roleid, v.letter, v.way FROM viewed v
+                UNION SELECT c.relid, c.roleid, k.letter, c.way FROM called c CROSS JOIN command k) w
+         GROUP BY w.relid, w.roleid, w.letter
+    ),
+    cell AS MATERIALIZED (
+        SELECT t.relid, t.relowner, t.relrowsecurity, r.roleid, r.rolname, r.rolsuper, r.rolbypassrls, k.command, k.letter,
+               s.roleid IS NOT NULL AS in_schema,
+               o.roleid IS NOT NULL AND NOT t.relforcerowsecurity AS owns,
+               pg_catalog.has_table_privilege(r.roleid, t.relid, k.command)
+               OR (t.on_columns AND k.letter OPERATOR(pg_catalog.<>) 'd' AND pg_catalog.has_any_column_privilege(r.roleid, t.relid, k.command)) AS privileged
+          FROM tab t CROSS JOIN role r CROSS JOIN command k
+          LEFT JOIN schema s ON s.roleid OPERATOR(pg_catalog.=) r.roleid AND s.relnamespace OPERATOR(pg_catalog.=) t.relnamespace
+          LEFT JOIN owner o ON o.roleid OPERATOR(pg_catalog.=) r.roleid AND o.relowner OPERATOR(pg_catalog.=) t.relowner
+    ),
+    subject AS (
+        SELECT c.*, c.relrowsecurity AND c.in_schema AND c.privileged AND NOT c.rolsuper AND NOT c.rolbypassrls AND NOT c.owns AS is_subject FROM cell c
     ),
     judged AS (
-        SELECT c.*,
-               CASE WHEN c.is_subject AND c.any_direct
-                    THEN (SELECT pg_catalog.string_agg(pg_catalog.pg_get_userbyid(d.grantee), ', ' ORDER BY d.grantee)
-                            FROM postern.direct_access d
-                           WHERE d.relation OPERATOR(pg_catalog.=) c.relid AND d.command OPERATOR(pg_catalog.=) c.letter
-                             AND pg_catalog.pg_has_role(c.roleid, d.grantee, 'USAGE')) END AS direct,
-               coalesce(c.is_subject AND e.any_mode AND postern.is_error(c.relid, c.roleid, c.letter), false) AS error,
-               p.permissive, p.restrictive
+        SELECT c.*, CASE WHEN c.is_subject THEN d.grantees END AS direct,
+               c.is_subject AND e.any_mode AND postern.is_error(c.relid, c.roleid, c.letter) AS error,
+               CASE WHEN c.is_subject THEN p.permissive END AS permissive, CASE WHEN c.is_subject THEN p.restrictive END AS restrictive, w.ways
           FROM subject c
          CROSS JOIN (SELECT EXISTS (SELECT FROM postern.row_security_modes)) e (any_mode)
-          LEFT JOIN LATERAL (
-               SELECT pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE p.polpermissive) AS permissive,
-                      pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE NOT p.polpermissive) AS restrictive
-                 FROM pg_catalog.pg_policy p
-                WHERE p.polrelid OPERATOR(pg_catalog.=) c.relid
-                  AND (p.polcmd OPERATOR(pg_catalog.=) '*' OR p.polcmd OPERATOR(pg_catalog.=) c.letter)
-                  -- A policy without an expression for the command counts as absent.
-                  AND CASE WHEN c.letter OPERATOR(pg_catalog.=) 'a' THEN coalesce(p.polwithcheck, p.polqual) IS NOT NULL
-                           WHEN c.letter OPERATOR(pg_catalog.=) 'w' AND NOT p.polpermissive THEN true
-                           ELSE p.polqual IS NOT NULL END
-                  AND EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) x (role)
-                               WHERE x.role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(c.roleid, x.role, 'USAGE'))
-               ) p ON c.is_subject
+          LEFT JOIN policy p ON p.polrelid OPERATOR(pg_catalog.=) c.relid AND p.roleid OPERATOR(pg_catalog.=) c.roleid AND p.letter OPERATOR(pg_catalog.=) c.letter
+          LEFT JOIN direct d ON d.relid OPERATOR(pg_catalog.=) c.relid AND d.roleid OPERATOR(pg_catalog.=) c.roleid AND d.letter OPERATOR(pg_catalog.=) c.letter
+          LEFT JOIN way w ON w.relid OPERATOR(pg_catalog.=) c.relid AND w.roleid OPERATOR(pg_catalog.=) c.roleid AND w.letter OPERATOR(pg_catalog.=) c.letter
     )
-    SELECT c.relid::pg_catalog.regclass AS relation, c.rolname AS role, c.command,
+    SELECT c.relid::pg_catalog.regclass, c.rolname, c.command,
            CASE WHEN NOT c.in_schema OR NOT c.privileged THEN 'none'
                 WHEN NOT c.relrowsecurity THEN 'open'
                 WHEN c.rolsuper OR c.rolbypassrls THEN 'bypass'
@@ -89,7 +165,7 @@ CREATE VIEW postern.row_access AS
                 WHEN c.direct IS NOT NULL THEN 'direct'
                 WHEN c.error THEN 'error'
                 WHEN c.permissive IS NULL THEN 'none'
-                ELSE 'filtered' END AS access,
+                ELSE 'filtered' END,
            CASE WHEN NOT c.in_schema THEN 'no USAGE on the schema'
                 WHEN NOT c.privileged THEN 'no privilege on the table'
                 WHEN NOT c.relrowsecurity THEN 'the table has no row security'
@@ -100,9 +176,15 @@ CREATE VIEW postern.row_access AS
                 WHEN c.direct IS NOT NULL THEN pg_catalog.concat('granted to ', c.direct)
                 WHEN c.error THEN 'the error mode is set'
                 WHEN c.permissive IS NULL THEN 'no permissive policy'
-                ELSE 'policies' END AS reason,
-           c.permissive, c.restrictive
+                ELSE 'policies' END,
+           c.permissive, c.restrictive, c.ways
       FROM judged c;
+END;
+GRANT EXECUTE ON FUNCTION postern.row_access_of(pg_catalog.oid[], pg_catalog.oid[]) TO PUBLIC;
+COMMENT ON FUNCTION postern.row_access_of(pg_catalog.oid[], pg_catalog.oid[]) IS
+    'postern.row_access of some roles and tables; NULL is all of them';
+
+CREATE VIEW postern.row_access AS SELECT a.* FROM postern.row_access_of(NULL, NULL) a;
 REVOKE ALL ON TABLE postern.row_access FROM PUBLIC;
 -- It says what the catalogs say, which everyone may read.
 GRANT SELECT ON TABLE postern.row_access TO PUBLIC;
@@ -115,10 +197,20 @@ GRANT EXECUTE ON FUNCTION postern.evaluate_as(pg_catalog.oid, pg_catalog.jsonb, 
 COMMENT ON FUNCTION postern.evaluate_as(pg_catalog.oid, pg_catalog.jsonb, pg_catalog.text) IS
     'The first value of a query, as the role, with the facts; what it changed is rolled back';
 
+CREATE FUNCTION postern.attempt_as(role pg_catalog.oid, facts pg_catalog.jsonb, query pg_catalog.text) RETURNS pg_catalog.jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'attempt_as_wrapper';
+-- As postern.evaluate_as().
+GRANT EXECUTE ON FUNCTION postern.attempt_as(pg_catalog.oid, pg_catalog.jsonb, pg_catalog.text) TO PUBLIC;
+COMMENT ON FUNCTION postern.attempt_as(pg_catalog.oid, pg_catalog.jsonb, pg_catalog.text) IS
+    'What a query gives as the role, with the facts: count, and rows; what it changed is rolled back';
+
 CREATE FUNCTION postern.policy_votes(
-    relation pg_catalog.regclass, role pg_catalog.oid, command pg_catalog.text, checks pg_catalog.bool, row_text pg_catalog.text, facts pg_catalog.jsonb
+    relation pg_catalog.regclass, role pg_catalog.oid, command pg_catalog.text, checks pg_catalog.bool, row_text pg_catalog.text, facts pg_catalog.jsonb,
+    accessed_as pg_catalog.oid DEFAULT NULL
 ) RETURNS TABLE (policy pg_catalog.name, permissive pg_catalog.bool, vote pg_catalog.text, expression pg_catalog.text)
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+-- What a policy reads is filtered as ever, whatever the caller needs of the table itself.
+SET row_security = on AS $$
 DECLARE
     table_name CONSTANT pg_catalog.name := (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relation);
 BEGIN
@@ -129,7 +221,7 @@ BEGIN
          WHERE p.polrelid OPERATOR(pg_catalog.=) relation AND e.node IS NOT NULL
            AND (p.polcmd OPERATOR(pg_catalog.=) '*' OR p.polcmd OPERATOR(pg_catalog.=) postern.row_command(command))
            AND EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) x (member)
-                        WHERE x.member OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(policy_votes.role, x.member, 'USAGE'))
+                        WHERE x.member OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(coalesce(accessed_as, policy_votes.role), x.member, 'USAGE'))
          ORDER BY p.polpermissive, p.polname
     LOOP
         BEGIN
@@ -143,9 +235,132 @@ BEGIN
     END LOOP;
 END
 $$;
-GRANT EXECUTE ON FUNCTION postern.policy_votes(pg_catalog.regclass, pg_catalog.oid, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb) TO PUBLIC;
-COMMENT ON FUNCTION postern.policy_votes(pg_catalog.regclass, pg_catalog.oid, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb) IS
-    'What each policy for the role and the command says of a row: true, false, null, or an error';
+GRANT EXECUTE ON FUNCTION postern.policy_votes(pg_catalog.regclass, pg_catalog.oid, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.oid) TO PUBLIC;
+COMMENT ON FUNCTION postern.policy_votes(pg_catalog.regclass, pg_catalog.oid, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.oid) IS
+    'What each policy for the role (or for the owner of the view that it goes through) and the command says of a row: true, false, null, or an error';
+
+CREATE FUNCTION postern.view_columns(view pg_catalog.oid) RETURNS pg_catalog.text
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'view_columns_wrapper';
+-- It says what pg_get_viewdef() says.
+GRANT EXECUTE ON FUNCTION postern.view_columns(pg_catalog.oid) TO PUBLIC;
+COMMENT ON FUNCTION postern.view_columns(pg_catalog.oid) IS
+    'The columns of a view that are columns of a relation below it, as JSON: name, relation, base';
+
+CREATE FUNCTION postern.explain_view(
+    view pg_catalog.regclass, key pg_catalog.jsonb, command pg_catalog.text, role pg_catalog.oid, facts pg_catalog.jsonb, new_row pg_catalog.jsonb
+) RETURNS TABLE (step pg_catalog.text, name pg_catalog.text, says pg_catalog.text, expression pg_catalog.text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
+DECLARE
+    current pg_catalog.pg_class;
+    as_user pg_catalog.oid := role;
+    base_key pg_catalog.jsonb := key;
+    columns pg_catalog.jsonb;
+    below pg_catalog.oid;
+    base_row pg_catalog.text;
+    access pg_catalog.record;
+    vote pg_catalog.record;
+    condition pg_catalog.text;
+    statement pg_catalog.text;
+    names pg_catalog.text;
+    given pg_catalog.jsonb;
+    missing pg_catalog.bool := false;
+BEGIN
+    -- Down from view to view, as long as the columns of the key lead to one relation.
+    SELECT c.* INTO current FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) view;
+    WHILE current.relkind OPERATOR(pg_catalog.=) 'v' LOOP
+        step := 'privilege'; name := pg_catalog.concat(command, ' on ', current.oid::pg_catalog.regclass); expression := NULL;
+        says := CASE WHEN NOT pg_catalog.has_schema_privilege(role, current.relnamespace, 'USAGE') AND current.oid OPERATOR(pg_catalog.=) view THEN 'no USAGE on the schema'
+                     WHEN pg_catalog.has_table_privilege(as_user, current.oid, command) THEN 'granted'
+                     WHEN command OPERATOR(pg_catalog.<>) 'DELETE' AND pg_catalog.has_any_column_privilege(as_user, current.oid, command) THEN 'granted on some columns'
+                     ELSE 'not granted' END;
+        RETURN NEXT;
+        -- A view with security_invoker is read as whoever asks, wherever it stands.
+        as_user := CASE WHEN coalesce(current.reloptions OPERATOR(pg_catalog.&&) '{security_invoker=true,security_invoker=on}'::pg_catalog.text[], false)
+                        THEN role ELSE current.relowner END;
+        columns := postern.view_columns(current.oid);
+        SELECT pg_catalog.min(c.relation::pg_catalog.int8)::pg_catalog.oid, pg_catalog.jsonb_object_agg(c.base, k.value) INTO below, base_key
+          FROM pg_catalog.jsonb_each(base_key) k
+          JOIN pg_catalog.jsonb_to_recordset(columns) c (name pg_catalog.text, relation pg_catalog.oid, base pg_catalog.text) ON c.name OPERATOR(pg_catalog.=) k.key
+        HAVING pg_catalog.count(DISTINCT c.relation) OPERATOR(pg_catalog.=) 1
+           AND pg_catalog.count(*) OPERATOR(pg_catalog.=) (SELECT pg_catalog.count(*) FROM pg_catalog.jsonb_object_keys(base_key));
+        EXIT WHEN below IS NULL;
+        SELECT c.* INTO current FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) below;
+    END LOOP;
+    -- Each table below, as whom it is accessed, and what that meets.
+    FOR access IN
+        WITH RECURSIVE reached (relid, as_user) AS (
+            SELECT explain_view.view::pg_catalog.oid, explain_view.role
+            UNION
+            SELECT d.refobjid, CASE WHEN coalesce(c.reloptions OPERATOR(pg_catalog.&&) '{security_invoker=true,security_invoker=on}'::pg_catalog.text[], false) THEN explain_view.role ELSE c.relowner END
+              FROM reached r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relid AND c.relkind OPERATOR(pg_catalog.=) 'v'
+              JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) c.oid
+              JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) w.oid
+               AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.<>) c.oid)
+        SELECT DISTINCT a.relation, r.as_user, a.access, a.reason FROM reached r,
+               LATERAL postern.row_access_of(ARRAY[r.as_user], ARRAY[r.relid]) a
+         WHERE a.command OPERATOR(pg_catalog.=) explain_view.command ORDER BY 1, 2
+    LOOP
+        step := 'through'; name := access.relation::pg_catalog.text;
+        says := pg_catalog.concat('as ', pg_catalog.pg_get_userbyid(access.as_user), ': ', access.access, ', ', access.reason);
+        RETURN NEXT;
+    END LOOP;
+    -- The policies' votes on the row below.
+    IF below IS NOT NULL AND current.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[]) THEN
+        SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
+          INTO condition FROM pg_catalog.jsonb_object_keys(base_key) k (column_name);
+        BEGIN
+            EXECUTE pg_catalog.format('SELECT t::pg_catalog.text FROM ONLY %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', below::pg_catalog.regclass, below::pg_catalog.regclass, condition)
+               INTO STRICT base_row USING base_key;
+        EXCEPTION
+            WHEN no_data_found THEN missing := true;
+            -- It is made of several.
+            WHEN too_many_rows THEN base_row := NULL;
+        END;
+        FOR access IN SELECT a.* FROM postern.row_access_of(ARRAY[as_user], ARRAY[below]) a
+                       WHERE base_row IS NOT NULL AND a.command OPERATOR(pg_catalog.=) ANY (ARRAY[explain_view.command, 'SELECT'])
+                         AND explain_view.command OPERATOR(pg_catalog.<>) 'INSERT' AND a.access OPERATOR(pg_catalog.=) 'filtered' LOOP
+            FOR vote IN SELECT v.* FROM postern.policy_votes(below, role, access.command, false, base_row, facts, as_user) v LOOP
+                step := pg_catalog.concat('USING ', access.command, CASE WHEN vote.permissive THEN ' permissive' ELSE ' restrictive' END);
+                name := vote.policy; says := vote.vote; expression := vote.expression;
+                RETURN NEXT;
+            END LOOP;
+        END LOOP;
+    END IF;
+    -- The verdict is what really happens: the statement is run, and rolled back.
+    SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
+      INTO condition FROM pg_catalog.jsonb_object_keys(coalesce(key, '{}')) k (column_name);
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(k.column_name), ', ') INTO names FROM pg_catalog.jsonb_object_keys(coalesce(new_row, '{}')) k (column_name);
+    statement := CASE command
+        WHEN 'SELECT' THEN pg_catalog.format('SELECT FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, %L) k WHERE %s', view, view, key, condition)
+        WHEN 'DELETE' THEN pg_catalog.format('DELETE FROM %s t USING pg_catalog.jsonb_populate_record(NULL::%s, %L) k WHERE %s', view, view, key, condition)
+        WHEN 'INSERT' THEN pg_catalog.format('INSERT INTO %s (%s) SELECT %s FROM pg_catalog.jsonb_populate_record(NULL::%s, %L)', view, names, names, view, new_row)
+        ELSE pg_catalog.format('UPDATE %s t SET (%s) = (SELECT %s FROM pg_catalog.jsonb_populate_record(NULL::%s, %L)) FROM pg_catalog.jsonb_populate_record(NULL::%s, %L) k WHERE %s',
+                               view, names, names, view, new_row, view, key, condition) END;
+    step := 'verdict'; name := NULL; expression := NULL;
+    -- Filtered as it would be; until here the caller had to see all.
+    PERFORM pg_catalog.set_config('row_security', 'on', true);
+    BEGIN
+        given := postern.attempt_as(role, facts, statement);
+        says := CASE WHEN (given OPERATOR(pg_catalog.->>) 'count')::pg_catalog.int8 OPERATOR(pg_catalog.>) 0 THEN CASE command WHEN 'SELECT' THEN 'visible' ELSE 'allowed' END
+                     WHEN missing THEN 'no such row'
+                     ELSE 'hidden' END;
+    EXCEPTION
+        WHEN insufficient_privilege THEN
+            says := CASE WHEN SQLERRM OPERATOR(pg_catalog.~~) 'new row violates%' THEN 'refused'
+                         WHEN SQLERRM OPERATOR(pg_catalog.~~) 'row security would filter%' THEN 'error mode'
+                         ELSE 'permission denied' END;
+            expression := SQLERRM;
+        WHEN with_check_option_violation THEN
+            says := 'refused'; expression := SQLERRM;
+        WHEN OTHERS THEN
+            says := 'may raise'; expression := SQLERRM;
+    END;
+    RETURN NEXT;
+END
+$$;
+GRANT EXECUTE ON FUNCTION postern.explain_view(pg_catalog.regclass, pg_catalog.jsonb, pg_catalog.text, pg_catalog.oid, pg_catalog.jsonb, pg_catalog.jsonb) TO PUBLIC;
+COMMENT ON FUNCTION postern.explain_view(pg_catalog.regclass, pg_catalog.jsonb, pg_catalog.text, pg_catalog.oid, pg_catalog.jsonb, pg_catalog.jsonb) IS
+    'postern.explain_row() for a row of a view: the views and tables on the way and as whom each is accessed, the policies, and what really happens';
 
 CREATE FUNCTION postern.explain_row(
     relation pg_catalog.regclass, key pg_catalog.jsonb, command pg_catalog.text DEFAULT 'SELECT', as_role pg_catalog.name DEFAULT CURRENT_USER,
@@ -156,7 +371,9 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 SET row_security = off AS $$
 DECLARE
     verb CONSTANT pg_catalog.text := (postern.row_commands(ARRAY[command]))[1];
-    target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
+    is_view CONSTANT pg_catalog.bool := EXISTS (SELECT FROM pg_catalog.pg_class c
+        WHERE c.oid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND c.relkind OPERATOR(pg_catalog.=) 'v' AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid);
+    target CONSTANT pg_catalog.pg_class := CASE WHEN NOT is_view THEN postern.row_table(relation) END;
     role CONSTANT pg_catalog.oid := postern.row_role(as_role);
     needs pg_catalog.text[] := ARRAY[verb];
     need pg_catalog.text;
@@ -181,6 +398,10 @@ BEGIN
     END IF;
     -- Refuses a caller who may not be the role, before anything of the row is told.
     PERFORM postern.evaluate_as(role, facts, 'SELECT ''''');
+    IF is_view THEN
+        RETURN QUERY SELECT e.step, e.name, e.says, e.expression FROM postern.explain_view(relation, key, verb, role, facts, new_row) e;
+        RETURN;
+    END IF;
     IF reads AND verb OPERATOR(pg_catalog.<>) 'SELECT' THEN
         needs := pg_catalog.array_append(needs, 'SELECT');
     END IF;

@@ -25,7 +25,7 @@ BEGIN
           JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.grantee
          WHERE g.grantee OPERATOR(pg_catalog.<>) o.owner
            AND r.rolname OPERATOR(pg_catalog.<>)
-               ALL (ARRAY['postern_admin', 'postern_application', 'postern_monitor', 'postern_gate', 'postern_outbound']::pg_catalog.name[])
+               ALL (ARRAY['postern_admin', 'postern_application', 'postern_monitor', 'postern_read_all_stats', 'postern_read_all_conflicts', 'postern_gate', 'postern_outbound']::pg_catalog.name[])
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON %s %s FROM %I CASCADE', kind, object, grantee);
     END LOOP;

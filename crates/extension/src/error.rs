@@ -119,12 +119,18 @@ pub enum Error {
     /// Durable functions refuse it.
     #[error(transparent)]
     Durable(#[from] crate::durable::Refusal),
+    /// The rules of replication refuse it.
+    #[error(transparent)]
+    Replication(Box<crate::replication::Refusal>),
     /// A look as a role that is not the caller's, or with facts.
     #[error("permission denied to look as role \"{role}\"")]
     NotYours {
         /// The role that was asked for.
         role: String,
     },
+    /// A value of `postern.caller` from text.
+    #[error("cannot accept a value of type postern.caller")]
+    MadeCaller,
     /// Rows would be missing, and the role is to be told.
     #[error("row security would filter \"{relation}\" for role \"{role}\"")]
     Filtered {
@@ -163,6 +169,11 @@ impl Error {
         (crate::pg::caught::sqlstate(self.code() as i32), self.detail(), self.hint().map(Cow::into_owned))
     }
 
+    /// Says it as a warning instead of raising it.
+    pub fn warn(self) {
+        ErrorReport::from(self).report(PgLogLevel::WARNING);
+    }
+
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as C;
         match self {
@@ -189,10 +200,13 @@ impl Error {
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
-            Self::NotOffered(_) | Self::TemporaryObject => C::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::NotOffered(_) | Self::TemporaryObject | Self::MadeCaller => {
+                C::ERRCODE_FEATURE_NOT_SUPPORTED
+            }
             Self::UnsafeDefiner { .. } => C::ERRCODE_INVALID_FUNCTION_DEFINITION,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
+            Self::Replication(refusal) => refusal.code(),
         }
     }
 
@@ -220,6 +234,7 @@ impl Error {
             Self::NotOffered(_) => {
                 Some("It would outlast the request, and the connection serves others after it.".into())
             }
+            Self::MadeCaller => Some("It says who asks, and nobody says that for somebody else.".into()),
             Self::PreparedStatements => Some("They are of everyone whom this connection serves.".into()),
             Self::Filtered { commands, policies, .. } if policies.is_empty() => {
                 Some(format!("No policy lets the role see or write any row. In error mode: {commands}."))
@@ -230,20 +245,25 @@ impl Error {
             Self::UnsafeDefiner { problem, .. } => Some(sentence(problem)),
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
+            Self::Replication(refusal) => Some(refusal.detail()),
             _ => None,
         }
     }
 
     fn hint(&self) -> Option<Cow<'static, str>> {
-        if let Self::UnsafeDefiner { remedy, .. } = self {
-            let hint =
-                format!("Write the schema of every name in it, then run: {remedy}; or make it BEGIN ATOMIC.");
-            return Some(hint.into());
+        match self {
+            Self::Replication(refusal) => Some(refusal.hint().into()),
+            Self::UnsafeDefiner { remedy, .. } => {
+                let hint = format!(
+                    "Write the schema of every name in it, then run: {remedy}; or make it BEGIN ATOMIC."
+                );
+                Some(hint.into())
+            }
+            _ => self.advice().map(Cow::Borrowed),
         }
-        self.fixed_hint().map(Cow::Borrowed)
     }
 
-    fn fixed_hint(&self) -> Option<&'static str> {
+    fn advice(&self) -> Option<&'static str> {
         match self {
             Self::NotPreloaded => {
                 Some("Add postern to shared_preload_libraries in postgresql.conf and restart the server.")
@@ -261,6 +281,7 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
+            Self::MadeCaller => Some("Call postern.caller()."),
             Self::NotYours { .. } => {
                 Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
             }
@@ -274,6 +295,12 @@ impl Error {
             Self::Durable(refusal) => refusal.hint(),
             _ => None,
         }
+    }
+}
+
+impl From<crate::replication::Refusal> for Error {
+    fn from(refusal: crate::replication::Refusal) -> Self {
+        Self::Replication(Box::new(refusal))
     }
 }
 

@@ -69,6 +69,67 @@ pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 /// ones, those that have ended are removed.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
+/// `postern.max_new_transaction_starts` (2; superuser, configuration file): how many processes of the server may have something
+/// done in a transaction of its own at the same time.
+pub static MAX_NEW_TRANSACTIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
+
+/// `postern.new_transaction_start_timeout` (5 s; superuser, configuration file): how long others wait for that.
+pub static NEW_TRANSACTION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5);
+
+/// `postern.signal_mode` (transactional; anyone): when signals and requests to cancel arrive.
+pub static SIGNAL_MODE: GucSetting<SignalMode> = GucSetting::<SignalMode>::new(SignalMode::Transactional);
+
+/// When signals and requests to cancel arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum SignalMode {
+    /// With the sender's commit; a rollback takes them back.
+    #[name = c"transactional"]
+    Transactional,
+    /// At once, whatever becomes of the sender's transaction.
+    #[name = c"immediate"]
+    Immediate,
+}
+
+/// `postern.trigger_rule` (members; superuser): what becomes of code that may not be attached to a table, or be replicated with it.
+pub static TRIGGER_RULE: GucSetting<TriggerRule> = GucSetting::<TriggerRule>::new(TriggerRule::Members);
+
+/// `postern.direct_grants` (error; superuser): what becomes of a GRANT or REVOKE on an object of the extension.
+pub static DIRECT_GRANTS: GucSetting<DirectGrants> = GucSetting::<DirectGrants>::new(DirectGrants::Error);
+
+/// What becomes of a GRANT or REVOKE on an object of the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum DirectGrants {
+    /// It is executed.
+    #[name = c"off"]
+    Off,
+    /// The same, with a warning.
+    #[name = c"warn"]
+    Warn,
+    /// It is refused.
+    #[name = c"error"]
+    Error,
+}
+
+/// `postern.trusted_extensions` (empty; superuser): extensions whose functions everyone may attach to a table. Read by SQL only.
+static TRUSTED_EXTENSIONS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// What becomes of code that the rules do not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
+pub enum TriggerRule {
+    /// Nothing.
+    #[name = c"off"]
+    Off,
+    /// A warning.
+    #[name = c"warn"]
+    Warn,
+    /// An error for replicated tables, a warning for others.
+    #[name = c"members"]
+    Members,
+    /// An error for every table.
+    #[name = c"error"]
+    Error,
+}
+
 /// What a commit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum StepCommit {
@@ -78,6 +139,9 @@ pub enum StepCommit {
     /// Short steps of one identity that are due at the same time.
     #[name = c"group"]
     Group,
+    /// The same, and without waiting for the disk, until an instance ends or something leaves the server.
+    #[name = c"boundary"]
+    Boundary,
 }
 
 /// What a start inside a SECURITY DEFINER function does.
@@ -97,6 +161,8 @@ pub enum InDefiner {
     Refuse,
 }
 
+/// Asking the system reads files, and executors ask before each turn.
+static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
 /// What becomes of a SECURITY DEFINER subprogram without a safe path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, pgrx::PostgresGucEnum)]
 pub enum DefinerRule {
@@ -115,7 +181,8 @@ pub enum DefinerRule {
 pub fn executors() -> usize {
     match usize::try_from(EXECUTORS.get()) {
         Ok(executors) => executors,
-        Err(_) => std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4),
+        Err(_) => *PROCESSORS
+            .get_or_init(|| std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4)),
     }
 }
 
@@ -185,6 +252,7 @@ pub fn init() {
         GucFlags::UNIT_BYTE,
     );
     durable();
+    replication();
     names();
     let hidden = GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE;
     // SAFETY: the hooks below are guarded, do not raise, and read the value as the C string that the server passes.
@@ -228,6 +296,7 @@ pub fn init() {
 }
 
 /// The settings of durable functions.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn durable() {
     GucRegistry::define_int_guc(
         c"postern.executors",
@@ -290,6 +359,7 @@ fn durable() {
         GucFlags::default(),
     );
     looking();
+    new_transactions();
     let switches: [(&CStr, &CStr, &CStr, &'static GucSetting<bool>); 5] = [
         (
             c"postern.enable_superuser_instances",
@@ -336,7 +406,7 @@ fn durable() {
     GucRegistry::define_enum_guc(
         c"postern.step_commit",
         c"Sets whether short steps of durable functions share a commit.",
-        c"With each, every step has a commit of its own; a step takes effect exactly once either way.",
+        c"With each, every step has a commit of its own; with boundary, only the end of an instance, and what leaves the server, waits for the disk. A step takes effect exactly once either way.",
         &STEP_COMMIT,
         GucContext::Suset,
         GucFlags::default(),
@@ -346,6 +416,66 @@ fn durable() {
         c"Sets what df.start() does inside a SECURITY DEFINER function of another role.",
         c"",
         &START_IN_DEFINER,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of what is done in a transaction of its own.
+fn new_transactions() {
+    GucRegistry::define_int_guc(
+        c"postern.max_new_transaction_starts",
+        c"Sets how many starts and signals may have a new transaction at the same time.",
+        c"It counts over all sessions; each takes a background worker for a moment.",
+        &MAX_NEW_TRANSACTIONS,
+        1,
+        i32::try_from(pg::shmem::ERRANDS).unwrap_or(i32::MAX),
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.new_transaction_start_timeout",
+        c"Sets how long a start or signal waits for its turn to have a new transaction.",
+        c"",
+        &NEW_TRANSACTION_TIMEOUT,
+        1,
+        3_600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.signal_mode",
+        c"Sets whether signals and requests to cancel arrive with the commit of who sends them, or at once.",
+        c"",
+        &SIGNAL_MODE,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+/// The settings of replication.
+fn replication() {
+    GucRegistry::define_enum_guc(
+        c"postern.trigger_rule",
+        c"Sets what becomes of code that may not be attached to a table.",
+        c"With members, it is an error for replicated tables and a warning for others.",
+        &TRIGGER_RULE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"postern.direct_grants",
+        c"Sets what becomes of a GRANT or REVOKE on an object of the extension.",
+        c"Privileges are given by membership of the roles of Postern.",
+        &DIRECT_GRANTS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"postern.trusted_extensions",
+        c"Names extensions whose functions everyone may attach to a table.",
+        c"A list of names, separated by commas.",
+        &TRUSTED_EXTENSIONS,
         GucContext::Suset,
         GucFlags::default(),
     );

@@ -6,6 +6,7 @@
 //! | [`durable`] | functions in SQL that survive, run as the identity that asked |
 //! | [`names`] | SECURITY DEFINER only with a path that nobody can capture |
 //! | [`rows`] | direct access past row security, and an error instead of fewer rows |
+//! | [`replication`] | who may attach code to a table, and what may be replicated |
 //! | [`hooks`] | where the server asks us; thin shims and the order in which they are installed |
 //! | [`guc`] | the settings |
 //! | [`error`] | every error that we raise |
@@ -24,6 +25,7 @@ mod hooks;
 mod identity;
 mod names;
 mod pg;
+mod replication;
 mod rows;
 
 use pgrx::prelude::*;
@@ -48,5 +50,6 @@ pub extern "C-unwind" fn _PG_init() {
     identity::init();
     durable::init();
     names::init();
+    replication::init();
     guc::reserve_prefix();
 }

@@ -40,7 +40,9 @@ impl Site {
             .extension(true)
             .setting("max_connections", "60")
             .setting("max_worker_processes", "64")
-            .setting("autovacuum", "off");
+            .setting("autovacuum", "off")
+            // Attacks begin with privileges that nobody should have.
+            .setting("postern.direct_grants", "off");
         for (name, value) in settings {
             builder = builder.setting(name, value);
         }

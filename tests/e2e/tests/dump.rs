@@ -113,7 +113,7 @@ fn a_dump_carries_direct_access_and_the_error_mode() {
     assert!(error.contains("row security would filter \"public.doc\" for role \"Odd, one\""), "{error}");
     // A dump by a role with direct access has every row; the server wants to be told that it may be filtered.
     target
-        .psql("app", "alter role clerk login; grant select on all tables in schema postern to clerk")
+        .psql("app", "alter role clerk login; set postern.direct_grants = off; grant select on all tables in schema postern to clerk")
         .unwrap();
     let dump = target
         .client("pg_dump")
@@ -122,4 +122,40 @@ fn a_dump_carries_direct_access_and_the_error_mode() {
         .expect("pg_dump starts");
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     assert!(String::from_utf8_lossy(&dump.stdout).contains("\n1\n2\n3\n"));
+}
+
+#[test]
+fn a_dump_carries_policies_that_run_as_the_owner() {
+    let source = Cluster::builder().extension(true).start().unwrap();
+    source.create_database("app", true).unwrap();
+    source
+        .psql(
+            "app",
+            "create role owner nologin; create role clerk nologin; create schema authorization owner; grant usage on schema owner to clerk;
+             set role owner;
+             create table member (who name, tenant int); insert into member values ('clerk', 1);
+             create table doc (id int, tenant int); insert into doc values (1, 1), (2, 2);
+             alter table doc enable row level security; grant select on doc to clerk;
+             select postern.create_policy('doc', 'mine', run_as => 'owner', roles => '{clerk}', \"position\" => 7,
+                 using_qual => 'tenant in (select tenant from member where who = current_user)');",
+        )
+        .unwrap();
+    move_database(&source, "app", &source, "again");
+    for database in ["app", "again"] {
+        let seen = source.psql(database, "set role clerk; select id from owner.doc").unwrap();
+        assert_eq!(seen.trim(), "1", "{database}");
+        let made = source
+            .psql(
+                database,
+                "select prosecdef, pg_get_userbyid(proowner), proconfig, proacl from pg_proc where proname = 'doc_mine_using_1'",
+            )
+            .unwrap();
+        assert_eq!(
+            made.trim(),
+            "t|owner|{\"search_path=pg_catalog, pg_temp\"}|{owner=X/owner,clerk=X/owner}",
+            "{database}"
+        );
+    }
+    let described = source.psql("again", "\\d owner.doc").unwrap();
+    assert!(described.contains("9993_mine"), "{described}");
 }

@@ -47,6 +47,7 @@ pub fn snapshot(major: u32) -> Snapshot {
     snapshot
 }
 
+#[allow(clippy::too_many_lines, reason = "one arm for each kind of object, each with its columns")]
 fn read(snapshot: &mut Snapshot, kind: &str, columns: &str) -> Option<()> {
     let owner = BOOTSTRAP;
     match kind {

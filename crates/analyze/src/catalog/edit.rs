@@ -125,6 +125,7 @@ impl Catalog {
     }
 
     /// The catalog without what was removed.
+    #[must_use]
     pub fn settled(self) -> Self {
         let mut snapshot: Snapshot = self.snapshot;
         let kept = |index: &HashMap<Oid, usize>| index.keys().copied().collect::<HashSet<Oid>>();
@@ -145,15 +146,12 @@ impl Catalog {
 
 /// Puts an item at its place, or at the end; what was there is given to `forget` first.
 fn place<T, R>(items: &mut Vec<T>, at: Option<usize>, item: T, forget: impl FnOnce(&T) -> R) -> usize {
-    match at {
-        Some(at) => {
-            forget(&items[at]);
-            items[at] = item;
-            at
-        }
-        None => {
-            items.push(item);
-            items.len() - 1
-        }
+    if let Some(at) = at {
+        forget(&items[at]);
+        items[at] = item;
+        at
+    } else {
+        items.push(item);
+        items.len() - 1
     }
 }

@@ -5,6 +5,7 @@
 
 use tokio_postgres::{Client, Row};
 
+use super::apply::{ON_APPLY, OnApply};
 use super::stored::{EXPRESSIONS, PRINTED_UNDER};
 use super::{
     Cast, Collation, Expression, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use,
@@ -256,6 +257,9 @@ async fn read(client: &Client) -> Result<Snapshot, Error> {
     }
     for row in each(TRIGGERS.into()).await? {
         snapshot.triggers.push(Trigger { relation: row.get(0), function: row.get(1), tables: row.get(2) });
+    }
+    for row in each(ON_APPLY.into()).await? {
+        snapshot.on_apply.push(OnApply { relation: row.get(0), function: row.get(1), by: row.get(2) });
     }
     for row in each(USES.into()).await? {
         snapshot.uses.push(Use { kind: row.get(0), by: row.get(1), function: row.get(2) });

@@ -5,6 +5,7 @@
 //!
 //! **Invariants**: a snapshot is of one moment; nothing in it is guessed. What the role that took it cannot see is absent.
 
+mod apply;
 pub mod builtin;
 mod edit;
 pub mod load;
@@ -13,6 +14,7 @@ mod stored;
 
 use std::collections::HashMap;
 
+pub use apply::OnApply;
 use serde::{Deserialize, Serialize};
 
 /// The identity of an object within its catalog.
@@ -289,6 +291,9 @@ pub struct Snapshot {
     pub triggers: Vec<Trigger>,
     /// What calls which function from a stored expression.
     pub uses: Vec<Use>,
+    /// What runs when a row is applied.
+    #[serde(default)]
+    pub on_apply: Vec<OnApply>,
     /// Definitions with expressions in them.
     #[serde(default)]
     pub expressions: Vec<Expression>,

@@ -8,6 +8,7 @@
 //! * The key of a finding does not depend on where it stands: moving code does not make it new.
 
 pub mod output;
+pub mod rows;
 mod rules;
 pub(crate) mod suppress;
 

@@ -64,6 +64,7 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
     let rules: Vec<_> = RULES
         .iter()
         .map(|rule| json!({ "id": rule.id, "shortDescription": { "text": rule.summary }, "helpUri": format!("{PAGES}/{}.md", rule.id) }))
+        .chain(super::rows::RULES.iter().map(|rule| json!({ "id": rule.id, "shortDescription": { "text": rule.summary }, "helpUri": format!("{PAGES}/{}.md", rule.id) })))
         .collect();
     let results: Vec<_> = findings
         .iter()

@@ -95,18 +95,14 @@ pub fn check(project: &Project) -> Vec<Finding> {
 
 fn place(project: &Project, lines: &[Lines<'_>], origin: &Origin, finding: Finding) -> Placed {
     let file = origin.file;
-    match (&finding.span, &origin.code) {
-        (Some(span), Some(code)) => {
-            let start = code.source(span.start);
-            let end = code.source(span.end).max(start + 1);
-            at(project, lines, file, start..end, finding, None)
-        }
-        _ => {
-            let last = origin.statement.end.max(origin.statement.start + 1) - 1;
-            let whole = lines[file].line(origin.statement.start)..lines[file].line(last) + 1;
-            at(project, lines, file, origin.name.clone(), finding, Some(whole))
-        }
+    if let (Some(span), Some(code)) = (&finding.span, &origin.code) {
+        let start = code.source(span.start);
+        let end = code.source(span.end).max(start + 1);
+        return at(project, lines, file, start..end, finding, None);
     }
+    let last = origin.statement.end.max(origin.statement.start + 1) - 1;
+    let whole = lines[file].line(origin.statement.start)..lines[file].line(last) + 1;
+    at(project, lines, file, origin.name.clone(), finding, Some(whole))
 }
 
 fn at(

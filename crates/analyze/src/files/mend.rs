@@ -120,7 +120,8 @@ fn sql(project: &Project, routine: &Routine, origin: &Origin, fix: &Fix, edits: 
     // Types in the head mean what they meant under the path of then.
     let mut out = format!("SET search_path = {};\n{};\n", origin.search_path, apply(whole, &here));
     for (file, range) in &origin.altered {
-        out += &format!("{};\n", &project.sources[*file].text[range.clone()]);
+        out += &project.sources[*file].text[range.clone()];
+        out += ";\n";
     }
     if fix.pin {
         out += &pinned;

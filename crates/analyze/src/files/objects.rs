@@ -465,7 +465,7 @@ impl State<'_> {
                     }
                 }
                 ObjectType::ObjectPolicy | ObjectType::ObjectTrigger | ObjectType::ObjectRule => {
-                    self.drop_part(kind, &names)
+                    self.drop_part(kind, &names);
                 }
                 ObjectType::ObjectEventTrigger => {
                     let by = format!("event trigger {}", quote(&string(Some(object)).unwrap_or_default()));

@@ -44,6 +44,16 @@ pub(super) struct Session {
     before_local: Option<String>,
 }
 
+/// What there was when the transaction began.
+struct Before {
+    catalog: Catalog,
+    session: Session,
+    temporary: HashSet<String>,
+    origins: HashMap<Oid, Origin>,
+    superseded: usize,
+    default_rights: usize,
+}
+
 pub(super) struct State<'s> {
     pub catalog: Catalog,
     pub at: At,
@@ -54,6 +64,7 @@ pub(super) struct State<'s> {
     pub default_rights: Vec<DefaultRights>,
     problems: Vec<Problem>,
     sources: &'s [Source],
+    before: Option<Box<Before>>,
     initial: Session,
     next: Oid,
 }
@@ -88,6 +99,7 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
         default_rights: Vec::new(),
         problems: Vec::new(),
         sources: &sources,
+        before: None,
         initial,
         next,
     };
@@ -102,6 +114,7 @@ impl State<'_> {
     fn file(&mut self, file: usize) {
         let source = &self.sources[file];
         self.connect();
+        self.before = None;
         if let Some(at) = source.damaged {
             self.problem(
                 file,
@@ -136,6 +149,45 @@ impl State<'_> {
         let user = self.session.user;
         if self.catalog.snapshot.settings.iter().any(|(_, setting)| setting.starts_with("search_path=")) {
             self.session.search_path = crate::report::session_path(&self.catalog, user).to_owned();
+        }
+    }
+
+    /// What is rolled back was never there. Savepoints are not looked at.
+    fn transaction(&mut self, kind: i32) {
+        match TransactionStmtKind::try_from(kind) {
+            Ok(TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart) => {
+                let source = &self.sources[self.at.file];
+                // A copy is only made if it can be of use.
+                let rest = source.text.get(self.at.start..).unwrap_or_default().as_bytes();
+                let back = rest.windows(8).any(|word| word.eq_ignore_ascii_case(b"rollback"));
+                self.before = (back && self.before.is_none()).then(|| {
+                    Box::new(Before {
+                        catalog: self.catalog.clone(),
+                        session: self.session.clone(),
+                        temporary: self.temporary.clone(),
+                        origins: self.origins.clone(),
+                        superseded: self.superseded.len(),
+                        default_rights: self.default_rights.len(),
+                    })
+                });
+                return;
+            }
+            Ok(TransactionStmtKind::TransStmtRollback) => {
+                if let Some(before) = self.before.take() {
+                    self.catalog = before.catalog;
+                    self.session = before.session;
+                    self.temporary = before.temporary;
+                    self.origins = before.origins;
+                    self.superseded.truncate(before.superseded);
+                    self.default_rights.truncate(before.default_rights);
+                }
+            }
+            Ok(TransactionStmtKind::TransStmtCommit) => {}
+            _ => return,
+        }
+        self.before = None;
+        if let Some(path) = self.session.before_local.take() {
+            self.session.search_path = path;
         }
     }
 
@@ -174,14 +226,7 @@ impl State<'_> {
         match command {
             NodeEnum::VariableSetStmt(set) => self.set(set),
             NodeEnum::DiscardStmt(_) => self.connect(),
-            NodeEnum::TransactionStmt(end) => {
-                use TransactionStmtKind::{TransStmtCommit, TransStmtRollback};
-                if (end.kind == TransStmtCommit as i32 || end.kind == TransStmtRollback as i32)
-                    && let Some(path) = self.session.before_local.take()
-                {
-                    self.session.search_path = path;
-                }
-            }
+            NodeEnum::TransactionStmt(end) => self.transaction(end.kind),
             NodeEnum::CreateSchemaStmt(create) => self.create_schema(create),
             NodeEnum::CreateStmt(create) => self.create_table(create, 'r', node),
             NodeEnum::CreateForeignTableStmt(create) => {
@@ -216,7 +261,7 @@ impl State<'_> {
             NodeEnum::GrantRoleStmt(grant) => self.grant_role(grant),
             NodeEnum::AlterDefaultPrivilegesStmt(alter) => self.alter_default_privileges(alter),
             NodeEnum::CreateRoleStmt(create) => {
-                self.create_role(&create.role, create.stmt_type, &create.options)
+                self.create_role(&create.role, create.stmt_type, &create.options);
             }
             NodeEnum::AlterRoleStmt(alter) => self.alter_role(alter),
             NodeEnum::DropRoleStmt(drop) => self.drop_roles(drop),
@@ -350,6 +395,10 @@ impl State<'_> {
     /// Forgets definitions that are replaced or dropped.
     pub(super) fn forget(&mut self, gone: impl Fn(&Expression) -> bool) {
         let snapshot = &mut self.catalog.snapshot;
+        // Most often there is none, and a look is cheaper than a move.
+        if !snapshot.expressions.iter().any(&gone) {
+            return;
+        }
         let (old, kept) = std::mem::take(&mut snapshot.expressions).into_iter().partition(gone);
         snapshot.expressions = kept;
         let old: Vec<Expression> = old;
@@ -601,11 +650,18 @@ fn filled_in(text: &str) -> Option<String> {
                     changed = true;
                 }
             }
-            b'@' if bytes.get(at..at + 10).is_some_and(|mark| mark.eq_ignore_ascii_case(b"@extschema"))
-                || bytes[..at].ends_with(b"@extschema") =>
-            {
-                out[at] = b'_';
-                changed = true;
+            b'@' if bytes.get(at..at + 4).is_some_and(|mark| mark.eq_ignore_ascii_case(b"@ext")) => {
+                // `@extschema@`, `@extschema:name@`, `@extowner@`.
+                let rest = &bytes[at + 1..];
+                let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(*byte, b'_' | b':');
+                let length = rest.iter().position(|byte| !part(byte)).unwrap_or(rest.len());
+                if rest.get(length) == Some(&b'@') {
+                    out[at..=at + 1 + length]
+                        .iter_mut()
+                        .filter(|byte| !byte.is_ascii_alphanumeric())
+                        .for_each(|byte| *byte = b'_');
+                    changed = true;
+                }
             }
             _ => {}
         }

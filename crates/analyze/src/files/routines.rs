@@ -120,22 +120,21 @@ impl State<'_> {
         }
         let code = self.body(&routine.source);
         let old = self.same_arguments(schema, &name, &routine.args);
-        match old.and_then(|oid| self.catalog.routine_of(oid)) {
+        if let Some(old) = old.and_then(|oid| self.catalog.routine_of(oid)) {
             // Owner and privileges stay, and nothing else.
-            Some(old) => {
-                (routine.oid, routine.owner) = (old.oid, old.owner);
-                routine.executors = old.executors.clone();
-            }
-            None => {
-                routine.oid = self.new_oid();
-                let rights = [(0, "EXECUTE"), (routine.owner, "EXECUTE")];
-                let rights = self.new_rights(ObjectType::ObjectFunction, Some(schema), &rights);
-                routine.executors = rights.into_iter().map(|(role, _)| role).collect();
-            }
+            (routine.oid, routine.owner) = (old.oid, old.owner);
+            routine.executors.clone_from(&old.executors);
+        } else {
+            routine.oid = self.new_oid();
+            let rights = [(0, "EXECUTE"), (routine.owner, "EXECUTE")];
+            let rights = self.new_rights(ObjectType::ObjectFunction, Some(schema), &rights);
+            routine.executors = rights.into_iter().map(|(role, _)| role).collect();
         }
         let oid = routine.oid;
         self.supersede(oid);
-        self.forget(|expression| expression.relation == oid);
+        if old.is_some() {
+            self.forget(|expression| expression.relation == oid);
+        }
         let span = self.function_name(&name);
         let origin = self.origin(span.clone(), code);
         self.origins.insert(oid, origin);
@@ -226,6 +225,12 @@ impl State<'_> {
         }
         self.catalog.put_routine(routine);
         let here = (self.at.file, self.at.start..self.at.start + self.at.text.len());
+        if !self.origins.contains_key(&oid) {
+            // One of the database that the files run in.
+            let name = self.catalog.routine_of(oid).map_or_else(String::new, |routine| routine.name.clone());
+            let origin = self.origin(self.function_name(&name), None);
+            self.origins.insert(oid, origin);
+        }
         if let Some(origin) = self.origins.get_mut(&oid) {
             origin.altered.push(here);
         }

@@ -148,9 +148,7 @@ impl Reader<'_> {
         self.take(1);
         while self.at < self.text.len() {
             let byte = self.peek(0);
-            if escapes && byte == b'\\' {
-                self.take(2);
-            } else if byte == quote && self.peek(1) == quote {
+            if (escapes && byte == b'\\') || (byte == quote && self.peek(1) == quote) {
                 self.take(2);
             } else {
                 self.take(1);

@@ -241,7 +241,7 @@ impl State<'_> {
                     }
                 }
                 Ok(AlterTableType::AtDropColumn) => {
-                    relation.columns.retain(|(name, _)| *name != command.name)
+                    relation.columns.retain(|(name, _)| *name != command.name);
                 }
                 Ok(AlterTableType::AtAlterColumnType) => {
                     if let Some(NodeEnum::ColumnDef(column)) = definition

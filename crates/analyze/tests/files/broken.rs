@@ -1,5 +1,6 @@
 //! What cannot be read is reported, and the rest is analysed.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use super::{check, found};
@@ -61,11 +62,11 @@ fn a_file_that_is_not_utf8_is_read_as_far_as_it_can_be() {
 fn a_large_file_is_read_in_time() {
     let rows = "(1, 'some text that is not short, and has a '' in it', now(), NULL),\n".repeat(5_000);
     let mut text = String::from("CREATE TABLE big (k int, v text, at timestamptz, n int);\n");
-    text += &format!("INSERT INTO big VALUES {rows} (1, 'x', now(), NULL);\nCOPY big FROM stdin;\n");
+    write!(text, "INSERT INTO big VALUES {rows} (1, 'x', now(), NULL);\nCOPY big FROM stdin;\n").unwrap();
     while text.len() < 10 << 20 {
         text += "1\tsome text; and 'more of it\t2026-01-01\t\\N\n";
     }
-    text += &format!("\\.\n{BAD}");
+    write!(text, "\\.\n{BAD}").unwrap();
     let lines = text.lines().count();
     let start = Instant::now();
     let found = found(&[&text]);
@@ -95,7 +96,7 @@ fn an_unknown_language_is_said_and_the_rest_is_judged() {
 
 #[test]
 fn what_psql_and_extensions_fill_in_is_no_error() {
-    let text = "\\set name value\nCREATE SCHEMA :name; SELECT :'name', :\"name\";\nCREATE FUNCTION @extschema@.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    let text = "\\set name value\nCREATE SCHEMA :name; SELECT :'name', :\"name\";\nCREATE FUNCTION @extschema@.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION @extschema@.f() OWNER TO @extowner@;
 COPY t FROM stdin;\n1\t'\n\\.\n\\echo done\n\\if true\nSELECT 1 \\gset\n";
     assert_eq!(found(&[text]), Vec::<String>::new());
     assert_eq!(found(&["\\ir other.sql\n"]).len(), 1);

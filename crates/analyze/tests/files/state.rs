@@ -168,3 +168,30 @@ fn what_an_extension_brings_is_unknown_and_not_capturable() {
     let found = found(&[TABLE, file]);
     assert!(!found.is_empty() && found.iter().all(|found| found.starts_with("unread ")), "{found:?}");
 }
+
+#[test]
+fn what_is_rolled_back_was_never_there() {
+    let bad = "CREATE FUNCTION app.b() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';";
+    assert_eq!(
+        found(&[TABLE, GOOD, &format!("BEGIN; {bad} ALTER FUNCTION app.f() RESET search_path; ROLLBACK;")]),
+        Vec::<String>::new()
+    );
+    let kept = found(&[
+        TABLE,
+        GOOD,
+        &format!("BEGIN; {bad} COMMIT; BEGIN; DROP FUNCTION app.b(); DROP SCHEMA app CASCADE; ROLLBACK;"),
+    ]);
+    assert!(kept.iter().any(|found| found.starts_with("definer-without-path app.b()")), "{kept:?}");
+    // The path of SET LOCAL ends with the transaction.
+    let local = "CREATE SCHEMA s; BEGIN; SET LOCAL search_path = s; CREATE TABLE here (k int); COMMIT; CREATE TABLE there (k int);";
+    let project = project(&[local]);
+    let names: Vec<String> = project
+        .catalog
+        .snapshot
+        .relations
+        .iter()
+        .filter(|r| r.oid > 16_384)
+        .map(|r| format!("{}.{}", project.catalog.schema_name(r.schema), r.name))
+        .collect();
+    assert_eq!(names, ["s.here", "public.there"]);
+}

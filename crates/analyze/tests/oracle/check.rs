@@ -36,6 +36,12 @@ const CASES: &[(&str, &str, &str)] = &[
     ("breaks-on-restore", "app.f8(pg_catalog.int4)", "SET search_path = app, public;
       CREATE FUNCTION app.f8(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN times_ten(i); END';
       CREATE TABLE app.indexed (i int); CREATE INDEX ON app.indexed (f8(i)); ALTER DATABASE postgres SET search_path = app, public"),
+    ("stops-apply", "app.f10()", "CREATE TABLE app.logged (i int); CREATE TABLE app.log_of_it (i int); ALTER TABLE app.logged OWNER TO alice;
+      CREATE FUNCTION app.f10() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log_of_it VALUES (new.i); RETURN new; END';
+      CREATE TRIGGER t BEFORE INSERT ON app.logged FOR EACH ROW EXECUTE FUNCTION app.f10(); ALTER TABLE app.logged ENABLE REPLICA TRIGGER t"),
+    ("foreign-on-apply", "app.f11()", "CREATE TABLE app.others (i int); ALTER TABLE app.others OWNER TO mallory;
+      CREATE FUNCTION app.f11() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+      CREATE TRIGGER t BEFORE INSERT ON app.others FOR EACH ROW EXECUTE FUNCTION app.f11(); ALTER TABLE app.others ENABLE ALWAYS TRIGGER t"),
     ("unread", "app.f9()", "CREATE FUNCTION app.f9() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
       AS 'DECLARE r record; BEGIN FOR r IN EXECUTE ''SELECT 1 AS a'' LOOP PERFORM r.a + 1; END LOOP; END'"),
     ("definer-runs-text", "app.f10(pg_catalog.text)", "CREATE FUNCTION app.f10(q text) RETURNS xml LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

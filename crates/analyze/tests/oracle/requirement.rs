@@ -85,7 +85,7 @@ fn a_temporary_pg_class_captures_the_name_unless_pg_temp_is_last() {
         let report = report::sql(&catalog, sql, Some(setting), None);
         let name = report.names.iter().find(|name| name.name == "pg_class").unwrap();
         if let Some(object) = &name.object {
-            assert_eq!(object.oid.to_string(), theirs, "{setting}")
+            assert_eq!(object.oid.to_string(), theirs, "{setting}");
         } else {
             assert_eq!(name.meaning, "a temporary table of the connection", "{setting}");
             assert_ne!(theirs, "1259", "{setting}");

@@ -4,6 +4,7 @@
 //! of its folder that end in `.sql`, by name. What is open counts as it is in the editor, everything else as it is on disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -285,7 +286,7 @@ fn uri_of(path: &Path) -> Option<Uri> {
         if byte.is_ascii_alphanumeric() || b"/._-~".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text += &format!("%{byte:02X}");
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text.parse().ok()

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use postern_analyze::check::{Finding, Scope, Severity, database, output};
+use postern_analyze::check::{Finding, Scope, Severity, database, output, rows};
 use postern_analyze::files::{self, RUNNER};
 
-use super::{catalog, deeply, json, sources};
+use super::{catalog, catalog_and, deeply, json, sources};
 use crate::args::{Check, Format};
 use crate::error::{Context as _, Error};
 
@@ -31,8 +31,11 @@ pub fn run(args: &Check) -> ExitCode {
 fn check(args: &Check) -> Result<bool, Error> {
     let known = args.baseline.as_deref().map(baseline).transpose()?.unwrap_or_default();
     let mut findings = if args.files.is_empty() {
-        let catalog = catalog(args.db.as_deref(), &args.dir)?;
-        deeply(|| database(&catalog, Scope { extensions: args.extensions }))?
+        let (catalog, rows) =
+            catalog_and(args.db.as_deref(), &args.dir, async |client| rows::find(&client).await)?;
+        let mut findings = deeply(|| database(&catalog, Scope { extensions: args.extensions }))?;
+        findings.extend(rows?);
+        findings
     } else {
         let base = match &args.db {
             Some(db) => catalog(Some(db), &args.dir)?.snapshot,

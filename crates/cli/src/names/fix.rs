@@ -49,7 +49,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
             continue;
         };
         if args.sql {
-            out += &format!("{};\n\n", statement.trim_end());
+            out += statement.trim_end();
+            out += ";\n\n";
         } else {
             out += &render::diff(&catalog.signature(routine), given, &statement, colour);
         }

@@ -14,7 +14,9 @@ use crate::args::FOLDER;
         these commands ask.",
     after_help = "Examples:\n  \
         postern rows matrix --table public.invoices\n  \
-        postern rows explain public.invoices --key id=5 --as app_user --facts '{\"claims\": {\"tenant\": \"acme\"}}'"
+        postern rows explain public.invoices --key id=5 --as app_user --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
+        postern rows test policies.toml --mutate\n  \
+        postern rows simulate migration.sql --as app_user"
 )]
 pub struct Rows {
     #[command(subcommand)]
@@ -25,6 +27,8 @@ pub struct Rows {
 pub enum Command {
     Matrix(Matrix),
     Explain(Explain),
+    Test(Test),
+    Simulate(Simulate),
 }
 
 /// Which database to ask, and how to print.
@@ -86,6 +90,70 @@ pub struct Explain {
     /// The statement reads no column: no WHERE, no RETURNING
     #[arg(long)]
     pub blind: bool,
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Run tests of policies, and say in TAP how they went
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Run tests of policies, and say in TAP how they went.\n\n\
+        A test gives rows, a role, facts and a statement, and says what must come of it. Each runs in a transaction that is rolled \
+        back. With --mutate each policy is weakened in turn, and whatever no test notices is not ok: a policy that could be lost \
+        without anybody knowing. Weakening locks the table, so do it in a copy of the database. Whoever asks must be a superuser.",
+    after_help = "A file:\n  \
+        [[test]]\n  \
+        name = \"a tenant sees its own\"\n  \
+        role = \"app_user\"\n  \
+        facts = { claims = { tenant = \"acme\" } }\n  \
+        given.\"public.invoices\" = [{ id = 1, tenant = \"acme\" }, { id = 2, tenant = \"other\" }]\n  \
+        sql = \"select id from invoices\"\n  \
+        rows = [{ id = 1 }]          # or count = 1, or error = \"42501\"\n\n\
+        Examples:\n  \
+        postern rows test policies.toml\n  \
+        postern rows test policies/*.toml --db \"$URL\" --mutate\n\n\
+        Exit status: 0 if all is ok, 1 if not, 2 if it could not be told."
+)]
+pub struct Test {
+    /// The files of tests
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Weaken each policy in turn, and expect a test to fail
+    #[arg(long)]
+    pub mutate: bool,
+    /// The database
+    #[arg(long, value_name = "URL")]
+    pub db: Option<String>,
+    /// The folder of `postern up`, asked when no URL is given
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER, value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Say which rows would appear and disappear, for which role, if SQL were run
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Say which rows would appear and disappear, for which role, if SQL were run.\n\n\
+        The SQL of the file runs in a transaction that is rolled back; before and after it every table is read as each role. Rows \
+        are told by their primary key, or as a whole. The SQL cannot end the transaction, and waits for locks for five seconds at \
+        most; sequences that it advances stay advanced. Whoever asks must be a superuser.",
+    after_help = "Examples:\n  \
+        postern rows simulate migration.sql\n  \
+        postern rows simulate migration.sql --as app_user --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
+        postern rows simulate migration.sql --table public.invoices --json"
+)]
+pub struct Simulate {
+    /// The SQL
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Only for this role; may be given again [default: all that are not superusers and not predefined]
+    #[arg(long = "as", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// The facts that policies read, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    pub facts: Option<serde_json::Value>,
+    /// Only this table; may be given again
+    #[arg(long = "table", value_name = "TABLE")]
+    pub tables: Vec<String>,
     #[command(flatten)]
     pub ask: Ask,
 }

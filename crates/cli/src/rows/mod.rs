@@ -1,6 +1,13 @@
 //! `postern rows`: who sees which rows, and why. The answers are the extension's; this prints them.
 
 pub mod args;
+mod attempt;
+mod cases;
+mod mutants;
+mod simulate;
+mod test;
+
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tokio_postgres::Client;
@@ -9,19 +16,37 @@ use crate::error::Error;
 use crate::{database, serve};
 use args::{Ask, Command, Explain, Matrix, Rows};
 
-pub fn run(args: &Rows) -> Result<(), Error> {
-    let (ask, headings) = match &args.command {
+pub fn run(args: &Rows) -> ExitCode {
+    let done = match &args.command {
+        Command::Test(args) => return test::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Matrix(_) | Command::Explain(_) => seen(&args.command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("postern: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn seen(command: &Command) -> Result<(), Error> {
+    let (ask, headings) = match command {
         Command::Matrix(matrix) => (
             &matrix.ask,
-            ["relation", "role", "command", "access", "reason", "permissive", "restrictive"].as_slice(),
+            ["relation", "role", "command", "access", "reason", "permissive", "restrictive", "through"]
+                .as_slice(),
         ),
         Command::Explain(explain) => (&explain.ask, ["step", "name", "says", "expression"].as_slice()),
+        Command::Test(_) | Command::Simulate(_) => return Ok(()),
     };
     let rows = serve::runtime()?.block_on(async {
         let client = database::connect(&database::url_or(ask.db.as_ref(), &ask.dir)?).await?;
-        match &args.command {
+        match command {
             Command::Matrix(args) => matrix(&client, args).await,
             Command::Explain(args) => explain(&client, args).await,
+            Command::Test(_) | Command::Simulate(_) => Ok(Vec::new()),
         }
     })?;
     crate::print(&printed(ask, headings, &rows)?)
@@ -31,13 +56,14 @@ async fn matrix(client: &Client, args: &Matrix) -> Result<Vec<Value>, Error> {
     let sql = "
         SELECT pg_catalog.to_jsonb(x) FROM (
             SELECT n.nspname OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) c.relname AS relation,
-                   a.role, a.command, a.access, a.reason, a.permissive, a.restrictive
-              FROM postern.row_access a
+                   a.role, a.command, a.access, a.reason, a.permissive, a.restrictive, a.through
+              FROM postern.row_access_of(
+                     CASE WHEN pg_catalog.cardinality($1::pg_catalog.text[]) OPERATOR(pg_catalog.>) 0 THEN
+                       ARRAY(SELECT postern.row_role(x.name::pg_catalog.name) FROM pg_catalog.unnest($1::pg_catalog.text[]) x (name)) END,
+                     CASE WHEN pg_catalog.cardinality($2::pg_catalog.text[]) OPERATOR(pg_catalog.>) 0 THEN
+                       $2::pg_catalog.text[]::pg_catalog.regclass[]::pg_catalog.oid[] END) a
               JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.relation
               JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-             WHERE (pg_catalog.cardinality($1::pg_catalog.text[]) OPERATOR(pg_catalog.=) 0 OR a.role OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]))
-               AND (pg_catalog.cardinality($2::pg_catalog.text[]) OPERATOR(pg_catalog.=) 0
-                    OR a.relation OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.text[]::pg_catalog.regclass[]))
              ORDER BY 1, 2, pg_catalog.array_position('{SELECT,INSERT,UPDATE,DELETE}'::pg_catalog.text[], a.command)) x";
     let rows = client.query(sql, &[&args.roles, &args.tables]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -4,7 +4,7 @@ use crate::codes;
 use crate::examination::{Checked, Examination};
 
 /// Functions that are for everybody: they tell what everybody may know, or ask who calls.
-const FUNCTIONS: [&str; 22] = [
+const FUNCTIONS: [&str; 31] = [
     "fact",
     "facts",
     "identity",
@@ -27,10 +27,28 @@ const FUNCTIONS: [&str; 22] = [
     "row_role",
     "row_table",
     "set_row_security",
+    "apply_fix",
+    "is_trusted_code",
+    "may_read_conflict",
+    "publication_statement",
+    "sample_value",
+    "subscription_owner_runs",
+    "subscription_recipe",
+    "table_code",
+    "table_findings",
 ];
 
-/// Tables and views that everybody may read: they say what the catalogs say.
-const TABLES: [&str; 4] = ["direct_access", "direct_grants", "row_access", "row_security_modes"];
+/// Tables and views that everybody may read: they say what the catalogs say, or have row security.
+const TABLES: [&str; 8] = [
+    "apply_conflicts",
+    "apply_identity",
+    "direct_access",
+    "direct_grants",
+    "replication_findings",
+    "replication_members",
+    "row_access",
+    "row_security_modes",
+];
 
 pub async fn check(ex: &mut Examination<'_>) -> Checked {
     if !ex.installed {
@@ -56,7 +74,8 @@ pub async fn check(ex: &mut Examination<'_>) -> Checked {
              where g.grantee <> o.owner and g.grantee is distinct from $1::pg_catalog.oid
                and not (g.grantee = 0 and o.everybody and g.privilege_type in ('EXECUTE', 'SELECT'))
                and not exists (select from pg_catalog.pg_roles r where r.oid = g.grantee
-                               and r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_gate', 'postern_outbound'))
+                               and r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_read_all_stats', 'postern_read_all_conflicts',
+                                                 'postern_gate', 'postern_outbound'))
              group by 1, 2
              order by 1, 2",
             &[&ex.gate, &FUNCTIONS.as_slice(), &TABLES.as_slice()],

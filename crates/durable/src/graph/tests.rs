@@ -204,3 +204,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_below_a_node_is_a_function_of_its_own() {
+    let inner = crate::compose::branch(
+        "select true",
+        &crate::compose::all(&[
+            "select 1",
+            "select 2",
+            &crate::compose::name("select 3", "x").unwrap(),
+            "select 4",
+        ])
+        .unwrap(),
+        "select 5",
+    )
+    .unwrap();
+    let whole =
+        crate::compose::seq("select 0", &crate::compose::call(&inner, Some("inner")).unwrap()).unwrap();
+    let graph = Graph::parse(&whole).unwrap();
+    let called = graph.nodes().iter().find_map(|node| match node.kind {
+        Kind::Call { child, .. } => Some(child),
+        _ => None,
+    });
+    assert_eq!(graph.text_of(called.unwrap()).unwrap(), Graph::parse(&inner).unwrap().text());
+    assert_eq!(graph.text_of(0).unwrap(), graph.text());
+    assert_eq!(
+        Graph::parse("select 7").unwrap().text_of(0).unwrap(),
+        Graph::parse("select 7").unwrap().text()
+    );
+    assert_eq!(graph.text_of(100), None);
+}

@@ -21,14 +21,30 @@ fn slots() -> impl Iterator<Item = &'static Slot> {
     shmem::board().into_iter().flat_map(|board| board.slots.iter())
 }
 
-fn of(database: Oid) -> impl Iterator<Item = &'static Slot> {
+/// What a process of ours is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It takes what is due.
+    Executor,
+    /// It runs one statement at top level, for an executor that waits for it.
+    Statement,
+}
+
+/// All that execute something in a database.
+fn at_work(database: Oid) -> impl Iterator<Item = &'static Slot> {
     slots()
         .filter(move |slot| slot.pid.load(Acquire) != 0 && slot.database.load(Relaxed) == database.to_u32())
 }
 
+/// The executors of a database.
+fn of(database: Oid) -> impl Iterator<Item = &'static Slot> {
+    at_work(database).filter(|slot| slot.kind.load(Relaxed) == Role::Executor as u32)
+}
+
 /// Takes a free slot for this process; `None` if there is none.
-pub fn take() -> Option<&'static Slot> {
+pub fn take(role: Role) -> Option<&'static Slot> {
     let mine = slots().find(|slot| slot.pid.compare_exchange(0, worker::pid(), AcqRel, Relaxed).is_ok())?;
+    mine.kind.store(role as u32, Relaxed);
     mine.database.store(worker::database().to_u32(), Relaxed);
     mine.instance.store(0, Relaxed);
     mine.idle.store(0, Relaxed);
@@ -46,6 +62,26 @@ pub fn give_back() {
         slot.database.store(0, Relaxed);
         slot.pid.store(0, Release);
     }
+}
+
+/// The end of a process that runs a statement at top level: if the executor that waited for it is gone, the others have to look
+/// what became of the statement. Never raises.
+pub fn statement_ends() {
+    let Some(mine) = slots().find(|slot| slot.pid.load(Relaxed) == worker::pid()) else { return };
+    let at = |slot: &Slot| (slot.instance.load(Acquire), slot.strand.load(Relaxed));
+    let (what, here) = (at(mine), worker::database());
+    give_back();
+    if !of(here).any(|slot| at(slot) == what) {
+        if let Some(board) = shmem::board() {
+            board.orphans.fetch_add(1, AcqRel);
+        }
+        wake_all(here);
+    }
+}
+
+/// How many statements have ended so.
+pub fn orphans() -> u64 {
+    shmem::board().map_or(0, |board| board.orphans.load(Acquire))
 }
 
 /// How many executors there are in a database.
@@ -161,11 +197,11 @@ pub fn executing(slot: &Slot, instance: Option<&str>, strand: i32, node: i32) {
     fence(SeqCst);
 }
 
-/// Whether an executor of this database is at a strand of the instance right now; and at which node.
+/// The strands of the instance that are executed in this database right now, and their nodes.
 pub fn running(instance: &str) -> Vec<(i32, i32)> {
     let Some(number) = number(instance) else { return Vec::new() };
     let here = worker::database();
-    of(here)
+    at_work(here)
         .filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1)
         .map(|slot| (slot.strand.load(Relaxed), slot.node.load(Relaxed)))
         .collect()
@@ -199,17 +235,49 @@ pub fn shown() -> Vec<Shown> {
     slots().filter(|slot| slot.pid.load(Acquire) != 0).map(show).collect()
 }
 
-/// Cancels what executors of this database run of an instance: one strand, or all. Never raises.
-pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) {
-    let Some(number) = number(instance) else { return };
+/// Cancels what executors of this database run of an instance: one strand, or all. Gives whether there
+/// was one, this process included. Never raises.
+pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) -> bool {
+    let Some(number) = number(instance) else { return true };
+    let mut found = false;
     // Whoever is not shown yet will see that something was sent: that was before this.
     fence(SeqCst);
-    for slot in of(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
+    for slot in at_work(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
         let pid = slot.pid.load(Relaxed);
+        found = true;
         if pid != worker::pid() && strand.is_none_or(|strand| slot.strand.load(Relaxed) == strand) {
             slot.asked.store(1, Release);
             worker::cancel(pid);
         }
+    }
+    found
+}
+
+thread_local! {
+    /// The place for errands that this process has.
+    static ERRAND: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+}
+
+/// Takes one of so many places for errands; false if all are taken. It is given back by [`errand_done`], at the end of the
+/// transaction at the latest.
+pub fn take_errand(places: usize) -> bool {
+    if ERRAND.get().is_some() {
+        return true;
+    }
+    let Some(board) = shmem::board() else { return false };
+    let free = |place: &std::sync::atomic::AtomicI32| {
+        place.compare_exchange(0, worker::pid(), AcqRel, Relaxed).is_ok()
+    };
+    ERRAND.set(board.errands.iter().take(places).position(free));
+    ERRAND.get().is_some()
+}
+
+/// Gives the place for errands back. Never raises.
+pub fn errand_done() {
+    if let Some(place) = ERRAND.take()
+        && let Some(board) = shmem::board()
+    {
+        board.errands[place].store(0, Release);
     }
 }
 

@@ -192,6 +192,12 @@ fn df_timeout(fut: &str, duration: Interval) -> Built {
 }
 
 #[pg_extern(sql = false)]
+fn df_call(fut: Option<&str>, label: Option<&str>) -> Built {
+    let fut = needed(fut, "fut")?;
+    built_from(&[fut], || compose::call(fut, label))
+}
+
+#[pg_extern(sql = false)]
 fn df_compensate(fut: &str, undo: &str) -> Built {
     built_from(&[fut, undo], || compose::compensate(fut, undo))
 }

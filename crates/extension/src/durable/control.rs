@@ -1,8 +1,10 @@
 //! `df.signal()`, `df.cancel()`, `df.await_instance()`.
 
+use super::errand::{self, Errand};
 use super::error::Refusal;
 use super::{board, outbox, store};
 use crate::error::Error;
+use crate::guc;
 use crate::pg::query::as_owner;
 use crate::pg::{Oid, role, user, worker};
 
@@ -20,7 +22,7 @@ fn reach(id: &str) -> Result<(Oid, Oid, String), Error> {
     }
 }
 
-fn has_ended(status: &str) -> bool {
+pub(super) fn has_ended(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "cancelled")
 }
 
@@ -34,9 +36,34 @@ pub fn signal(id: &str, name: &str, payload: &str) -> Result<(), Error> {
     }
     let (caller, owner, status) = reach(id)?;
     if !has_ended(&status) {
-        as_owner(|| store::send(id, b's', Some(name), payload, caller, owner));
-        outbox::sent();
+        send("df.signal()", id, b's', Some(name), payload, caller, owner)?;
     }
+    Ok(())
+}
+
+/// With the caller's commit, or at once.
+fn send(
+    what: &'static str,
+    id: &str,
+    kind: u8,
+    name: Option<&str>,
+    payload: &str,
+    sender: Oid,
+    owner: Oid,
+) -> Result<(), Error> {
+    if guc::SIGNAL_MODE.get() == guc::SignalMode::Immediate {
+        let errand = Errand::Send {
+            id: id.into(),
+            kind,
+            name: name.map(Into::into),
+            payload: payload.into(),
+            sender: sender.to_u32(),
+        };
+        errand::send(what, &errand)?;
+        return Ok(());
+    }
+    as_owner(|| store::send(id, kind, name, payload, sender, owner));
+    outbox::sent();
     Ok(())
 }
 
@@ -44,8 +71,7 @@ pub fn signal(id: &str, name: &str, payload: &str) -> Result<(), Error> {
 pub fn cancel(id: &str, reason: &str) -> Result<(), Error> {
     let (caller, owner, status) = reach(id)?;
     if !has_ended(&status) {
-        as_owner(|| store::send(id, b'c', None, reason, caller, owner));
-        outbox::sent();
+        send("df.cancel()", id, b'c', None, reason, caller, owner)?;
     }
     Ok(())
 }
@@ -70,9 +96,8 @@ pub fn await_end(id: &str, seconds: i32) -> Result<String, Error> {
     if seconds <= 0 {
         return Err(Refusal::Timeout.into());
     }
-    let deadline = worker::now().saturating_add(i64::from(seconds) * 1_000_000);
-    // Short at first, since most functions are; then ever longer.
-    let mut pause = 1;
+    let began = worker::now();
+    let deadline = began.saturating_add(i64::from(seconds) * 1_000_000);
     loop {
         let status = status(id)?.ok_or_else(|| Refusal::Unknown(id.into()))?;
         if has_ended(&status) {
@@ -81,8 +106,8 @@ pub fn await_end(id: &str, seconds: i32) -> Result<String, Error> {
         if worker::now() >= deadline {
             return Err(Refusal::TimedOut { seconds, id: id.into(), status }.into());
         }
-        worker::nap(pause);
-        pause = (pause * 2).min(50);
+        // Most functions are short, so most waits are: nobody waits for more than a third longer than it takes.
+        worker::nap(((worker::now() - began) / 3_000).clamp(1, 50));
     }
 }
 

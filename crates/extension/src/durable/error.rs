@@ -14,9 +14,42 @@ pub enum Refusal {
     /// An unknown mode.
     #[error("invalid transaction_mode \"{0}\" for df.start(): expected 'caller' or 'new'")]
     TransactionMode(String),
-    /// A mode that is not there.
-    #[error("transaction_mode => 'new' is not available")]
-    NewTransaction,
+    /// A step has a transaction of its own already.
+    #[error(
+        "df.start() with transaction_mode => 'new' cannot be called inside a workflow - a df.sql() node already runs as a single autocommitted statement, so a plain df.start() there is already independent of any caller transaction"
+    )]
+    NewInside,
+    /// A new transaction for whoever may not write.
+    #[error("cannot execute {0} in a new transaction from a read-only transaction")]
+    ReadOnly(&'static str),
+    /// Too many at once.
+    #[error(
+        "pg_durable: transaction_mode => 'new' launch limit reached (max_new_transaction_starts={places}). Timed out after {seconds}s waiting for a launch slot."
+    )]
+    NoPlace {
+        /// How many there may be.
+        places: i32,
+        /// How long it waited.
+        seconds: i32,
+    },
+    /// Nobody did it.
+    #[error("{0} in a new transaction: no background worker did it")]
+    NoWorker(&'static str),
+    /// A request that no letter holds.
+    #[error("the durable function is too long for a new transaction")]
+    TooLong,
+    /// It failed in the new transaction.
+    #[error("{what} on new transaction failed: {message}")]
+    Elsewhere {
+        /// What.
+        what: &'static str,
+        /// The failure's SQLSTATE.
+        code: PgSqlErrorCode,
+        /// Its message.
+        message: String,
+        /// Its detail.
+        detail: Option<String>,
+    },
     /// No such database.
     #[error("database \"{0}\" does not exist")]
     NoDatabase(String),
@@ -101,7 +134,7 @@ impl Refusal {
             Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout | Self::Priority | Self::Format(_) => {
                 C::ERRCODE_INVALID_PARAMETER_VALUE
             }
-            Self::NewTransaction | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {
+            Self::NewInside | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
             Self::Language(error) => match error.sqlstate() {
@@ -114,7 +147,11 @@ impl Refusal {
             Self::NoLogin(_) | Self::NoConnect(_) | Self::Superuser(_) | Self::InDefiner { .. } => {
                 C::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
-            Self::NoId => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::NoId | Self::TooLong => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::ReadOnly(_) => C::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            Self::NoPlace { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Self::NoWorker(_) => C::ERRCODE_INSUFFICIENT_RESOURCES,
+            Self::Elsewhere { code, .. } => *code,
             Self::NotFound(_) | Self::Unknown(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::TimedOut { .. } => C::ERRCODE_QUERY_CANCELED,
         }
@@ -123,9 +160,8 @@ impl Refusal {
     /// Why.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Self::NewTransaction => {
-                Some("An instance starts with the transaction that calls df.start().".into())
-            }
+            Self::Elsewhere { detail, .. } => detail.clone(),
+            Self::NoWorker(_) => Some("None was free, or it ended before it was done.".into()),
             Self::OtherDatabase => Some("An instance runs where it was started.".into()),
             Self::InDefiner { function, role, session } => Some(format!(
                 "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
@@ -140,7 +176,15 @@ impl Refusal {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Language(error) => error.hint(),
-            Self::NewTransaction => Some("Start it in a transaction of its own."),
+            Self::NewInside => Some("Leave transaction_mode out."),
+            Self::ReadOnly(_) => Some("It would be written all the same. Use a transaction that may write."),
+            Self::NoPlace { .. } => {
+                Some("Raise postern.max_new_transaction_starts or postern.new_transaction_start_timeout.")
+            }
+            Self::NoWorker(_) => Some("Raise max_worker_processes if it is often so."),
+            Self::Elsewhere { code: PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, .. } => {
+                Some("The new transaction may have waited for what the caller's own holds.")
+            }
             Self::OtherDatabase => {
                 Some("Connect to that database, with the extension in it, and start it there.")
             }

@@ -16,26 +16,29 @@ use postern_durable::Graph;
 
 use super::store::{self, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
-use super::{board, messages, outbound, rights};
+use super::{board, call, messages, outside, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
-use crate::pg::worker::{self, Job};
-use crate::pg::{NO_OID, Oid, catalog, guc as settings, log, subxact};
+use crate::pg::worker::{self, Finish, Job};
+use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
 use crate::{guc, identity};
 
 /// Turns of one strand before others have theirs.
 const STREAK: usize = 64;
 
-/// Strands that share a commit, at the most. Each takes two subtransactions, and a session shows 64 of them to others cheaply.
+/// The same if there may be others that could share a commit with it.
+const SHORT_STREAK: usize = 4;
+
+/// Strands that share a commit, at the most. Each takes a subtransaction, and a session shows 64 of them to others cheaply.
 const GROUP: i64 = 16;
 
 /// Milliseconds that a step has while others wait for the same commit.
 const PATIENCE: i32 = 20;
 
 /// Microseconds after which a turn that others share takes no further strand.
-const GROUP_TIME: i64 = 5_000;
+const GROUP_TIME: i64 = 10_000;
 
 /// Microseconds between two looks for instances that are too old, where little happens.
 const RETIRE_EVERY: i64 = 3_600_000_000;
@@ -58,6 +61,7 @@ pub fn start(database: Oid) -> bool {
         function: "postern_executor",
         name: "postern executor",
         argument: u64::from(database.to_u32()),
+        extra: 0,
         restart: 1,
     })
 }
@@ -91,15 +95,21 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// How many statements had ended with nobody waiting for them when that was looked into last.
+    orphans: u64,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
     group: i64,
+    /// How many turns the strand has that was claimed last, if it goes on.
+    streak: usize,
     /// Strands whose step took too long for others to wait: they wait for a turn of their own.
     slow: HashSet<(String, i32)>,
     /// Turns since old instances were looked for, and when that was.
     turns: u32,
     retired: i64,
+    /// The transaction must be on the disk when it is committed.
+    flush: bool,
     /// Turns to take one strand each, since a commit of several has failed.
     alone: u32,
 }
@@ -108,7 +118,7 @@ struct Executor {
 pub fn run(database: Oid) {
     worker::set_up(Some(database));
     worker::at_exit(board::give_back);
-    let Some(slot) = board::take() else { return };
+    let Some(slot) = board::take(board::Role::Executor) else { return };
     match worker::transaction(catalog::hold_extension) {
         Ok(true) => {}
         _ => return,
@@ -123,11 +133,15 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        // As above.
+        orphans: board::orphans().wrapping_sub(1),
         broken: None,
-        group: 1,
+        group: 2,
+        streak: SHORT_STREAK,
         slow: HashSet::new(),
         turns: 0,
         retired: 0,
+        flush: false,
         alone: 0,
     };
     let _ = ours(|| as_owner(messages::look_again));
@@ -151,11 +165,13 @@ impl Executor {
     fn serve(&mut self) {
         loop {
             worker::attend();
+            worker::statistics(false);
             let rank = board::rank(self.slot);
             if rank >= guc::executors() || self.superfluous || board::is_to_leave(self.slot) {
                 return;
             }
             self.deliver();
+            self.adopt();
             self.retire(rank);
             match self.turn(None) {
                 Done::Gone => return,
@@ -171,7 +187,8 @@ impl Executor {
 
     /// Goes on with a strand as long as it can.
     fn streak(&mut self, mut id: String, mut strand: i32, mut turn: Turn) {
-        for _ in 0..STREAK {
+        let most = if guc::STEP_COMMIT.get() == guc::StepCommit::Each { STREAK } else { self.streak };
+        for _ in 0..most {
             match turn {
                 Turn::Goes => {}
                 Turn::Rests => {
@@ -190,10 +207,16 @@ impl Executor {
                     return;
                 }
                 Turn::NotNow => {
-                    self.let_go(&id, strand);
+                    Self::let_go(&id, strand);
                     return;
                 }
                 Turn::Slow => return,
+                Turn::Outside(beginning) => {
+                    outside::run_in_process(self.slot, &id, strand, beginning);
+                    // Who was to be cancelled while it wrote down what it came to was told, and could not hear.
+                    board::sent();
+                    return;
+                }
             }
             worker::attend();
             if board::sent_so_far() != self.seen || board::is_to_leave(self.slot) {
@@ -201,7 +224,7 @@ impl Executor {
             }
             match self.turn(Some((&id, strand))) {
                 Done::Turn(next_id, next_strand, next_turn) => {
-                    (id, strand, turn) = (next_id, next_strand, next_turn)
+                    (id, strand, turn) = (next_id, next_strand, next_turn);
                 }
                 Done::Nothing(_) | Done::Gone => return,
             }
@@ -210,17 +233,20 @@ impl Executor {
 
     /// One transaction. `only`: this strand, else whatever is due.
     ///
-    /// Strands of one identity share it while their steps are short, each in a subtransaction of its own: one commit then
-    /// serves all. They are of different instances, or branches of one, so that nobody waits for a lock of another instance
-    /// while it holds one.
+    /// Strands of one identity share it while their steps are short, each step in a subtransaction of its own: one commit then
+    /// serves all, and one that fails takes nothing from the others. They are of different instances, or branches of one, so that
+    /// nobody waits for a lock of another instance while it holds one. A turn that must not count takes the others with it; they
+    /// have done nothing then, and are taken again.
     fn turn(&mut self, only: Option<(&str, i32)>) -> Done {
         let mut held: Option<(String, i32)> = None;
         let mut awaited = Vec::new();
+        let (mut ran, mut worked) = (1, 0);
         self.turns = self.turns.saturating_add(1);
         let began = worker::now();
+        self.flush = guc::STEP_COMMIT.get() != guc::StepCommit::Boundary;
         let result = worker::transaction_if(|| {
             if !catalog::hold_extension() {
-                return (Done::Gone, true);
+                return (Done::Gone, Finish::Commit);
             }
             let claim = as_owner(|| match only {
                 Some((id, strand)) => store::claim_one(id, strand, began)
@@ -228,37 +254,65 @@ impl Executor {
                 None => self.claim(began),
             });
             let mut strands = match claim {
-                Claim::Nothing(due) => return (Done::Nothing(due), true),
+                Claim::Nothing(due) => return (Done::Nothing(due), Finish::Commit),
                 Claim::Strands(strands) => strands.into_iter(),
             };
             // It may have looked while it said that it waits: now it does not, and another one should.
             self.slot.idle.store(0, std::sync::atomic::Ordering::SeqCst);
             board::want_spare(worker::database());
-            let Some((strand, instance)) = strands.next() else { return (Done::Nothing(NEVER), true) };
+            let Some((strand, instance)) = strands.next() else {
+                return (Done::Nothing(NEVER), Finish::Commit);
+            };
             let (id, number) = (strand.instance.clone(), strand.strand);
             held = Some((id.clone(), number));
             // While others are locked with it, it has no longer than they can wait; then it is run alone.
             let patience = (strands.len() > 0).then_some(PATIENCE);
             let turn = self.one(strand, &instance, patience);
-            if matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow) {
-                return (Done::Turn(id, number, turn), false);
+            if matches!(turn, Turn::Outside(_)) {
+                // Shown before anybody can see that it was begun, until it has come to something.
+                board::executing(self.slot, Some(&id), number, 0);
+                return (Done::Turn(id, number, turn), Finish::Commit);
+            }
+            if !turn.counts() {
+                return (Done::Turn(id, number, turn), Finish::Rollback);
             }
             let mut shared = 0;
             for (strand, other) in strands {
                 if worker::now() - began > GROUP_TIME {
                     break;
                 }
-                let together = if number == 0 { strand.strand == 0 } else { strand.instance == id };
-                if together && other.facts == instance.facts {
-                    awaited.extend(self.shared(strand, &other));
-                    shared += 1;
+                if other.facts != instance.facts {
+                    continue;
+                }
+                let me = (strand.instance.clone(), strand.strand);
+                match self.shared(strand, &other) {
+                    None => {}
+                    Some(turn) if turn.counts() => {
+                        shared += 1;
+                        if let Turn::Awaits(name) = turn {
+                            awaited.push((me.0, name));
+                        }
+                    }
+                    // What the others have done is rolled back with it, and done again.
+                    Some(turn) => {
+                        self.alone = 1;
+                        if turn == Turn::Slow {
+                            self.is_slow(me.clone());
+                        }
+                        return (Done::Turn(me.0, me.1, turn), Finish::Rollback);
+                    }
                 }
             }
+            ran = shared + 1;
+            worked = worker::now() - began;
             // Who shares a commit goes on with the others of its queue, not by itself.
             let turn = if shared > 0 && turn == Turn::Goes { Turn::Rests } else { turn };
-            (Done::Turn(id, number, turn), true)
+            let finish = if self.flush { Finish::Commit } else { Finish::CommitLater };
+            (Done::Turn(id, number, turn), finish)
         });
-        board::executing(self.slot, None, 0, 0);
+        if !matches!(result, Ok(Done::Turn(_, _, Turn::Outside(_)))) {
+            board::executing(self.slot, None, 0, 0);
+        }
         match (result, held) {
             (Ok(done), _) => {
                 if let Done::Turn(..) = done {
@@ -267,9 +321,9 @@ impl Executor {
                 if only.is_none()
                     && let Done::Turn(_, _, turn) = &done
                 {
-                    self.pace(worker::now() - began, *turn == Turn::Slow);
+                    self.pace(worked, ran, *turn == Turn::Slow);
                 }
-                for (id, name) in awaited {
+                for (id, name) in awaited.drain(..) {
                     let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
                 }
                 done
@@ -301,53 +355,40 @@ impl Executor {
         }
     }
 
-    /// A turn that shares the commit of others, in an identity that stands already. Gives the signal that it waits for now.
-    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<(String, String)> {
+    /// A turn that shares the commit of others, in an identity that stands already; nothing if it is to have one of its own.
+    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<Turn> {
         let id = strand.instance.clone();
-        let me = (id.clone(), strand.strand);
-        if !matches!(instance.status.as_str(), "pending" | "running") || self.slow.contains(&me) {
+        if !matches!(instance.status.as_str(), "pending" | "running")
+            || self.slow.contains(&(id.clone(), strand.strand))
+        {
             return None;
         }
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
-        let (slot, seen) = (self.slot, self.seen);
-        let turn = subxact::attempt_if(|| {
-            let turn = Course::new(&graph, strand, instance, slot, seen, Some(PATIENCE)).run();
-            let good = !matches!(turn, Turn::NotNow | Turn::Cancelled | Turn::Slow);
-            (turn, good)
-        });
-        board::executing(slot, None, 0, 0);
-        match turn {
-            Ok(Turn::Awaits(name)) => Some((id, name)),
-            Ok(Turn::Slow) => {
-                // What is forgotten here is only found out again.
-                if self.slow.len() >= GRAPHS {
-                    self.slow.clear();
-                }
-                self.slow.insert(me);
-                None
-            }
-            Ok(Turn::Cancelled) => {
-                board::sent();
-                None
-            }
-            // What is wrong with it shows in a turn of its own.
-            Err(_) => {
-                self.alone = 1;
-                None
-            }
-            Ok(Turn::Goes | Turn::Rests | Turn::NotNow) => None,
-        }
+        let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE));
+        let turn = course.run();
+        self.flush |= course.flush;
+        // A statement at top level is begun in a turn of its own.
+        Some(if matches!(turn, Turn::Outside(_)) { Turn::Slow } else { turn })
     }
 
-    /// How many strands the next commit is for.
-    fn pace(&mut self, took: i64, slow: bool) {
-        if slow {
+    /// Remembers whose step took too long for others to wait. What is forgotten here is only found out again.
+    fn is_slow(&mut self, who: (String, i32)) {
+        if self.slow.len() >= GRAPHS {
+            self.slow.clear();
+        }
+        self.slow.insert(who);
+    }
+
+    /// How many strands the next commit is for: fewer if these took long, without the commit itself; a slow disk is a reason to have
+    /// more of them.
+    fn pace(&mut self, worked: i64, ran: i64, slow: bool) {
+        if slow || guc::STEP_COMMIT.get() == guc::StepCommit::Each {
             self.group = 1;
         } else if self.alone > 0 {
             self.alone -= 1;
-        } else if guc::STEP_COMMIT.get() == guc::StepCommit::Each || took > GROUP_TIME {
-            self.group = 1;
+        } else if worked > GROUP_TIME {
+            self.group = ran;
         } else {
             self.group = (self.group * 2).min(GROUP);
         }
@@ -364,11 +405,17 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        let limit = if self.alone > 0 { 1 } else { self.group };
-                        let strands = store::claim(owner, priority, now, limit);
-                        if !strands.is_empty() {
+                        if let Some(first) = store::claim(owner, priority, now) {
                             // The next round begins with the next owner: its own later priorities come after it.
                             self.after = (owner, i16::MAX);
+                            let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
+                            let others = if self.alone > 0 || slow { 0 } else { self.group - 1 };
+                            let mut strands = vec![first];
+                            if others > 0 {
+                                strands.extend(store::companions(&strands[0].0, now, others));
+                            }
+                            // Who asked for none does not know whether there are some.
+                            self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
                             return Claim::Strands(strands);
                         }
                         next = next.min(store::next_due(owner, priority, now));
@@ -391,12 +438,13 @@ impl Executor {
     }
 
     fn one(&mut self, strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
+        let before = std::mem::replace(&mut self.flush, true);
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
         if !matches!(instance.status.as_str(), "pending" | "running") {
             as_owner(|| {
                 store::delete(&id, strand.strand);
-                outbound::drop_unwanted(&id);
+                call::drop_unwanted(&id);
             });
             return Turn::Rests;
         }
@@ -411,7 +459,10 @@ impl Executor {
             fail(&id, &failure);
             return Turn::Rests;
         }
-        Course::new(&graph, strand, instance, self.slot, self.seen, patience).run()
+        let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, patience);
+        let turn = course.run();
+        self.flush = before || course.flush;
+        turn
     }
 
     /// Enters the identity that the instance was started with.
@@ -469,6 +520,17 @@ impl Executor {
         }
     }
 
+    /// Has statements begun again of which nobody hears any more.
+    fn adopt(&mut self) {
+        let orphans = board::orphans();
+        if orphans != self.orphans {
+            self.orphans = orphans;
+            if let Err(caught) = ours(|| as_owner(outside::look_again)) {
+                log::warning(&caught.message, "Statements of durable functions could not be looked for.", "");
+            }
+        }
+    }
+
     /// Looks into the box if something was put in.
     fn deliver(&mut self) {
         let sent = board::sent_so_far();
@@ -476,16 +538,43 @@ impl Executor {
             return;
         }
         self.seen = sent;
-        if let Err(caught) = ours(|| as_owner(messages::deliver)) {
-            log::warning(&caught.message, "Messages to durable functions could not be delivered.", "");
+        let (mut after, mut again) = (0, false);
+        loop {
+            match ours(|| as_owner(|| messages::deliver(after))) {
+                Ok(delivered) => {
+                    again |= delivered.again;
+                    match delivered.more {
+                        Some(last) => after = last,
+                        None => break,
+                    }
+                    worker::attend();
+                }
+                Err(caught) => {
+                    log::warning(
+                        &caught.message,
+                        "Messages to durable functions could not be delivered.",
+                        "",
+                    );
+                    // They are looked at again, by whoever comes first.
+                    board::sent();
+                    worker::wait(Some(1_000));
+                    return;
+                }
+            }
+        }
+        if again {
+            worker::wait(Some(2));
+            board::sent();
         }
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
-    fn let_go(&mut self, id: &str, strand: i32) {
+    fn let_go(id: &str, strand: i32) {
         let result = ours(|| {
             as_owner(|| {
                 if store::lock(id, 0).is_none() {
+                    // It has ended: what the turn had taken out of the box is there again.
+                    store::delete_messages(id);
                     return;
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
@@ -497,7 +586,7 @@ impl Executor {
                     store::save(&held);
                 } else {
                     store::delete(id, strand);
-                    outbound::drop_unwanted(id);
+                    call::drop_unwanted(id);
                 }
             });
         });
@@ -511,6 +600,16 @@ impl Executor {
         if caught.sqlstate == "57014" && board::was_ours(self.slot) {
             // It was cancelled outside its statement: whoever asked for it is heard again.
             board::sent();
+            return;
+        }
+        if ["53", "58"].iter().any(|class| caught.sqlstate.starts_with(class)) {
+            // The server lacks something: space, memory, a file. That is nobody's failure, and waits until there is some.
+            log::warning(
+                &caught.message,
+                &format!("A turn of durable function {id} was rolled back; it is tried again."),
+                "",
+            );
+            worker::wait(Some(1_000));
             return;
         }
         let times = match &self.broken {
@@ -558,6 +657,7 @@ impl Executor {
         };
         if due > worker::now() {
             worker::report(None);
+            worker::statistics(true);
             let began = worker::now();
             // The first of them stays; it is there when something comes.
             let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };
@@ -570,11 +670,13 @@ impl Executor {
 /// Ends an instance for a reason that lies outside its steps.
 fn fail(id: &str, failure: &Failure) {
     as_owner(|| {
-        store::end(id, "failed", None, Some(failure), worker::now());
+        if let Some(caller) = store::end(id, "failed", None, Some(failure), worker::now()) {
+            call::tell(id, &caller, None, None, Some(failure.clone()));
+        }
         let all: Vec<i32> = store::strands(id).iter().map(|strand| strand.strand).collect();
         for number in store::delete_free(id, &all) {
             board::cancel(worker::database(), id, Some(number));
         }
-        outbound::drop_unwanted(id);
+        call::drop_unwanted(id);
     });
 }

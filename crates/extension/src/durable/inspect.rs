@@ -32,6 +32,9 @@ struct Drawn {
     output: Option<String>,
     /// The derived statuses of the nodes, in their order.
     nodes: Vec<String>,
+    /// For each, whether it may have taken effect more than once.
+    #[serde(default)]
+    repeats: Vec<bool>,
 }
 
 /// The picture of a function, or of an instance of it.
@@ -49,6 +52,7 @@ pub fn explain(graph: &str, instance: Option<&str>, format: &str) -> Result<Stri
                 label: drawn.label.as_deref(),
                 status: &drawn.status,
                 output: drawn.output.as_deref(),
+                repeats: &drawn.repeats,
             };
             Ok(explain::instance(&graph, statuses, header))
         }

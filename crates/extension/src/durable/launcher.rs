@@ -10,7 +10,8 @@ use crate::guc;
 use crate::pg::worker::{self, Job};
 use crate::pg::{Oid, catalog, log};
 
-const JOB: Job = Job { function: "postern_launcher", name: "postern launcher", argument: 0, restart: 5 };
+const JOB: Job =
+    Job { function: "postern_launcher", name: "postern launcher", argument: 0, extra: 0, restart: 5 };
 
 /// Has the launcher started with the server. While preloading.
 pub fn register() {

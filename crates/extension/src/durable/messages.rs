@@ -7,21 +7,46 @@ use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, value};
 
 use super::store::{self, State};
-use super::{board, outbound};
+use super::{board, call};
 use crate::pg::worker;
 
-/// Delivers what nobody has looked at. As the owner.
-pub fn deliver() {
-    for message in store::fresh_messages() {
+/// How far the box was looked through.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// There may be more after this one.
+    pub more: Option<i64>,
+    /// Who something is for is held for a moment by somebody who is not told: it must be looked at again.
+    pub again: bool,
+}
+
+/// Delivers some of what nobody has looked at, after the message of that number. As the owner.
+pub fn deliver(after: i64) -> Delivered {
+    let fresh = store::fresh_messages(after);
+    let more = fresh.last().map(|message| message.id).filter(|_| fresh.len() >= store::MESSAGES);
+    let mut again = false;
+    for message in fresh {
+        if !store::is_alive(&message.instance) {
+            store::delete_message(message.id);
+            continue;
+        }
+        let payload = message.payload.as_deref().unwrap_or_default();
+        let name = message.name.as_deref().unwrap_or_default();
         match message.kind {
             b'c' => {
-                if !cancel(&message.instance, message.payload.as_deref().unwrap_or_default()) {
+                if !cancel(&message.instance, payload) {
                     // It is being executed: that executor is told, and looks here when it has rolled back.
-                    board::cancel(worker::database(), &message.instance, None);
+                    again |= !board::cancel(worker::database(), &message.instance, None);
+                }
+            }
+            b'e' => {
+                if call::came_back(&message.instance, name, payload) {
+                    store::delete_message(message.id);
+                } else {
+                    // Somebody is taking the strand away this very moment, or will not after all.
+                    again = true;
                 }
             }
             _ => {
-                let name = message.name.as_deref().unwrap_or_default();
                 if wake_waiters(&message.instance, name, message.payload.as_deref()) {
                     store::delete_message(message.id);
                 } else {
@@ -30,6 +55,7 @@ pub fn deliver() {
             }
         }
     }
+    Delivered { more, again }
 }
 
 /// A strand has begun to wait: what arrived in between wakes it.
@@ -80,11 +106,13 @@ fn cancel(id: &str, reason: &str) -> bool {
         return false;
     }
     let failure = Failure::new("57014", format!("canceled: {reason}"));
-    store::end(id, "cancelled", None, Some(&failure), worker::now());
+    if let Some(caller) = store::end(id, "cancelled", None, Some(&failure), worker::now()) {
+        call::tell(id, &caller, None, None, Some(failure));
+    }
     let numbers: Vec<i32> = strands.iter().map(|strand| strand.strand).collect();
     for number in store::delete_free(id, &numbers) {
         board::cancel(worker::database(), id, Some(number));
     }
-    outbound::drop_unwanted(id);
+    call::drop_unwanted(id);
     true
 }

@@ -15,6 +15,9 @@
 //! | [`turn`] | one transaction of an executor |
 //! | [`step`] | one SQL step |
 //! | [`substitution`] | `{name}` and `$name` in a step's text |
+//! | [`call`] | functions that functions call |
+//! | [`errand`] | what is done for a caller in a transaction of its own |
+//! | [`outside`] | one statement at top level, in a process of its own |
 //! | [`outbound`] | HTTP requests, for the worker that sends them |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
@@ -25,7 +28,7 @@
 //!
 //! # Invariants
 //! 1. An effect, its result and what comes next are one transaction: a step that took effect is never run again, and one that did
-//!    not is.
+//!    not is. What refuses a transaction (VACUUM, a procedure that commits) and what leaves the server is at least once, and says so.
 //! 2. What decides is in tables. Shared memory and latches wake, and show; losing them loses time only.
 //! 3. Someone's SQL runs inside an entered identity, and under no other user. The engine's own statements run as the owner of its
 //!    tables, with every name qualified, before and after, while no setting of the step stands.
@@ -35,8 +38,10 @@
 //! An ERROR of a step is caught with its subtransaction; any other ends the turn's transaction.
 
 mod board;
+mod call;
 mod compose;
 mod control;
+mod errand;
 mod error;
 mod executor;
 mod inspect;
@@ -46,6 +51,7 @@ mod messages;
 mod misuse;
 mod outbound;
 mod outbox;
+mod outside;
 mod rights;
 mod sql;
 mod start;
@@ -89,4 +95,20 @@ pub extern "C-unwind" fn postern_launcher(_argument: pg_sys::Datum) {
 #[allow(unsafe_code, reason = "the server finds the function by its name")]
 pub extern "C-unwind" fn postern_executor(argument: pg_sys::Datum) {
     executor::run(pg_sys::Oid::from_u32(u32::try_from(argument.value()).unwrap_or(0)));
+}
+
+/// The entry point of a process that does something for a caller.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code, reason = "the server finds the function by its name")]
+pub extern "C-unwind" fn postern_errand(argument: pg_sys::Datum) {
+    errand::run(u32::try_from(argument.value()).unwrap_or(0));
+}
+
+/// The entry point of a process that runs one statement at top level.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code, reason = "the server finds the function by its name")]
+pub extern "C-unwind" fn postern_statement(argument: pg_sys::Datum) {
+    outside::run(pg_sys::Oid::from_u32(u32::try_from(argument.value()).unwrap_or(0)));
 }

@@ -2,7 +2,6 @@
 //! with the one that has it. What the worker does with them is in `sql/32_durable_http.sql`.
 
 use postern_durable::Failure;
-use postern_durable::machine::Record;
 use postern_durable::request::{Request, Target};
 
 use super::store::Strand;
@@ -91,14 +90,6 @@ pub fn take(id: &str, strand: i32) -> Option<Answer> {
         sends: row.int4(2),
         came_back,
     })
-}
-
-/// Says in a step's record how often at most its request was sent.
-pub fn sent(id: &str, record: Record, sends: i32) {
-    query::run(
-        c"UPDATE postern.step SET sends = $4 WHERE instance = $1 AND strand = $2 AND n = $3",
-        &[Arg::Text(id), Arg::Int4(record.0), Arg::Int4(record.1), Arg::Int4(sends)],
-    );
 }
 
 /// Drops the requests of an instance whose strands are gone, and tells workers to stop with them.

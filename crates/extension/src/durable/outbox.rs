@@ -8,6 +8,7 @@ use crate::pg::worker;
 use crate::pg::xact::Moment;
 
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each of these may have happened, whatever else has")]
 struct Pending {
     started: bool,
     sent: bool,
@@ -47,6 +48,9 @@ pub fn emptied() {
 
 /// The end of a transaction. Must not raise.
 pub fn at_transaction_end(moment: Moment) {
+    if matches!(moment, Moment::Committed | Moment::Aborted) {
+        board::errand_done();
+    }
     match moment {
         Moment::Committed => {
             let pending = PENDING.take();

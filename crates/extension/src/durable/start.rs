@@ -1,9 +1,10 @@
 //! `df.start()`: who it is that asked, and the rows that make it happen. Nothing else happens here: the rows commit with the
-//! caller's transaction, and an executor is woken when they have.
+//! caller's transaction, and an executor is woken when they have. With `transaction_mode => 'new'` an errand writes them instead.
 
 use postern_durable::Graph;
 use postern_durable::machine::Frame;
 
+use super::errand::{self, Errand};
 use super::error::Refusal;
 use super::store::{self, State, Strand};
 use super::{outbox, rights};
@@ -40,13 +41,12 @@ const FORMAT: i16 = 1;
 
 /// Starts a function; gives the instance's id.
 pub fn start(request: &Request) -> Result<String, Error> {
-    if !request.mode.eq_ignore_ascii_case("caller") {
-        return Err(if request.mode.eq_ignore_ascii_case("new") {
-            Refusal::NewTransaction
-        } else {
-            Refusal::TransactionMode(request.mode.into())
-        }
-        .into());
+    let new = request.mode.eq_ignore_ascii_case("new");
+    if !new && !request.mode.eq_ignore_ascii_case("caller") {
+        return Err(Refusal::TransactionMode(request.mode.into()).into());
+    }
+    if new && worker::is_ours() {
+        return Err(Refusal::NewInside.into());
     }
     let priority =
         i16::try_from(request.priority).ok().filter(|n| (-100..=100).contains(n)).ok_or(Refusal::Priority)?;
@@ -61,16 +61,39 @@ pub fn start(request: &Request) -> Result<String, Error> {
     let captured = capture()?;
     rights::check_start(captured.role)?;
     let facts = identity::facts::text();
-    query::as_owner(|| {
-        if let Some(key) = request.key
-            && let Some(id) = by_key(captured.role, key)
-        {
-            return Ok(id);
-        }
-        let id = fresh_id()?;
-        let vars = if request.function.contains('{') { variables(captured.role) } else { None };
-        let now = worker::now();
-        let added = query::run(
+    if new {
+        let errand = Errand::Start {
+            function: graph.text().into(),
+            label: request.label.map(Into::into),
+            key: request.key.map(Into::into),
+            priority,
+            role: captured.role.to_u32(),
+            session: captured.session.to_u32(),
+            definers: captured.definers,
+            facts,
+        };
+        return errand::send("df.start()", &errand);
+    }
+    let request = Request { function: graph.text(), ..*request };
+    query::as_owner(|| insert(&request, priority, &captured, facts.as_deref()))
+}
+
+/// Writes the rows of an instance whose function and rights were checked. As the owner.
+pub fn insert(
+    request: &Request,
+    priority: i16,
+    captured: &Captured,
+    facts: Option<&str>,
+) -> Result<String, Error> {
+    if let Some(key) = request.key
+        && let Some(id) = by_key(captured.role, key)
+    {
+        return Ok(id);
+    }
+    let id = fresh_id()?;
+    let vars = if request.function.contains('{') { variables(captured.role) } else { None };
+    let now = worker::now();
+    let added = query::run(
             c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, key, created_at, updated_at, \
                      graph, vars, facts, definers, format) \
               VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $7, $8, $9::jsonb, $10::jsonb, $11, $12) \
@@ -83,35 +106,34 @@ pub fn start(request: &Request) -> Result<String, Error> {
                 Arg::Int2(priority),
                 Arg::Maybe(request.key),
                 Arg::Time(now),
-                Arg::Text(graph.text()),
+                Arg::Text(request.function),
                 Arg::Maybe(vars.as_deref()),
-                Arg::Maybe(facts.as_deref()),
+                Arg::Maybe(facts),
                 Arg::Texts(&captured.definers),
                 Arg::Int2(FORMAT),
             ],
         );
-        if added.is_empty() {
-            // Someone else has just used the key.
-            let key = request.key.unwrap_or_default();
-            return by_key(captured.role, key).ok_or_else(|| Refusal::NoId.into());
-        }
-        store::add(&Strand {
-            instance: id.clone(),
-            strand: 0,
-            parent: None,
-            branch: 0,
-            base: 0,
-            node: 0,
-            state: State::Ready,
-            due: now,
-            owner: captured.role,
-            priority,
-            signal: None,
-            frame: Frame::default(),
-        });
-        outbox::started();
-        Ok(id)
-    })
+    if added.is_empty() {
+        // Someone else has just used the key.
+        let key = request.key.unwrap_or_default();
+        return by_key(captured.role, key).ok_or_else(|| Refusal::NoId.into());
+    }
+    store::add(&Strand {
+        instance: id.clone(),
+        strand: 0,
+        parent: None,
+        branch: 0,
+        base: 0,
+        node: 0,
+        state: State::Ready,
+        due: now,
+        owner: captured.role,
+        priority,
+        signal: None,
+        frame: Frame::default(),
+    });
+    outbox::started();
+    Ok(id)
 }
 
 /// Whose the steps are, and what is to be said about it.
@@ -173,7 +195,7 @@ fn variables(owner: Oid) -> Option<String> {
 }
 
 /// Eight hexadecimal digits that no instance has.
-fn fresh_id() -> Result<String, Error> {
+pub fn fresh_id() -> Result<String, Error> {
     for _ in 0..10 {
         let mut bytes = [0; 4];
         if !session::random_bytes(&mut bytes) {

@@ -17,7 +17,7 @@ use crate::identity;
 use crate::pg::caught::Caught;
 use crate::pg::guc::{self, Level};
 use crate::pg::statement::{self, Output, Parameter, Refusal};
-use crate::pg::{catalog, json, session, subxact, worker};
+use crate::pg::{catalog, json, session, subxact, toplevel, worker};
 
 /// What a step gave.
 #[derive(Debug)]
@@ -35,7 +35,13 @@ pub enum Stopped {
     Failed(Failure),
     /// It was cancelled: by whom, the caller finds out.
     Cancelled(Failure),
+    /// The server does not take it in a transaction, or it ends transactions itself. Nothing of it has taken effect.
+    TopLevel,
 }
+
+/// What the server says to what it does not take in a transaction (`PreventInTransactionBlock()`), and to a procedure that commits
+/// where it may not. It decides; we keep no list.
+const ONLY_AT_TOP_LEVEL: [&str; 2] = ["25001", "2D000"];
 
 /// Runs a statement. `timeout` in milliseconds; 0: none.
 pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
@@ -73,6 +79,42 @@ pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
             Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: a value has a NUL byte")))
         }
         Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(failure(caught))),
+        Err(caught)
+            if ONLY_AT_TOP_LEVEL.contains(&caught.sqlstate.as_str())
+                && statement::may_be_at_top_level(&text) =>
+        {
+            Err(Stopped::TopLevel)
+        }
+        Err(caught) => Err(Stopped::Failed(failure(caught))),
+    }
+}
+
+/// Runs a statement at top level, as the identity that stands for the life of this process. `timeout` as in [`run`]. It has made
+/// what transactions it likes; the last is committed, or rolled back if it failed.
+pub fn run_at_top_level(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
+    let nul = |what: &str| {
+        Stopped::Failed(Failure::new("22021", format!("SQL execution failed: {what} has a NUL byte")))
+    };
+    let Ok(text) = CString::new(sql) else { return Err(nul("the text")) };
+    let parameters = worker::transaction(|| params.iter().map(parameter).collect::<Option<Vec<_>>>());
+    let parameters = match parameters {
+        Ok(Some(parameters)) => parameters,
+        Ok(None) => return Err(nul("a value")),
+        Err(caught) => return Err(Stopped::Failed(failure(caught))),
+    };
+    worker::report(Some(&text));
+    if timeout > 0 {
+        worker::arm(timeout);
+    }
+    let output = toplevel::run(&text, &parameters);
+    if timeout > 0 {
+        worker::disarm();
+    }
+    // The next step may begin before this process has ended.
+    session::release_advisory_locks();
+    match output {
+        Ok(output) => Ok(done(&output)),
+        Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(failure(caught))),
         Err(caught) => Err(Stopped::Failed(failure(caught))),
     }
 }
@@ -101,10 +143,6 @@ fn refused(refusal: Refusal) -> Failure {
         Refusal::Several => {
             Failure::new("42601", words("cannot insert multiple commands into a prepared statement"))
         }
-        Refusal::TopLevel(name) => Failure {
-            hint: Some("Run it outside a durable function.".into()),
-            ..Failure::new("25001", words(&format!("{name} cannot run inside a transaction block")))
-        },
         Refusal::Spi(name) => {
             Failure::new("0A000", words(&format!("the statement cannot be run in a step: {name}")))
         }

@@ -27,6 +27,8 @@ pub enum State {
     Done,
     /// It was paused.
     Paused,
+    /// Its node runs at top level, in a process of its own, or is about to; what it came to is in the frame.
+    Outside,
 }
 
 impl State {
@@ -37,6 +39,7 @@ impl State {
             Self::Forked => b'f',
             Self::Done => b'd',
             Self::Paused => b'p',
+            Self::Outside => b'x',
         }
     }
 
@@ -46,6 +49,7 @@ impl State {
             b'f' => Self::Forked,
             b'd' => Self::Done,
             b'p' => Self::Paused,
+            b'x' => Self::Outside,
             _ => Self::Ready,
         }
     }
@@ -53,6 +57,7 @@ impl State {
 
 /// A line of execution: a row of `postern.strand`.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "the column's name")]
 pub struct Strand {
     pub instance: String,
     pub strand: i32,
@@ -143,8 +148,8 @@ pub fn queue_after(owner: Oid, priority: i16) -> Option<(Oid, i16, i64)> {
         .map(|row| (row.oid(0), i16::try_from(row.int4(1)).unwrap_or(0), row.time(2).unwrap_or(NEVER)))
 }
 
-/// Locks and gives the strands of a queue that have been due longest, with their instances; those that others hold are passed over.
-pub fn claim(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(Strand, Instance)> {
+/// Locks and gives the strand of a queue that has been due longest, with its instance; those that others hold are passed over.
+pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> {
     let rows = query::run(
         const {
             sql!(
@@ -153,10 +158,41 @@ pub fn claim(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(Strand, In
                 ", i.status, i.facts::text, i.vars::text, i.label \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
-             ORDER BY s.due LIMIT $4 FOR UPDATE OF s SKIP LOCKED"
+             ORDER BY s.due LIMIT 1 FOR UPDATE OF s SKIP LOCKED"
             )
         },
-        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now), Arg::Int8(limit)],
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now)],
+    );
+    rows.first().map(|row| (strand(row), instance(row, STRAND)))
+}
+
+/// Locks and gives those of a queue that may share the commit of one that is claimed already: the first strands of other instances, if
+/// it is one, else other branches of its instance, which lock nothing but it. Only what is run may be locked: whoever holds strands
+/// of other instances and waits for one could wait in a circle. They are looked for among those that have been due longest.
+pub fn companions(first: &Strand, now: i64, limit: i64) -> Vec<(Strand, Instance)> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                ", i.status, i.facts::text, i.vars::text, i.label \
+             FROM (SELECT q.instance, q.strand, q.due FROM postern.strand q \
+                   WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT 4 * $4) q \
+             JOIN postern.strand s ON s.instance = q.instance AND s.strand = q.strand \
+             JOIN postern.instance i ON i.id = s.instance \
+             WHERE s.due <= $3 AND CASE WHEN $6 = 0 THEN s.strand = 0 AND s.instance <> $5 \
+                   ELSE s.strand NOT IN (0, $6) AND s.instance = $5 AND s.state <> 'f' END \
+             ORDER BY q.due LIMIT $4 FOR UPDATE OF s SKIP LOCKED"
+            )
+        },
+        &[
+            Arg::Oid(first.owner),
+            Arg::Int2(first.priority),
+            Arg::Time(now),
+            Arg::Int8(limit),
+            Arg::Text(&first.instance),
+            Arg::Int4(first.strand),
+        ],
     );
     rows.iter().map(|row| (strand(row), instance(row, STRAND))).collect()
 }
@@ -191,6 +227,29 @@ pub fn lock(id: &str, number: i32) -> Option<Strand> {
         &[Arg::Text(id), Arg::Int4(number)],
     );
     rows.first().map(strand)
+}
+
+/// The strands whose node runs at top level, as far as the table knows.
+pub fn outside() -> Vec<Strand> {
+    let rows = query::run(
+        const {
+            sql!(
+                "SELECT ",
+                strand_columns!(),
+                " FROM postern.strand s WHERE s.state = 'x' AND s.due = 'infinity'"
+            )
+        },
+        &[],
+    );
+    rows.iter().map(strand).collect()
+}
+
+/// Says in a step's record how often at most it was begun: it may have taken effect more than once.
+pub fn begun(id: &str, record: Record, times: i32) {
+    query::run(
+        c"UPDATE postern.step SET sends = $4 WHERE instance = $1 AND strand = $2 AND n = $3",
+        &[Arg::Text(id), Arg::Int4(record.0), Arg::Int4(record.1), Arg::Int4(times)],
+    );
 }
 
 /// As [`lock`], but gives nothing if someone holds it.
@@ -308,19 +367,20 @@ pub fn delete(id: &str, number: i32) {
     );
 }
 
-/// Deletes those of the strands that nobody holds; gives the ones that are left.
+/// Deletes those of the strands that nobody holds; gives those whose process has to be told: the ones that are left, and those
+/// that ran at top level, which hold nothing.
 pub fn delete_free(id: &str, numbers: &[i32]) -> Vec<i32> {
     if numbers.is_empty() {
         return Vec::new();
     }
     let rows = query::run(
         c"WITH free AS (SELECT s.strand FROM postern.strand s WHERE s.instance = $1 AND s.strand = ANY ($2) FOR UPDATE SKIP LOCKED), \
-               gone AS (DELETE FROM postern.strand s USING free f WHERE s.instance = $1 AND s.strand = f.strand RETURNING s.strand) \
-          SELECT g.strand FROM gone g",
+               gone AS (DELETE FROM postern.strand s USING free f WHERE s.instance = $1 AND s.strand = f.strand RETURNING s.strand, s.state) \
+          SELECT g.strand FROM gone g WHERE g.state <> 'x'",
         &[Arg::Text(id), Arg::Int4s(numbers)],
     );
-    let gone: Vec<i32> = rows.iter().map(|row| row.int4(0)).collect();
-    numbers.iter().copied().filter(|number| !gone.contains(number)).collect()
+    let silent: Vec<i32> = rows.iter().map(|row| row.int4(0)).collect();
+    numbers.iter().copied().filter(|number| !silent.contains(number)).collect()
 }
 
 /// The text of a function.
@@ -337,13 +397,26 @@ pub fn begin(id: &str, now: i64) {
     );
 }
 
-/// The end of an instance; one that has ended stays as it is.
-pub fn end(id: &str, status: &str, output: Option<&str>, failure: Option<&Failure>, now: i64) {
+/// Who called an instance, and waits for it.
+#[derive(Debug)]
+pub struct Caller {
+    pub instance: String,
+    pub owner: Oid,
+}
+
+/// The end of an instance; one that has ended stays as it is. Gives who waits for it.
+pub fn end(
+    id: &str,
+    status: &str,
+    output: Option<&str>,
+    failure: Option<&Failure>,
+    now: i64,
+) -> Option<Caller> {
     let failure = failure.and_then(|failure| serde_json::to_string(failure).ok());
-    query::run(
+    let rows = query::run(
         c"UPDATE postern.instance SET status = $2, output = $3, error = $4::jsonb, updated_at = $5, ended_at = $5, \
                  completed_at = CASE WHEN $2 = 'completed' THEN $5 END \
-          WHERE id = $1 AND status IN ('pending', 'running')",
+          WHERE id = $1 AND status IN ('pending', 'running') RETURNING parent, submitted_by",
         &[
             Arg::Text(id),
             Arg::Text(status),
@@ -353,6 +426,8 @@ pub fn end(id: &str, status: &str, output: Option<&str>, failure: Option<&Failur
         ],
     );
     delete_messages(id);
+    let row = rows.first()?;
+    Some(Caller { instance: row.text(0)?.to_owned(), owner: row.oid(1) })
 }
 
 /// Writes what ran.
@@ -398,7 +473,18 @@ pub fn cancelled(id: &str) -> Option<String> {
     rows.first().map(|row| row.string(0))
 }
 
-/// Takes the oldest signal of this name out of the box: its payload.
+/// Takes the oldest signal of this name out of the box: its payload. Nothing if someone is delivering that one: to wait, with a
+/// strand locked, could be to wait in a circle.
+pub fn take_signal_at_once(id: &str, name: &str) -> Option<String> {
+    let rows = query::run(
+        c"DELETE FROM postern.message m WHERE m.id = (SELECT b.id FROM postern.message b WHERE b.id = (SELECT min(o.id) \
+              FROM postern.message o WHERE o.instance = $1 AND o.name = $2 AND o.kind = 's') FOR UPDATE SKIP LOCKED) RETURNING m.payload",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    rows.first().map(|row| row.string(0))
+}
+
+/// As [`take_signal_at_once`], but waits for whoever is delivering it.
 pub fn take_signal(id: &str, name: &str) -> Option<String> {
     let rows = query::run(
         c"DELETE FROM postern.message m WHERE m.id = (SELECT b.id FROM postern.message b \
@@ -407,6 +493,9 @@ pub fn take_signal(id: &str, name: &str) -> Option<String> {
     );
     rows.first().map(|row| row.string(0))
 }
+
+/// Messages that are delivered with one transaction.
+pub const MESSAGES: usize = 100;
 
 /// A message that nobody has looked at.
 #[derive(Debug)]
@@ -419,11 +508,11 @@ pub struct Message {
 }
 
 /// Locks and gives some messages that nobody has looked at, oldest first.
-pub fn fresh_messages() -> Vec<Message> {
+pub fn fresh_messages(after: i64) -> Vec<Message> {
     let rows = query::run(
-        c"SELECT m.id, m.instance, m.kind, m.name, m.payload FROM postern.message m WHERE m.fresh \
+        c"SELECT m.id, m.instance, m.kind, m.name, m.payload FROM postern.message m WHERE m.fresh AND m.id > $1 \
           ORDER BY m.id LIMIT 100 FOR UPDATE SKIP LOCKED",
-        &[],
+        &[Arg::Int8(after)],
     );
     let message = |row: &Row| Message {
         id: row.int(0).unwrap_or(0),
@@ -464,9 +553,22 @@ pub fn waiting_with_signal() -> Vec<(String, String)> {
     rows.iter().map(|row| (row.string(0), row.string(1))).collect()
 }
 
-/// Takes away whatever was sent to an instance.
+/// Takes away whatever was sent to an instance, but what someone holds: who delivers a message finds that the instance has ended, and
+/// who took one goes with it.
 pub fn delete_messages(id: &str) {
-    query::run(c"DELETE FROM postern.message WHERE instance = $1", &[Arg::Text(id)]);
+    query::run(
+        c"DELETE FROM postern.message m WHERE m.id IN (SELECT b.id FROM postern.message b WHERE b.instance = $1 FOR UPDATE SKIP LOCKED)",
+        &[Arg::Text(id)],
+    );
+}
+
+/// Whether an instance goes on.
+pub fn is_alive(id: &str) -> bool {
+    let rows = query::run(
+        c"SELECT FROM postern.instance i WHERE i.id = $1 AND i.status IN ('pending', 'running')",
+        &[Arg::Text(id)],
+    );
+    !rows.is_empty()
 }
 
 /// When the next strand of a queue is due that is not due yet.
@@ -527,7 +629,8 @@ pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
                              (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
                old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
                        ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
-               steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id) \
+               steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
+               messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id) \
           DELETE FROM postern.instance i USING old o WHERE i.id = o.id RETURNING i.id",
         &[Arg::Int4(days), Arg::Int8(keep), Arg::Int8(limit)],
     );

@@ -9,6 +9,7 @@
 //! * A step counts only if its branch is still wanted: the strands above are looked at under that lock, after the statement.
 
 mod http;
+mod outside;
 
 use std::collections::HashMap;
 
@@ -16,8 +17,9 @@ use postern_durable::cron::Schedule;
 use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
 use postern_durable::{Failure, Graph, Kind, value};
 
+use super::outside::Beginning;
 use super::store::{self, Instance, NEVER, State, Step, Strand};
-use super::{board, outbound, step, substitution};
+use super::{board, call, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
@@ -41,6 +43,15 @@ pub enum Turn {
     NotNow,
     /// It takes longer than others with the same commit can wait: roll back, and run it alone.
     Slow,
+    /// Its statement is to be run at top level, once this is committed.
+    Outside(Beginning),
+}
+
+impl Turn {
+    /// Whether what it did stays; else the transaction must be rolled back.
+    pub fn counts(&self) -> bool {
+        matches!(self, Self::Goes | Self::Rests | Self::Awaits(_))
+    }
 }
 
 /// One strand, for the length of a turn.
@@ -56,8 +67,12 @@ pub struct Course<'a> {
     results: Results,
     /// The root is locked.
     root: bool,
+    /// The root as it is, if this is a branch of it and nobody else can change it.
+    above: Option<Strand>,
     /// A step with an effect has run.
     ran: bool,
+    /// The instance has ended, or something leaves the server: the commit has to be on the disk before anybody hears of it.
+    pub flush: bool,
     /// Others wait for the same commit: a step has this many milliseconds.
     patience: Option<i32>,
 }
@@ -121,7 +136,20 @@ impl<'a> Course<'a> {
     ) -> Self {
         let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
         let root = strand.strand == 0;
-        Self { graph, strand, instance, slot, seen, now: worker::now(), results, root, ran: false, patience }
+        Self {
+            graph,
+            strand,
+            instance,
+            slot,
+            seen,
+            now: worker::now(),
+            results,
+            root,
+            above: None,
+            ran: false,
+            flush: false,
+            patience,
+        }
     }
 
     /// Goes on from where the strand is.
@@ -161,6 +189,10 @@ impl<'a> Course<'a> {
                 let outcome = self.keep(node, Outcome::Failed(failure));
                 self.machine().finished(node, outcome)
             }
+            State::Outside => match self.came_back(node) {
+                Ok(next) => next,
+                Err(turn) => return turn,
+            },
             State::Done | State::Paused => return Turn::NotNow,
         };
         self.strand.state = State::Ready;
@@ -198,7 +230,7 @@ impl<'a> Course<'a> {
                 failure,
             };
             as_owner(|| {
-                store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step)
+                store::record(&self.strand.instance, record, self.strand.owner, worker::now(), &step);
             });
         }
     }
@@ -262,41 +294,50 @@ impl<'a> Course<'a> {
                 }
                 self.keep(node, Outcome::Done(Value::Json(value::sleep_result(*millis))))
             }
-            Kind::WaitSchedule { cron } => match next_tick(cron, self.now) {
-                Some(due) => {
+            Kind::WaitSchedule { cron } => {
+                if let Some(due) = next_tick(cron, self.now) {
                     self.strand.frame.waited();
                     return Err(self.rest(node, State::Waiting, due));
                 }
-                None => {
-                    let failure = Failure::new("22023", format!("No upcoming schedule found for '{cron}'"));
-                    self.keep(node, Outcome::Failed(failure))
-                }
-            },
+                let failure = Failure::new("22023", format!("No upcoming schedule found for '{cron}'"));
+                self.keep(node, Outcome::Failed(failure))
+            }
             Kind::Signal { name, timeout_millis } => {
                 let id = self.strand.instance.clone();
                 self.strand.frame.waited();
-                match as_owner(|| store::take_signal(&id, name)) {
-                    Some(payload) => {
-                        let result = value::signal_result(name, Some(&value::payload(&payload)));
-                        self.keep(node, Outcome::Done(Value::Json(result)))
-                    }
-                    None => {
-                        let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
-                        self.strand.signal = Some(name.clone());
-                        return Err(match self.rest(node, State::Waiting, due) {
-                            Turn::NotNow => Turn::NotNow,
-                            _ => Turn::Awaits(name.clone()),
-                        });
-                    }
-                }
+                let Some(payload) = as_owner(|| store::take_signal_at_once(&id, name)) else {
+                    let due = timeout_millis.map_or(NEVER, |millis| self.in_millis(millis));
+                    self.strand.signal = Some(name.clone());
+                    return Err(match self.rest(node, State::Waiting, due) {
+                        Turn::NotNow => Turn::NotNow,
+                        _ => Turn::Awaits(name.clone()),
+                    });
+                };
+                let result = value::signal_result(name, Some(&value::payload(&payload)));
+                self.keep(node, Outcome::Done(Value::Json(result)))
             }
             kind if kind.calls_out() => {
                 // Nothing but its answer would ever look at it again: it must not wait where nobody waits for it.
                 if !self.lock_root() {
                     return Err(Turn::NotNow);
                 }
+                self.flush = true;
                 match self.call_out(node) {
                     Ok(()) => return Err(self.rest(node, State::Waiting, NEVER)),
+                    Err(failure) => self.keep(node, Outcome::Failed(failure)),
+                }
+            }
+            Kind::Call { child, label } => {
+                // Nothing but its end would ever look at this strand again.
+                if !self.lock_root() {
+                    return Err(Turn::NotNow);
+                }
+                match as_owner(|| call::begin(self.graph, *child, label.as_deref(), &self.strand)) {
+                    Ok(id) => {
+                        self.strand.frame.waited();
+                        self.strand.frame.child = Some(id);
+                        return Err(self.rest(node, State::Waiting, NEVER));
+                    }
                     Err(failure) => self.keep(node, Outcome::Failed(failure)),
                 }
             }
@@ -356,6 +397,7 @@ impl<'a> Course<'a> {
             {
                 Err(Turn::Cancelled)
             }
+            Err(step::Stopped::TopLevel) => Err(self.rest(node, State::Outside, self.now)),
             // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before.
             Err(step::Stopped::Cancelled(_)) if board::was_ours(self.slot) => Err(Turn::NotNow),
             // Its time was up, and that was no time-out of its own; an operator's request says other words.
@@ -506,9 +548,8 @@ impl<'a> Course<'a> {
             return Err(Turn::NotNow);
         }
         let id = self.strand.instance.clone();
-        let Some(mut parent) =
-            as_owner(|| store::lock(&id, parent)).filter(|parent| parent.state == State::Forked)
-        else {
+        let parent = self.above.take().or_else(|| as_owner(|| store::lock(&id, parent)));
+        let Some(mut parent) = parent.filter(|parent| parent.state == State::Forked) else {
             return Err(Turn::NotNow);
         };
         let node = parent.node;
@@ -519,13 +560,15 @@ impl<'a> Course<'a> {
         let latest = usize::try_from(self.strand.branch).unwrap_or(0);
         let all = match self.kind(node) {
             Kind::Join { .. } | Kind::Map { .. } => true,
-            Kind::First { .. } if !succeeded && parent.frame.pending > 0 => return Err(self.one_less(parent)),
+            Kind::First { .. } if !succeeded && parent.frame.pending > 0 => {
+                return Err(self.one_less(&parent));
+            }
             _ => false,
         };
         let branches = if all {
             let next = self.more_of_a_map(&mut parent, done);
             if next || parent.frame.pending > 0 {
-                return Err(self.one_less(parent));
+                return Err(self.one_less(&parent));
             }
             let mine = self.strand.strand;
             let others = as_owner(|| store::branches(&id, parent.strand));
@@ -541,7 +584,7 @@ impl<'a> Course<'a> {
         let waited = branches.iter().any(|branch| branch.frame.slept);
         let mut frame: Frame = parent.frame.clone();
         let decided = machine::resolve(self.graph, node, &mut frame, branches, latest, &mut self.results);
-        let Some(outcome) = decided else { return Err(self.one_less(parent)) };
+        let Some(outcome) = decided else { return Err(self.one_less(&parent)) };
         frame.pending = 0;
         // What the others of a race have done can be undone as well.
         let counted = if all { None } else { Some(self.strand.strand) };
@@ -572,15 +615,22 @@ impl<'a> Course<'a> {
     }
 
     /// The fork is not decided: this branch is done, and its parent knows.
-    fn one_less(&mut self, parent: Strand) -> Turn {
+    fn one_less(&mut self, parent: &Strand) -> Turn {
         self.rest(self.strand.node, State::Done, NEVER);
-        as_owner(|| store::save(&parent));
+        as_owner(|| store::save(parent));
         Turn::Rests
     }
 
     fn end_instance(&mut self, outcome: Outcome) {
+        self.flush = true;
+        let mut columns = None;
         let (status, output, failure) = match outcome {
-            Outcome::Done(value) => ("completed", Some(self.results.json(&value)), None),
+            Outcome::Done(value) => {
+                if let Value::Kept(record) = &value {
+                    columns = self.results.get(*record).1;
+                }
+                ("completed", Some(self.results.json(&value)), None)
+            }
             Outcome::Failed(failure) => ("failed", None, Some(failure)),
             Outcome::Break(_) => {
                 let message =
@@ -589,7 +639,11 @@ impl<'a> Course<'a> {
             }
         };
         as_owner(|| {
-            store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
+            let called =
+                store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
+            if let Some(caller) = called {
+                call::tell(&self.strand.instance, &caller, output, columns, failure);
+            }
             store::delete(&self.strand.instance, self.strand.strand);
         });
     }
@@ -618,8 +672,13 @@ impl<'a> Course<'a> {
         if mine != above {
             as_owner(|| store::delete(id, mine));
         }
-        if self.graph.nodes().iter().any(|node| node.kind.calls_out()) {
-            as_owner(|| outbound::drop_unwanted(id));
+        if self
+            .graph
+            .nodes()
+            .iter()
+            .any(|node| node.kind.calls_out() || matches!(node.kind, Kind::Call { .. }))
+        {
+            as_owner(|| call::drop_unwanted(id));
         }
     }
 
@@ -629,7 +688,13 @@ impl<'a> Course<'a> {
             return true;
         }
         let id = &self.strand.instance;
-        self.root = as_owner(|| store::lock(id, 0)).is_some() && self.wanted();
+        let Some(root) = as_owner(|| store::lock(id, 0)) else { return false };
+        if self.strand.parent == Some(0) {
+            self.root = root.state == State::Forked;
+            self.above = Some(root);
+        } else {
+            self.root = self.wanted();
+        }
         self.root
     }
 

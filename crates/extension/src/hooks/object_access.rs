@@ -7,6 +7,7 @@ use crate::error::{Error, raise};
 use crate::identity::{self, confine};
 use crate::names;
 use crate::pg::{catalog, compat, inval, role_setting};
+use crate::replication;
 
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
 
@@ -32,13 +33,7 @@ unsafe extern "C-unwind" fn object_access(
         match access {
             pg_sys::ObjectAccessType::OAT_POST_CREATE => {
                 created();
-                if class == pg_sys::ProcedureRelationId {
-                    subprogram(object);
-                }
-            }
-            // ALTER FUNCTION, OWNER TO, RENAME, SET SCHEMA, REASSIGN OWNED.
-            pg_sys::ObjectAccessType::OAT_POST_ALTER if class == pg_sys::ProcedureRelationId => {
-                subprogram(object)
+                touched(class, object, sub, true);
             }
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
                 if class == pg_sys::ProcedureRelationId && object == compat::PG_PREPARED_STATEMENT =>
@@ -47,6 +42,7 @@ unsafe extern "C-unwind" fn object_access(
             }
             // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
             pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
+            pg_sys::ObjectAccessType::OAT_POST_ALTER => touched(class, object, sub, false),
             pg_sys::ObjectAccessType::OAT_DROP if class == pg_sys::ExtensionRelationId => dropped(object),
             _ => {}
         }
@@ -62,15 +58,18 @@ extern "C-unwind" fn settings_changed() {
 }
 
 #[pg_guard]
-extern "C-unwind" fn dropped(extension: pg_sys::Oid) {
-    if extension == catalog::extension() {
-        durable::dropped();
+extern "C-unwind" fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: core::ffi::c_int, created: bool) {
+    replication::touched(class, object, sub, created);
+    if class == pg_sys::ProcedureRelationId {
+        names::rule::touched(object);
     }
 }
 
 #[pg_guard]
-extern "C-unwind" fn subprogram(object: pg_sys::Oid) {
-    names::rule::touched(object);
+extern "C-unwind" fn dropped(extension: pg_sys::Oid) {
+    if extension == catalog::extension() {
+        durable::dropped();
+    }
 }
 
 #[pg_guard]

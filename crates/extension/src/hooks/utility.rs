@@ -7,8 +7,10 @@ use crate::error::raise;
 use crate::identity::{self, confine};
 use crate::names::rule;
 use crate::pg::compat;
+use crate::pg::grant;
 use crate::pg::memory;
 use crate::pg::node;
+use crate::replication;
 use crate::rows::revoked;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
@@ -66,6 +68,15 @@ struct Before {
 #[pg_guard]
 unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Before {
     // SAFETY: the statement is the one that the server passed to the hook.
+    if unsafe { node::runs_extension_script(statement) } {
+        replication::script_begins();
+    }
+    // SAFETY: as above.
+    let granted = unsafe { grant::targets(statement) };
+    if !granted.is_empty() {
+        replication::judge_grant(&granted);
+    }
+    // SAFETY: as above.
     let entries = if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() };
     Before { entries, touched: rule::before() }
 }
@@ -76,10 +87,11 @@ unsafe extern "C-unwind" fn after(before: Before) {
     if let Err(error) = rule::after(before.touched) {
         raise(error);
     }
+    replication::judge();
 }
 
 /// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit
-/// or run transactions of its own: not CALL, not DO, not VACUUM.
+/// or run transactions of its own: not CALL, not DO, not VACUUM. A process that entered for its life runs such a statement.
 #[pg_guard]
 unsafe extern "C-unwind" fn decide(
     statement: *mut pg_sys::PlannedStmt,
@@ -100,6 +112,9 @@ unsafe extern "C-unwind" fn decide(
     }
     // It may build an index with workers.
     identity::share_with_workers();
+    if identity::enter::is_for_life() {
+        return context;
+    }
     match context {
         C::PROCESS_UTILITY_TOPLEVEL | C::PROCESS_UTILITY_QUERY_NONATOMIC => C::PROCESS_UTILITY_QUERY,
         nested => nested,

@@ -19,6 +19,8 @@ enum Scope {
     Transaction,
     /// Until this subtransaction is rolled back: an operator looks through someone's eyes.
     Subtransaction(pg_sys::SubTransactionId),
+    /// As long as the process: a statement at top level, which may commit, is all that it runs.
+    Process,
 }
 
 /// The identity that stands.
@@ -26,7 +28,8 @@ enum Scope {
 struct Entered {
     role: pg_sys::Oid,
     before: User,
-    settings: Level,
+    /// None: they are the process's own.
+    settings: Option<Level>,
     scope: Scope,
 }
 
@@ -45,6 +48,11 @@ pub fn share_with_workers() {
     if ENTERED.get().is_some() && guc::facts_for_worker().is_none() {
         guc::take_facts(&facts::for_workers());
     }
+}
+
+/// Whether the identity stands as long as the process: then a statement may be at top level, and end its transactions.
+pub fn is_for_life() -> bool {
+    ENTERED.get().is_some_and(|entered| entered.scope == Scope::Process)
 }
 
 /// The role that was entered.
@@ -118,20 +126,26 @@ pub fn enter_without_settings(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(
             why: "A function with a SET clause is around; its end would undo the identity's settings.",
         });
     }
-    stand(role, facts, settings, Scope::Transaction);
+    stand(role, facts, Some(settings), Scope::Transaction);
     Ok(())
 }
 
 /// Enters `role`, judged before, until the subtransaction that the process is in is rolled back.
 pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
     check_not_entered()?;
-    stand(role, facts, Level::open(), Scope::Subtransaction(xact::subxact_id()));
+    stand(role, facts, Some(Level::open()), Scope::Subtransaction(xact::subxact_id()));
     // An error from here on ends the subtransaction, and the identity with it.
     super::settings::apply(role);
     Ok(())
 }
 
-fn stand(role: pg_sys::Oid, facts: Checked<'_>, settings: Level, scope: Scope) {
+/// Enters `role`, judged before, for the life of the process. Outside a transaction: each that follows then begins as the role, and
+/// goes back to it when it is rolled back, by whomever. Never raises.
+pub fn enter_for_life(role: pg_sys::Oid, facts: Checked<'_>) {
+    stand(role, facts, None, Scope::Process);
+}
+
+fn stand(role: pg_sys::Oid, facts: Checked<'_>, settings: Option<Level>, scope: Scope) {
     let before = user::current();
     // Nothing raises before the identity stands whole.
     facts::remember(facts);
@@ -157,8 +171,12 @@ pub fn at_transaction_end(moment: Moment) {
             }
         }
         Moment::Committed => {
-            if let Some(entered) = entered {
-                entered.settings.undo();
+            if let Some(entered) = entered
+                && entered.scope != Scope::Process
+            {
+                if let Some(settings) = entered.settings {
+                    settings.undo();
+                }
                 user::set(entered.before);
                 forget();
                 clean::after();
@@ -166,7 +184,7 @@ pub fn at_transaction_end(moment: Moment) {
         }
         // The server has put the user back, and undoes the settings after this.
         Moment::Aborted => {
-            if entered.is_some() {
+            if entered.is_some_and(|entered| entered.scope != Scope::Process) {
                 forget();
                 clean::after();
             }

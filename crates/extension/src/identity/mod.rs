@@ -22,7 +22,15 @@
 //! 5. Facts are in the memory of the process. SQL cannot write them.
 //! 6. State changes in [`enter`] and in its callbacks at the end of a transaction, nowhere else.
 //!
+//! # Statements at top level
+//! VACUUM and its kin, and procedures that commit, end transactions by themselves. A process that runs one such statement and then
+//! ends enters for its life ([`worker::Judged::enter_for_life`]): between transactions, so that each begins as the role, a ROLLBACK
+//! goes back to the role, and no COMMIT changes anything. What such a statement leaves in its session ends with the process.
+//!
 //! # Not guaranteed
+//! A server that was built with assertions believes that no security context stands between transactions, and stops a procedure that
+//! commits inside a durable function.
+//!
 //! `session_user` stays the login role. Names of custom settings that a client invented remain known to the process.
 //!
 //! # Unwinding

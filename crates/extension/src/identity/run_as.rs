@@ -37,7 +37,7 @@ impl From<Refusal> for Error {
 }
 
 /// A row as a JSON object. Numbers, booleans and JSON stay what they are; everything else is its text.
-fn object(row: &[Cell]) -> String {
+pub fn object(row: &[Cell]) -> String {
     let mut text = String::from("{");
     for (n, cell) in row.iter().enumerate() {
         if n > 0 {

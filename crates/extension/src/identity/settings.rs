@@ -77,6 +77,13 @@ pub fn apply(role: pg_sys::Oid) {
     }
 }
 
+/// Makes the settings of `role` those of the process: for one that has no other identity in its life.
+pub fn apply_for_life(role: pg_sys::Oid) {
+    for (name, value) in of(role).iter() {
+        guc::set_as_login(name, value);
+    }
+}
+
 /// The default was taken when the transaction began: now it is the transaction that is made read-only.
 fn read_only(value: &CStr) {
     // What was SET in the session, or asked for by whoever sends the request, stands above the role's.

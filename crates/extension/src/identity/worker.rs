@@ -61,6 +61,44 @@ pub fn enter(
     enter::enter_without_settings(role.oid, Checked::new(facts)?)
 }
 
+/// An identity that was judged, to be entered for the life of a process.
+#[derive(Debug)]
+pub struct Judged {
+    role: pg_sys::Oid,
+    facts: Option<String>,
+}
+
+/// Judges an identity as [`enter`] does. In a transaction, before [`Judged::enter_for_life`].
+pub fn judge(
+    _right: &Worker,
+    role: pg_sys::Oid,
+    facts: Option<&str>,
+    superusers: Superusers,
+) -> Result<Judged, Error> {
+    enter::check_not_entered()?;
+    let role = admission::harmless_oid(role, superusers)?;
+    Checked::new(facts)?;
+    super::clean::before()?;
+    crate::guc::reserve_requests();
+    Ok(Judged { role: role.oid, facts: facts.map(str::to_owned) })
+}
+
+impl Judged {
+    /// Enters for the life of the process, which runs one statement and ends: nothing of it reaches anyone else. Outside a
+    /// transaction. The identity stands through every COMMIT and ROLLBACK of the statement: see [`enter::enter_for_life`].
+    pub fn enter_for_life(self) -> Result<(), Error> {
+        enter::enter_for_life(self.role, Checked::new(self.facts.as_deref())?);
+        Ok(())
+    }
+}
+
+/// Makes the settings of the entered role those of the process, as its login would. In a transaction.
+pub fn settings_for_life() {
+    if let Some(role) = enter::role() {
+        settings::apply_for_life(role);
+    }
+}
+
 /// Applies the settings of the entered role to the innermost level of settings, which ends before SQL of the worker's own is run.
 pub fn apply_settings() {
     if let Some(role) = enter::role() {

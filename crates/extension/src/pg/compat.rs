@@ -195,6 +195,28 @@ pub unsafe fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     return unsafe { pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, role) };
 }
 
+/// Runs a portal to its end, at top level. 18 has one argument less.
+///
+/// # Safety
+/// A portal that was started; the receiver takes what it gives.
+pub unsafe fn portal_run(
+    portal: pg_sys::Portal,
+    receiver: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg18"))]
+    unsafe {
+        pg_sys::PortalRun(portal, core::ffi::c_long::MAX, true, true, receiver, receiver, completion);
+    }
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg18")]
+    unsafe {
+        pg_sys::PortalRun(portal, core::ffi::c_long::MAX, true, receiver, receiver, completion);
+    }
+}
+
+type Mutator = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut core::ffi::c_void) -> *mut pg_sys::Node;
 type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut core::ffi::c_void) -> bool;
 
 // Plain functions, for the reason above; 16 renamed them and made macros of the old names.
@@ -215,6 +237,39 @@ unsafe extern "C-unwind" {
         walker: Walker,
         context: *mut core::ffi::c_void,
     ) -> bool;
+
+    /// Copies a query, with what the mutator makes of what is in it.
+    #[cfg_attr(not(feature = "pg15"), link_name = "query_tree_mutator_impl")]
+    pub fn query_tree_mutator(
+        query: *mut pg_sys::Query,
+        mutator: Mutator,
+        context: *mut core::ffi::c_void,
+        flags: core::ffi::c_int,
+    ) -> *mut pg_sys::Query;
+
+    /// Copies an expression, with what the mutator makes of what is in it.
+    #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_mutator_impl")]
+    pub fn expression_tree_mutator(
+        node: *mut pg_sys::Node,
+        mutator: Mutator,
+        context: *mut core::ffi::c_void,
+    ) -> *mut pg_sys::Node;
+
+    /// Asks about each function that the node itself calls (`src/backend/nodes/nodeFuncs.c`).
+    pub fn check_functions_in_node(
+        node: *mut pg_sys::Node,
+        checker: unsafe extern "C-unwind" fn(pg_sys::Oid, *mut core::ffi::c_void) -> bool,
+        context: *mut core::ffi::c_void,
+    ) -> bool;
+
+    /// `src/backend/utils/cache/lsyscache.c`.
+    pub fn func_parallel(function: pg_sys::Oid) -> core::ffi::c_char;
+
+    /// `src/backend/rewrite/rewriteManip.c`.
+    pub fn checkExprHasSubLink(node: *mut pg_sys::Node) -> bool;
+
+    /// Moves variables of the levels from `from` on by `by` levels, in place (`src/backend/rewrite/rewriteManip.c`).
+    pub fn IncrementVarSublevelsUp(node: *mut pg_sys::Node, by: core::ffi::c_int, from: core::ffi::c_int);
 
     /// `src/backend/optimizer/plan/planner.c`.
     pub fn standard_planner(

@@ -83,6 +83,24 @@ pub fn set_for_role(name: &CStr, value: &CStr) {
     }
 }
 
+/// Sets a setting of this process for its life, as a login sets those of its role: RESET goes back to it. With a warning where it
+/// cannot. May raise all the same: a check hook may.
+pub fn set_as_login(name: &CStr, value: &CStr) {
+    // SAFETY: as in `set`.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_USER,
+            pg_sys::GucAction::GUC_ACTION_SET,
+            true,
+            pg_sys::WARNING.cast_signed(),
+            false,
+        );
+    }
+}
+
 /// Sets a setting of this process for its life, with the rights of a superuser.
 pub fn set_for_session(name: &CStr, value: &CStr) {
     // SAFETY: both strings end with NUL and live during the call; the server copies the value.

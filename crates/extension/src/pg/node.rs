@@ -57,6 +57,16 @@ pub unsafe fn may_revoke(statement: *const pg_sys::PlannedStmt) -> bool {
     }
 }
 
+/// Whether the statement runs the script of an extension, perhaps as another user.
+///
+/// # Safety
+/// As [`may_revoke`].
+pub unsafe fn runs_extension_script(statement: *const pg_sys::PlannedStmt) -> bool {
+    use pg_sys::NodeTag as T;
+    // SAFETY: the caller's word.
+    unsafe { matches!((*(*statement).utilityStmt).type_, T::T_CreateExtensionStmt | T::T_AlterExtensionStmt) }
+}
+
 /// What kind of statement `statement` is. `is_claim_setting` tells whether a setting shows facts.
 ///
 /// # Safety

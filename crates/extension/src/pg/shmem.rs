@@ -14,6 +14,8 @@ pub struct Slot {
     pub pid: AtomicI32,
     /// Its database.
     pub database: AtomicU32,
+    /// 0: an executor; 1: a process that runs one statement at top level.
+    pub kind: AtomicU32,
     /// Its latch.
     pub latch: AtomicUsize,
     /// 1 while it waits for work.
@@ -32,6 +34,9 @@ pub struct Slot {
     pub since: AtomicI64,
 }
 
+/// How many processes can have something done in a transaction of its own at the same time.
+pub const ERRANDS: usize = 64;
+
 /// How many databases can want another executor at the same time; one that finds no room asks again.
 pub const WANTING: usize = 64;
 
@@ -44,6 +49,10 @@ pub struct Board {
     pub wanting: [AtomicU32; WANTING],
     /// Counts messages sent, in all databases: who sees it changed looks into its box.
     pub messages: AtomicU64,
+    /// Counts statements at top level that have ended while no executor waited for them.
+    pub orphans: AtomicU64,
+    /// Processes that have something done in a transaction of its own, right now.
+    pub errands: [AtomicI32; ERRANDS],
     /// The executors.
     pub slots: [Slot; SLOTS],
 }

@@ -28,11 +28,17 @@ pub enum Refusal {
 
 /// Runs `query` as the current user, output functions included, and gives the rows of its last statement.
 pub fn execute(query: &CStr) -> Result<Vec<Vec<Cell>>, Refusal> {
+    Ok(execute_counting(query)?.0)
+}
+
+/// As [`execute`]; and how many rows the last statement gave or changed.
+pub fn execute_counting(query: &CStr) -> Result<(Vec<Vec<Cell>>, u64), Refusal> {
     // SAFETY: connected and finished here; an ERROR in between is cleaned up by the end of the (sub)transaction. Tuple table
     // and descriptor live until SPI_finish.
     unsafe {
         pg_sys::SPI_connect();
         let status = pg_sys::SPI_execute(query.as_ptr(), false, 0);
+        let processed = pg_sys::SPI_processed;
         let mut rows = Vec::new();
         if status < 0 {
             let name = CStr::from_ptr(pg_sys::SPI_result_code_string(status)).to_string_lossy().into_owned();
@@ -53,7 +59,7 @@ pub fn execute(query: &CStr) -> Result<Vec<Vec<Cell>>, Refusal> {
             }
         }
         pg_sys::SPI_finish();
-        Ok(rows)
+        Ok((rows, processed))
     }
 }
 

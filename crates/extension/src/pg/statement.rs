@@ -36,8 +36,6 @@ pub struct Output {
 pub enum Refusal {
     /// Several statements.
     Several,
-    /// A statement that the server runs only outside a transaction block; its name.
-    TopLevel(&'static str),
     /// SPI does not run it: COPY to the client and the like.
     Spi(String),
 }
@@ -72,35 +70,33 @@ unsafe fn look(sql: &CStr) -> Result<bool, Refusal> {
         if (*list).length > 1 {
             return Err(Refusal::Several);
         }
-        let raw = (*(*list).elements).ptr_value.cast::<pg_sys::RawStmt>();
-        match top_level((*raw).stmt) {
-            Some(name) => Err(Refusal::TopLevel(name)),
-            None => Ok(true),
-        }
+        Ok(true)
     }
 }
 
-/// The statements that `PreventInTransactionBlock()` is called for, by their tags.
-///
-/// # Safety
-/// `node` is a parse tree.
-unsafe fn top_level(node: *mut pg_sys::Node) -> Option<&'static str> {
+/// Whether one statement is of a kind that the server may refuse in a transaction and take at top level. Queries are not: what is
+/// refused in one is refused inside a function. In a transaction; the text was parsed before.
+pub fn may_be_at_top_level(sql: &CStr) -> bool {
     use pg_sys::NodeTag as T;
-    // SAFETY: each cast is to the structure that the tag stands for.
+    // SAFETY: the parser gives a list of RawStmt, each with a node.
     unsafe {
-        match (*node).type_ {
-            T::T_VacuumStmt if (*node.cast::<pg_sys::VacuumStmt>()).is_vacuumcmd => Some("VACUUM"),
-            T::T_IndexStmt if (*node.cast::<pg_sys::IndexStmt>()).concurrent => {
-                Some("CREATE INDEX CONCURRENTLY")
-            }
-            T::T_CreatedbStmt => Some("CREATE DATABASE"),
-            T::T_DropdbStmt => Some("DROP DATABASE"),
-            T::T_CreateTableSpaceStmt => Some("CREATE TABLESPACE"),
-            T::T_DropTableSpaceStmt => Some("DROP TABLESPACE"),
-            T::T_AlterSystemStmt => Some("ALTER SYSTEM"),
-            T::T_DropStmt if (*node.cast::<pg_sys::DropStmt>()).concurrent => Some("DROP INDEX CONCURRENTLY"),
-            _ => None,
+        let list = pg_sys::raw_parser(sql.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        if list.is_null() || (*list).length != 1 {
+            return false;
         }
+        let raw = (*(*list).elements).ptr_value.cast::<pg_sys::RawStmt>();
+        !matches!(
+            (*(*raw).stmt).type_,
+            T::T_SelectStmt
+                | T::T_InsertStmt
+                | T::T_UpdateStmt
+                | T::T_DeleteStmt
+                | T::T_MergeStmt
+                | T::T_ExplainStmt
+                | T::T_CreateTableAsStmt
+                | T::T_CopyStmt
+                | T::T_TransactionStmt
+        )
     }
 }
 
@@ -154,7 +150,7 @@ unsafe fn refused(status: i32) -> Refusal {
 
 /// # Safety
 /// In a transaction.
-unsafe fn input(parameter: &Parameter) -> pg_sys::Datum {
+pub(super) unsafe fn input(parameter: &Parameter) -> pg_sys::Datum {
     // SAFETY: the type's own input function reads a C string; what it does not like it raises.
     unsafe {
         let Some(text) = &parameter.text else { return pg_sys::Datum::from(0) };
@@ -166,8 +162,8 @@ unsafe fn input(parameter: &Parameter) -> pg_sys::Datum {
 
 /// How a column becomes JSON.
 #[derive(Debug)]
-struct Converter {
-    column: Column,
+pub(super) struct Converter {
+    pub(super) column: Column,
     how: How,
 }
 
@@ -191,7 +187,7 @@ enum How {
 
 /// # Safety
 /// A descriptor of the server's.
-unsafe fn converters(descriptor: pg_sys::TupleDesc) -> Vec<Converter> {
+pub(super) unsafe fn converters(descriptor: pg_sys::TupleDesc) -> Vec<Converter> {
     // SAFETY: the descriptor has as many columns as it says.
     unsafe {
         (1..=(*descriptor).natts)
@@ -229,7 +225,12 @@ unsafe fn converters(descriptor: pg_sys::TupleDesc) -> Vec<Converter> {
 impl Converter {
     /// # Safety
     /// `tuple` is a row of `descriptor`, which has a column of that number.
-    unsafe fn json(&self, tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, column: i32) -> String {
+    pub(super) unsafe fn json(
+        &self,
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+        column: i32,
+    ) -> String {
         // SAFETY: the caller's word.
         unsafe {
             let mut null = false;

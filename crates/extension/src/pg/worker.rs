@@ -33,6 +33,8 @@ pub struct Job {
     pub name: &'static str,
     /// Passed to the function.
     pub argument: u64,
+    /// Passed as well; see [`extra`].
+    pub extra: u64,
     /// Seconds after which the postmaster starts it again when it ended with an error; -1: never.
     pub restart: c_int,
 }
@@ -50,7 +52,26 @@ fn describe(job: Job) -> pg_sys::BackgroundWorker {
     copy(&mut worker.bgw_type, job.name);
     copy(&mut worker.bgw_library_name, LIBRARY.to_str().unwrap_or_default());
     copy(&mut worker.bgw_function_name, job.function);
+    for (to, from) in worker.bgw_extra.iter_mut().zip(job.extra.to_ne_bytes()) {
+        *to = from.cast_signed();
+    }
     worker
+}
+
+/// [`Job::extra`] of this process; 0 if it is no worker.
+pub fn extra() -> u64 {
+    // SAFETY: null in any other process; in a worker it lives as long as the process.
+    unsafe {
+        let entry = pg_sys::MyBgworkerEntry;
+        if entry.is_null() {
+            return 0;
+        }
+        let mut bytes = [0_u8; 8];
+        for (to, from) in bytes.iter_mut().zip((*entry).bgw_extra) {
+            *to = from.cast_unsigned();
+        }
+        u64::from_ne_bytes(bytes)
+    }
 }
 
 /// Copies a constant into a field of the server's, which ends with NUL.
@@ -73,6 +94,43 @@ pub fn start(job: Job) -> bool {
     let mut worker = describe(job);
     // SAFETY: the description is copied; nobody asks for the handle.
     unsafe { pg_sys::RegisterDynamicBackgroundWorker(&raw mut worker, core::ptr::null_mut()) }
+}
+
+/// A worker that was started, for whoever waits for its end.
+#[derive(Debug)]
+pub struct Started(*mut pg_sys::BackgroundWorkerHandle);
+
+/// Starts a worker now, and has the latch of this process set when it has started and when it has ended; `None` if there is no
+/// free slot.
+pub fn start_watched(job: Job) -> Option<Started> {
+    let mut worker = describe(job);
+    worker.bgw_notify_pid = pid();
+    let mut handle = core::ptr::null_mut();
+    // SAFETY: the description is copied. The handle is a small piece of memory, which has to outlive the transaction.
+    let started = unsafe {
+        let context = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+        let started = pg_sys::RegisterDynamicBackgroundWorker(&raw mut worker, &raw mut handle);
+        pg_sys::MemoryContextSwitchTo(context);
+        started
+    };
+    started.then_some(Started(handle))
+}
+
+impl Started {
+    /// Whether the worker has ended, or never will start.
+    pub fn has_ended(&self) -> bool {
+        use pg_sys::BgwHandleStatus as S;
+        let mut pid = 0;
+        // SAFETY: the handle is valid until it is released.
+        let status = unsafe { pg_sys::GetBackgroundWorkerPid(self.0, &raw mut pid) };
+        matches!(status, S::BGWH_STOPPED | S::BGWH_POSTMASTER_DIED)
+    }
+
+    /// Nobody asks for it any more.
+    pub fn release(self) {
+        // SAFETY: allocated by the server; nothing points to it after this.
+        unsafe { pg_sys::pfree(self.0.cast()) };
+    }
 }
 
 /// Sets up this process: signals, and the connection to a database as the bootstrap superuser; without one, only what all
@@ -165,24 +223,43 @@ pub fn database() -> pg_sys::Oid {
 /// Runs `f` in a transaction, READ COMMITTED whatever the defaults are, and commits; an ERROR, also one of the commit, rolls it
 /// back and is returned.
 pub fn transaction<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
-    transaction_if(|| (f(), true))
+    transaction_if(|| (f(), Finish::Commit))
 }
 
-/// As [`transaction`]; `f` also says whether to commit.
-pub fn transaction_if<R>(f: impl FnOnce() -> (R, bool)) -> Result<R, Caught> {
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// As `synchronous_commit` says.
+    Commit,
+    /// It is committed, and reaches the disk with whatever is committed after it, or soon. A crash takes it back whole, with all
+    /// that came after.
+    CommitLater,
+    /// It is rolled back.
+    Rollback,
+}
+
+/// As [`transaction`]; `f` also says how it ends.
+pub fn transaction_if<R>(f: impl FnOnce() -> (R, Finish)) -> Result<R, Caught> {
     // SAFETY: outside a transaction, in a worker. After an ERROR the transaction is aborted as in the server's own main loops;
     // so is one that is not wanted.
     unsafe {
+        let synchronous = pg_sys::synchronous_commit;
         let result = caught::catch(|| {
             begin();
-            let (result, good) = f();
-            if good {
-                commit();
-            } else {
-                pg_sys::AbortCurrentTransaction();
+            let (result, finish) = f();
+            match finish {
+                Finish::Commit => commit(),
+                Finish::CommitLater => {
+                    // What `SET LOCAL` would do, for the commit alone: nobody's SQL is run with it.
+                    pg_sys::synchronous_commit =
+                        pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_OFF.cast_signed();
+                    commit();
+                }
+                Finish::Rollback => pg_sys::AbortCurrentTransaction(),
             }
             result
         });
+        pg_sys::synchronous_commit = synchronous;
         if result.is_err() {
             pg_sys::AbortCurrentTransaction();
         }
@@ -244,6 +321,13 @@ pub fn report(activity: Option<&core::ffi::CStr>) {
             None => pg_sys::pgstat_report_activity(S::STATE_IDLE, core::ptr::null()),
         }
     }
+}
+
+/// Tells the server's statistics what this process has done: autovacuum goes by them. Only once a second, unless it is forced.
+/// Outside a transaction.
+pub fn statistics(force: bool) {
+    // SAFETY: outside a transaction, in a process that is connected to a database.
+    unsafe { pg_sys::pgstat_report_stat(force) };
 }
 
 /// Microseconds since 2000-01-01 00:00 UTC, now.

@@ -18,18 +18,18 @@ pub enum Moment {
 }
 
 /// How many parts have something to do at the end of a transaction.
-const PARTS: usize = 6;
+const PARTS: usize = 12;
 
 static mut AT_MOMENT: [Option<fn(Moment)>; PARTS] = [None; PARTS];
-static mut AT_SUBXACT_ABORT: Option<fn(pg_sys::SubTransactionId)> = None;
+static mut AT_SUBXACT_ABORT: [Option<fn(pg_sys::SubTransactionId)>; PARTS] = [None; PARTS];
 
 /// Has `f` called at every [`Moment`] of every transaction, and `sub` with the id of each subtransaction that is rolled
 /// back. Once, while preloading.
 pub fn at_end(f: fn(Moment), sub: fn(pg_sys::SubTransactionId)) {
     also_at_end(f);
+    also_at_subtransaction_abort(sub);
     // SAFETY: called once in the postmaster, before any backend exists; the callbacks are never removed.
     unsafe {
-        AT_SUBXACT_ABORT = Some(sub);
         pg_sys::RegisterXactCallback(Some(xact_callback), core::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(subxact_callback), core::ptr::null_mut());
     }
@@ -40,9 +40,18 @@ pub fn also_at_end(f: fn(Moment)) {
     // SAFETY: called in the postmaster, before any backend exists; only read since.
     unsafe {
         let parts = &raw mut AT_MOMENT;
-        if let Some(free) = (*parts).iter_mut().find(|part| part.is_none()) {
-            *free = Some(f);
-        }
+        // A part that is not called would be a hole: the server does not start.
+        *(*parts).iter_mut().find(|part| part.is_none()).expect("a free place for a part") = Some(f);
+    }
+}
+
+/// Has `f` called too with the id of each subtransaction that is rolled back. While preloading, at most [`PARTS`] times.
+pub fn also_at_subtransaction_abort(f: fn(pg_sys::SubTransactionId)) {
+    // SAFETY: called in the postmaster, before any backend exists; only read since.
+    unsafe {
+        let parts = &raw mut AT_SUBXACT_ABORT;
+        // A part that is not called would be a hole: the server does not start.
+        *(*parts).iter_mut().find(|part| part.is_none()).expect("a free place for a part") = Some(f);
     }
 }
 
@@ -71,8 +80,8 @@ extern "C-unwind" fn subxact_callback(
     _arg: *mut core::ffi::c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        // SAFETY: written once while preloading, only read since.
-        if let Some(f) = unsafe { AT_SUBXACT_ABORT } {
+        // SAFETY: written while preloading, only read since.
+        for f in unsafe { AT_SUBXACT_ABORT }.into_iter().flatten() {
             f(id);
         }
     }
@@ -105,6 +114,12 @@ pub fn make_read_only() {
     // SAFETY: a variable of this process; the server sets it anew at the beginning of a transaction, and back at the end of a
     // subtransaction.
     unsafe { pg_sys::XactReadOnly = true };
+}
+
+/// Whether the transaction writes nothing: it was begun so, or this is a standby.
+pub fn is_read_only() -> bool {
+    // SAFETY: plain reads.
+    unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() }
 }
 
 /// Whether the transaction named or made a temporary object.

@@ -24,6 +24,7 @@
 pub mod direct;
 mod look;
 pub mod mode;
+mod policy;
 pub mod revoked;
 mod sql;
 pub mod state;

@@ -8,14 +8,16 @@
     reason = "pgrx reports SQLSTATE, DETAIL and HINT from an ErrorReport only"
 )]
 
+use std::ffi::{CStr, CString};
+
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::look;
+use super::{look, policy};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::query::{self, Arg};
-use crate::pg::{self, user};
+use crate::pg::{self, owner_run, role, user};
 
 /// `postern.change_direct(relation oid, grantee oid, command "char", direct bool, with_grant bool)`
 #[pg_extern(sql = false)]
@@ -53,6 +55,65 @@ fn evaluate_as(
 ) -> Result<Option<String>, ErrorReport> {
     let role = role.ok_or(Error::Null("role"))?;
     Ok(look::evaluate(role, facts, query.ok_or(Error::Null("query"))?)?)
+}
+
+/// `postern.view_columns(view oid)`
+#[pg_extern(sql = false)]
+fn view_columns(view: pg_sys::Oid) -> Result<String, ErrorReport> {
+    let columns = pg::view::columns(view);
+    Ok(serde_json::to_string(&columns).map_err(|error| Error::Spi(error.to_string()))?)
+}
+
+/// `postern.attempt_as(role oid, facts jsonb, query text)`
+#[pg_extern(sql = false)]
+fn attempt_as(
+    role: Option<pg_sys::Oid>,
+    facts: Option<Jsonb>,
+    query: Option<&str>,
+) -> Result<Jsonb, ErrorReport> {
+    let role = role.ok_or(Error::Null("role"))?;
+    Ok(look::attempt(role, facts, query.ok_or(Error::Null("query"))?)?)
+}
+
+/// `postern.caller_in(cstring)`: input of the type, and nothing can be input.
+#[pg_extern(sql = false)]
+fn caller_in(_text: &CStr) -> Result<pg_sys::Oid, ErrorReport> {
+    Err(Error::MadeCaller.into())
+}
+
+/// `postern.caller_out(postern.caller)`
+#[pg_extern(sql = false)]
+fn caller_out(caller: pg_sys::Oid) -> CString {
+    pg::spi::c_string(&role::name(caller)).unwrap_or_default()
+}
+
+/// `postern.caller()`
+#[pg_extern(sql = false)]
+fn caller() -> pg_sys::Oid {
+    user::current().oid
+}
+
+/// `postern.caller_role(postern.caller)`
+#[pg_extern(sql = false)]
+fn caller_role(caller: pg_sys::Oid) -> pg_sys::Oid {
+    caller
+}
+
+/// `postern.is_expression(text)`
+#[pg_extern(sql = false)]
+fn is_expression(expression: &str) -> bool {
+    owner_run::is_expression(expression)
+}
+
+/// `postern.policy_parts(relation oid, policy name, checks bool, prefix text)`
+#[pg_extern(sql = false)]
+fn policy_parts(
+    relation: pg_sys::Oid,
+    name: &CStr,
+    checks: bool,
+    prefix: &str,
+) -> Result<Option<String>, ErrorReport> {
+    Ok(policy::parts(relation, name, checks, prefix)?)
 }
 
 /// `postern.rows_changed()`: trigger of both tables, for each row: no plan of the relation outlives the change.

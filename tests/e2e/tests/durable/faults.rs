@@ -7,7 +7,7 @@ use postern_cluster::{Cluster, Mode};
 use crate::stage::Stage;
 
 /// A server whose commits reach the disk, as it matters here.
-fn durable() -> Stage {
+pub fn durable() -> Stage {
     Stage::with(Cluster::builder().setting("fsync", "on").setting("restart_after_crash", "on"))
 }
 
@@ -16,8 +16,21 @@ fn kill(pid: &str) {
     let _ = Command::new("kill").args(["-KILL", pid]).status();
 }
 
+/// Nothing is written any more, and what is in shared memory is lost.
+fn kill_postmaster(stage: &Stage) {
+    stage.cluster.stop(Mode::Kill).unwrap();
+    // Its children see that it is gone; until the last of them has, the server does not start.
+    for _ in 0..1_000 {
+        if stage.cluster.start_again().is_ok() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("the server does not start again");
+}
+
 /// Every step adds one to its own counter: run twice, it would be two.
-fn chains(stage: &Stage, count: usize, steps: usize) {
+pub fn chains(stage: &Stage, count: usize, steps: usize) {
     stage.run("alice", "create table if not exists app.effects(chain text, step int)");
     let chain = (1..=steps)
         .map(|step| format!("'insert into app.effects values (''{{sys_instance_id}}'', {step})'"))
@@ -27,7 +40,7 @@ fn chains(stage: &Stage, count: usize, steps: usize) {
 }
 
 /// All chains completed, each step once, in order.
-fn check(stage: &Stage, count: usize, steps: usize) {
+pub fn check(stage: &Stage, count: usize, steps: usize) {
     stage.until(
         "all chains complete",
         "select count(*) from postern.instance where label = 'chain' and status = 'completed'",
@@ -37,7 +50,11 @@ fn check(stage: &Stage, count: usize, steps: usize) {
         stage.admin("select count(*), count(distinct (chain, step)), count(distinct chain) from app.effects"),
         format!("{}|{}|{count}", count * steps, count * steps)
     );
-    assert_eq!(stage.admin("select count(*) from postern.strand"), "0");
+    stage.until(
+        "no strand of a chain is left",
+        "select count(*) from postern.strand s join postern.instance i on i.id = s.instance where i.label = 'chain'",
+        "0",
+    );
 }
 
 #[test]
@@ -67,6 +84,40 @@ fn each_step_takes_effect_once_whenever_the_server_stops_at_once() {
         stage.cluster.stop(Mode::Immediate).unwrap();
         stage.cluster.start_again().unwrap();
     }
+    check(&stage, count, steps);
+}
+
+#[test]
+fn each_step_takes_effect_once_when_the_postmaster_is_killed_before_the_disk_has_it() {
+    // Nothing but the ends of instances, and a full buffer, brings commits to the disk here.
+    let stage = Stage::with(
+        Cluster::builder()
+            .setting("fsync", "on")
+            .setting("postern.step_commit", "boundary")
+            .setting("wal_writer_delay", "10s"),
+    );
+    let (count, steps) = (10, 40);
+    stage.run("alice", "create table app.effects(chain text, step int)");
+    let ahead = "select pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() > 20000";
+    let looping = stage.start_as_alice("df.loop('insert into app.log(what) values (''ahead'')')");
+    stage.until("commits are ahead of the disk", ahead, "t");
+    stage.run("alice", &format!("select df.cancel('{looping}')"));
+    assert_eq!(stage.end_of(&looping).0, "cancelled");
+    chains(&stage, count, steps);
+    for round in 1..=4 {
+        let more = count * steps * round / 6;
+        stage.until("more has happened", &format!("select count(*) >= {more} from app.effects"), "t");
+        kill_postmaster(&stage);
+    }
+    // What was seen to have ended is on the disk.
+    stage.until("one has ended", "select count(*) > 0 from postern.instance where status = 'completed'", "t");
+    let ended = stage
+        .admin("select string_agg(id, ',' order by id) from postern.instance where status = 'completed'");
+    kill_postmaster(&stage);
+    assert_eq!(
+        stage.admin(&format!("select bool_and(status = 'completed') from postern.instance where id = any (string_to_array('{ended}', ','))")),
+        "t"
+    );
     check(&stage, count, steps);
 }
 

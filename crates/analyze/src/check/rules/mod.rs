@@ -5,6 +5,7 @@ mod captured;
 mod current_user;
 mod definer_path;
 mod dynamic_sql;
+mod foreign_on_apply;
 mod misquoted_path;
 mod policy_function;
 mod public_definer;
@@ -12,6 +13,7 @@ mod replaceable;
 mod restore;
 mod runs_text;
 mod session_user;
+mod stops_apply;
 mod unread;
 mod view_rows;
 
@@ -43,5 +45,7 @@ pub const RULES: &[Rule] = &[
     replaceable::RULE,
     policy_function::RULE,
     restore::RULE,
+    stops_apply::RULE,
+    foreign_on_apply::RULE,
     unread::RULE,
 ];

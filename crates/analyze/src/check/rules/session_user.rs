@@ -11,7 +11,7 @@ pub const RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let Some(expression) = subject.expression() else { return Vec::new() };
-    if !matches!(expression.kind.as_str(), "policy" | "view" | "rule" | "check") {
+    if !matches!(expression.kind.as_str(), "policy" | "view" | "rule") {
         return Vec::new();
     }
     let Ok(tokens) = crate::parse::tokens(&expression.source) else { return Vec::new() };

@@ -7,7 +7,7 @@
 use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, Kind, node_id};
 
-use super::super::{outbound, substitution};
+use super::super::{outbound, store, substitution};
 use super::{Course, as_owner};
 
 impl Course<'_> {
@@ -43,7 +43,7 @@ impl Course<'_> {
             Err(failure) => (None, Some(failure)),
         };
         let record = self.write(node, started, Some(&answer.request), result, None, failure);
-        as_owner(|| outbound::sent(&self.strand.instance, record, answer.sends));
+        as_owner(|| store::begun(&self.strand.instance, record, answer.sends));
         Some(match answer.came_back {
             Ok(result) => {
                 self.results.kept.insert((record.0, record.1), (result, None));

@@ -31,8 +31,11 @@ pub struct Clocks {
 /// Nanoseconds on a processor between two readings.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
+    /// Of the server.
     pub server: u64,
+    /// Of what stands between.
     pub middle: u64,
+    /// Of the client.
     pub client: u64,
 }
 
@@ -69,7 +72,9 @@ impl Clocks {
 /// Memory of a process in kB, now and at most so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
+    /// Now.
     pub now: u64,
+    /// At most so far.
     pub peak: u64,
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+/// What every fallible call of the benchmarks gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error type of this crate.
@@ -30,6 +31,7 @@ pub enum Error {
 
 impl Error {
     #[allow(clippy::needless_pass_by_value, reason = "errors are passed as map_err has them")]
+    /// Someone did something else than what is measured.
     pub fn wrong(who: impl Into<String>, what: impl ToString) -> Self {
         Self::Wrong { who: who.into(), what: what.to_string() }
     }
@@ -37,10 +39,12 @@ impl Error {
 
 /// Gives an I/O error the words that make it useful.
 pub trait Context<T> {
+    /// `action` is what was tried: "could not {action}".
     fn context(self, action: impl Into<String>) -> Result<T>;
 }
 
 impl<T> Context<T> for io::Result<T> {
+    /// `action` is what was tried: "could not {action}".
     fn context(self, action: impl Into<String>) -> Result<T> {
         self.map_err(|source| Error::Io { action: action.into(), source })
     }

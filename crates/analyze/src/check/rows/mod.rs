@@ -1,0 +1,108 @@
+//! Row security that does not hold, is gone round, or costs more than it must.
+//!
+//! Each rule is a question to the catalogs of a running server, not to a snapshot: nothing in it depends on what names mean. One
+//! rule asks for plans as well, of policies in which nothing is called that somebody has made.
+//!
+//! **Invariants**: nothing is written, and no function of anybody's is called: the transaction is read-only, and policies are
+//! planned only where all that they call is the server's or Postern's.
+
+mod around;
+mod facts;
+mod speed;
+mod state;
+
+use tokio_postgres::{Client, Row};
+
+use super::{Finding, Severity};
+use crate::Error;
+
+/// One thing that is looked for.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its id; the page of the documentation has the same name.
+    pub id: &'static str,
+    /// How much a finding weighs.
+    pub severity: Severity,
+    /// What it says, in a line.
+    pub summary: &'static str,
+    /// The question: object, name, message, proof and remedy of each finding; name and proof may be NULL.
+    sql: &'static str,
+}
+
+/// Every rule about rows.
+pub const RULES: &[Rule] = &[
+    state::OFF,
+    state::NOT_FORCED,
+    state::ALWAYS_TRUE,
+    state::RESTRICTIVE_ALONE,
+    state::ERROR_PAIR,
+    facts::FORGEABLE,
+    around::FUNCTION,
+    around::FOREIGN_KEY,
+    around::MATERIALIZED_VIEW,
+    around::PUBLICATION,
+    around::PARTITION,
+    speed::PER_ROW,
+    speed::INDEX,
+];
+
+/// What the questions have in common: the tables that people made, and their policies.
+const WITH: &str = "
+    WITH tab AS MATERIALIZED (
+        SELECT c.oid, c.relname, c.relowner, c.relkind, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
+               pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+         WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
+           AND n.nspname OPERATOR(pg_catalog.!~) '^(pg_|information_schema$)' AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{postern,df,_duroxide}'::pg_catalog.name[])
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                              AND e.objid OPERATOR(pg_catalog.=) c.oid AND e.deptype OPERATOR(pg_catalog.=) 'e')
+    ),
+    policy AS MATERIALIZED (
+        SELECT p.oid, p.polname, p.polrelid, p.polcmd, p.polpermissive, p.polroles, t.name AS tab, t.relrowsecurity,
+               pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS reads, pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) AS writes,
+               pg_catalog.format('policy %I on %s', p.polname, t.name) AS name
+          FROM pg_catalog.pg_policy p JOIN tab t ON t.oid OPERATOR(pg_catalog.=) p.polrelid
+    )";
+
+/// What is wrong with the rows of a database. The connection must be outside a transaction.
+pub async fn find(client: &Client) -> Result<Vec<Finding>, Error> {
+    client
+        .batch_execute(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL row_security = off; SET LOCAL jit = off",
+        )
+        .await?;
+    let found = all(client).await;
+    client.batch_execute("ROLLBACK").await?;
+    found
+}
+
+async fn all(client: &Client) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for rule in RULES {
+        let rows = client.query(&format!("{WITH} {} ORDER BY 1, 2, 3", rule.sql), &[]).await?;
+        for row in rows {
+            let mut finding = finding(rule, &row);
+            if rule.id == speed::PER_ROW.id {
+                finding.proof = speed::plans(client, &row).await?;
+            }
+            findings.push(finding);
+        }
+    }
+    super::number(&mut findings);
+    Ok(findings)
+}
+
+fn finding(rule: &Rule, row: &Row) -> Finding {
+    Finding {
+        rule: rule.id,
+        severity: rule.severity,
+        object: row.get(0),
+        name: row.get(1),
+        position: None,
+        excerpt: None,
+        message: row.get(2),
+        proof: row.get(3),
+        remedy: row.get(4),
+        key: String::new(),
+    }
+}

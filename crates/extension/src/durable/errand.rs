@@ -1,0 +1,169 @@
+//! What is done for a caller in a transaction of its own: a start that survives the caller's rollback, a signal that arrives at once.
+//!
+//! **How it works.** The caller has checked its arguments and rights, and writes down what it wants, with whom it acts as. A background
+//! worker, started for that, does it as the owner of the tables, commits, and answers; the caller waits. There is no connection, no
+//! password, and no SQL of the caller's in it.
+//!
+//! **Invariants**
+//! * What is asked for was checked in the caller's process; nobody but our own code writes such a request.
+//! * A caller that may not write (a read-only transaction, a standby) has nothing written for it.
+//! * A few at once, for the whole server; who finds no place waits a while, and is refused.
+//!
+//! **Not promised.** A caller that is cancelled at the moment of the commit does not know whether it was done. The worker may wait for a lock that
+//! the caller itself holds, which the server cannot see; it gives up after a time.
+
+use pgrx::PgSqlErrorCode;
+use postern_durable::Failure;
+use serde::{Deserialize, Serialize};
+
+use super::error::Refusal;
+use super::start::{self, Captured, Request};
+use super::{board, outbox, store};
+use crate::error::Error;
+use crate::guc;
+use crate::pg::letter::Letter;
+use crate::pg::query::as_owner;
+use crate::pg::worker::{self, Finish, Job};
+use crate::pg::{Oid, catalog, guc as settings, log, xact};
+
+/// Milliseconds after which a worker gives up.
+const TIME_LIMIT: i32 = 30_000;
+
+/// What is to be done.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Errand {
+    /// Starts a function.
+    Start {
+        function: String,
+        label: Option<String>,
+        key: Option<String>,
+        priority: i16,
+        role: u32,
+        session: u32,
+        definers: Vec<String>,
+        facts: Option<String>,
+    },
+    /// Puts a message into a box.
+    Send { id: String, kind: u8, name: Option<String>, payload: String, sender: u32 },
+}
+
+/// What came of it: the id of an instance, or a failure.
+type Answer = Result<String, Failure>;
+
+/// Has it done, and waits for it. `what` names it in messages.
+pub fn send(what: &'static str, errand: &Errand) -> Result<String, Error> {
+    if xact::is_read_only() {
+        return Err(Refusal::ReadOnly(what).into());
+    }
+    // Texts and numbers always serialize.
+    let text = serde_json::to_vec(errand).unwrap_or_default();
+    let patience = guc::NEW_TRANSACTION_TIMEOUT.get();
+    let deadline = worker::now().saturating_add(i64::from(patience) * 1_000_000);
+    let places = guc::MAX_NEW_TRANSACTIONS.get();
+    let full = || Refusal::NoPlace { places, seconds: patience };
+    while !board::take_errand(usize::try_from(places).unwrap_or(0)) {
+        if worker::now() >= deadline {
+            return Err(full().into());
+        }
+        worker::nap(5);
+    }
+    let letter = Letter::write(&text).ok_or(Refusal::TooLong)?;
+    let started = loop {
+        let job = Job {
+            function: "postern_errand",
+            name: "postern errand",
+            argument: u64::from(letter.handle()),
+            extra: u64::from(worker::database().to_u32()),
+            restart: -1,
+        };
+        match worker::start_watched(job) {
+            Some(started) => break started,
+            None if worker::now() >= deadline => return Err(Refusal::NoWorker(what).into()),
+            None => worker::nap(20),
+        }
+    };
+    let answer = loop {
+        // Asked in this order: it answers before it ends.
+        let ended = started.has_ended();
+        match letter.answered() {
+            Some(answer) => break Some(answer),
+            None if ended => break None,
+            None => worker::nap(1_000),
+        }
+    };
+    started.release();
+    letter.close();
+    board::errand_done();
+    match answer.and_then(|answer| serde_json::from_slice::<Answer>(&answer).ok()) {
+        Some(Ok(id)) => Ok(id),
+        Some(Err(failure)) => {
+            let code = code(failure.sqlstate.as_deref().unwrap_or("XX000"));
+            Err(Refusal::Elsewhere { what, code, message: failure.message, detail: failure.detail }.into())
+        }
+        None => Err(Refusal::NoWorker(what).into()),
+    }
+}
+
+/// A SQLSTATE of five characters as the server packs it.
+fn code(sqlstate: &str) -> PgSqlErrorCode {
+    let packed = sqlstate
+        .bytes()
+        .enumerate()
+        .fold(0_i32, |code, (n, c)| code | (i32::from(c.wrapping_sub(b'0')) & 0x3f) << (6 * n.min(4)));
+    PgSqlErrorCode::from(packed)
+}
+
+/// The process.
+pub fn run(handle: u32) {
+    let database = u32::try_from(worker::extra()).unwrap_or(0);
+    worker::set_up(Some(Oid::from_u32(database)));
+    let Some(letter) = Letter::open(handle) else { return };
+    let Ok(errand) = serde_json::from_slice::<Errand>(&letter.request()) else { return };
+    let answer = worker::transaction_if(|| {
+        settings::set_for_session(c"lock_timeout", c"30s");
+        worker::arm(TIME_LIMIT);
+        let answer: Answer = if catalog::hold_extension() {
+            perform(errand).map_err(super::rights::failure)
+        } else {
+            Err(Failure::new("55000", "the extension is not in this database"))
+        };
+        worker::disarm();
+        // Whoever was cancelled, or rolled back, while it waited does not want it.
+        let finish = if letter.is_abandoned() { Finish::Rollback } else { Finish::Commit };
+        (answer, finish)
+    });
+    let answer = answer.unwrap_or_else(|caught| {
+        Err(Failure { detail: caught.detail, ..Failure::new(&caught.sqlstate, caught.message) })
+    });
+    match serde_json::to_vec(&answer) {
+        Ok(text) => letter.answer(&text),
+        Err(error) => log::warning(&error.to_string(), "An answer could not be written.", ""),
+    }
+}
+
+fn perform(errand: Errand) -> Result<String, Error> {
+    match errand {
+        Errand::Start { function, label, key, priority, role, session, definers, facts } => {
+            let request = Request {
+                function: &function,
+                label: label.as_deref(),
+                database: None,
+                mode: "new",
+                key: key.as_deref(),
+                priority: i32::from(priority),
+            };
+            let captured = Captured { role: Oid::from_u32(role), session: Oid::from_u32(session), definers };
+            as_owner(|| start::insert(&request, priority, &captured, facts.as_deref()))
+        }
+        Errand::Send { id, kind, name, payload, sender } => as_owner(|| {
+            let Some((owner, status)) = store::owner_and_status(&id) else {
+                return Err(Refusal::NotFound(id).into());
+            };
+            if !super::control::has_ended(&status) {
+                store::send(&id, kind, name.as_deref(), &payload, Oid::from_u32(sender), owner);
+                outbox::sent();
+            }
+            Ok(id)
+        }),
+    }
+}

@@ -1,0 +1,193 @@
+//! Judges what a statement has touched.
+
+use pgrx::pg_sys;
+use postern_core::trigger_rule::{self, Actor, Decision, Facts, Level, Reason, Replaced, Setting};
+
+use super::pending::{self, Created, Touched};
+use super::refusal::Refusal;
+use crate::error::{Error, raise};
+use crate::guc::{TRIGGER_RULE, TriggerRule};
+use crate::pg::query::{self, Arg, Row};
+use crate::pg::{catalog, role, snapshot, table, trigger};
+
+/// A statement is through: judges what it has touched, and raises or warns.
+pub fn judge() {
+    // Our own script is judged when it is through: before, what we ask may not be there.
+    if pending::is_empty() || trigger::in_script_of(catalog::extension()) {
+        return;
+    }
+    let pending = pending::take();
+    let setting = setting();
+    if setting == Setting::Off || trigger::upgrading() || !is_there() {
+        return;
+    }
+    for created in &pending.created {
+        judge_trigger(*created, setting);
+    }
+    judge_touched(&pending.touched, setting);
+}
+
+/// The transaction is about to commit: judges what no statement was the end of.
+pub fn before_commit() {
+    if !pending::is_empty() {
+        snapshot::with_fresh(judge);
+    }
+}
+
+/// Whether what we ask is in this database: it is not without the extension.
+fn is_there() -> bool {
+    table::relations([c"replication_findings"]).is_some()
+}
+
+fn setting() -> Setting {
+    match TRIGGER_RULE.get() {
+        TriggerRule::Off => Setting::Off,
+        TriggerRule::Warn => Setting::Warn,
+        TriggerRule::Members => Setting::Members,
+        TriggerRule::Error => Setting::Error,
+    }
+}
+
+fn actor(oid: pg_sys::Oid) -> Actor {
+    if role::by_oid(oid).is_some_and(|role| role.superuser) {
+        Actor::Superuser
+    } else if role::by_name(c"postern_admin").is_some_and(|admin| role::has_privileges_of(oid, admin.oid)) {
+        Actor::Admin
+    } else {
+        Actor::Other
+    }
+}
+
+/// Says it as loud as it is to be said.
+fn say(level: Level, refusal: impl FnOnce() -> Refusal) {
+    match level {
+        Level::Silent => {}
+        Level::Warning => Error::from(refusal()).warn(),
+        Level::Error => raise(refusal().into()),
+    }
+}
+
+fn judge_trigger(created: Created, setting: Setting) {
+    let rows = query::as_owner(|| {
+        query::run(
+            c"SELECT trigger_name, table_name, table_owner, table_owner_name, function_name, function_owner, function_owner_name, definer, trusted, foreign_when, member, findings FROM postern.trigger_facts($1)",
+            &[Arg::Oid(created.oid)],
+        )
+    });
+    // Internal triggers have no row.
+    let Some(row) = rows.first() else { return };
+    let (table_owner, function_owner) = (row.oid(2), row.oid(5));
+    let foreign_when = row.string(9);
+    let findings = row.string(11);
+    let member = is_true(row, 10);
+    let facts = Facts {
+        actor: actor(created.actor),
+        inherits_owner: role::has_privileges_of(created.actor, table_owner),
+        function_owner_is_table_owner: function_owner == table_owner,
+        security_definer: is_true(row, 7),
+        trusted: is_true(row, 8),
+        when_safe: foreign_when.is_empty(),
+        eligible: findings.is_empty(),
+        member,
+        replaced: created.before.map(|before| Replaced {
+            same_function_owner: created.owner_before == function_owner,
+            origin: before.enabled == b'O',
+        }),
+    };
+    let (reason, level) = match trigger_rule::decide(&facts) {
+        Decision::Allow(_) => return,
+        Decision::Warn(_, reason) => (reason, trigger_rule::level_of_change(setting, facts.actor)),
+        Decision::Deny(reason) => (reason, trigger_rule::level(setting, member)),
+    };
+    say(level, || Refusal::Trigger {
+        reason,
+        trigger: row.string(0),
+        table: row.string(1),
+        table_owner: row.string(3),
+        function: row.string(4),
+        function_owner: row.string(6),
+        role: role::name(created.actor),
+        when: if reason == Reason::Ineligible { findings } else { foreign_when },
+    });
+}
+
+fn is_true(row: &Row, column: usize) -> bool {
+    row.text(column) == Some("t")
+}
+
+fn judge_touched(touched: &[Touched], setting: Setting) {
+    if touched.is_empty() {
+        return;
+    }
+    let joined = |value: fn(&Touched) -> String| touched.iter().map(value).collect::<Vec<_>>().join(",");
+    let lists = [
+        joined(|t| t.class.to_u32().to_string()),
+        joined(|t| t.object.to_u32().to_string()),
+        joined(|t| t.sub.to_string()),
+        joined(|t| t.owner_before.to_u32().to_string()),
+        joined(|t| t.schema_before.to_u32().to_string()),
+    ];
+    let args = lists.each_ref().map(|list| Arg::Text(list));
+    let rows = query::as_owner(|| {
+        query::run(
+            c"SELECT at, what, subject, owner, sentence FROM postern.replication_judgement($1, $2, $3, $4, $5) ORDER BY what, subject, at, sentence",
+            &args,
+        )
+    });
+    let of = |what: &str| rows.iter().filter(|row| row.text(1) == Some(what)).collect::<Vec<_>>();
+    let who = |row: &Row| usize::try_from(row.int4(0)).ok().and_then(|at| touched.get(at)).map(|t| t.actor);
+
+    let published = of("publication");
+    if !published.is_empty() {
+        // Whoever adds the table: what is published goes where our rules may not be.
+        say(trigger_rule::level(setting, true), || Refusal::Publication {
+            tables: distinct(published.iter().map(|row| row.string(2))),
+            findings: distinct(published.iter().map(|row| row.string(4))),
+        });
+    }
+    let changed = of("table");
+    // Errors first: what is refused is not warned of.
+    for wanted in [Level::Error, Level::Warning] {
+        let rows: Vec<_> = changed
+            .iter()
+            .filter(|row| {
+                trigger_rule::level_of_change(setting, who(row).map_or(Actor::Other, actor)) == wanted
+            })
+            .collect();
+        if !rows.is_empty() {
+            say(wanted, || Refusal::Table {
+                tables: distinct(rows.iter().map(|row| row.string(2))),
+                findings: distinct(rows.iter().map(|row| row.string(4))),
+            });
+        }
+    }
+    let strict = trigger_rule::level(setting, true);
+    for (what, level) in [("running", strict), ("made", strict), ("prepared", Level::Warning)] {
+        let found = of(what);
+        for subscription in distinct(found.iter().map(|row| row.string(2))) {
+            let rows: Vec<_> = found.iter().filter(|row| row.text(2) == Some(&subscription)).collect();
+            let hold = what == "made" && level == Level::Error;
+            if hold {
+                let args = [Arg::Text(&subscription)];
+                query::as_owner(|| query::run(c"SELECT postern.subscription_hold($1)", &args));
+            }
+            say(if hold { Level::Warning } else { level }, || Refusal::Subscription {
+                held: hold,
+                owner: rows.first().map(|row| row.string(3)).unwrap_or_default(),
+                findings: distinct(rows.iter().map(|row| row.string(4))),
+                subscription,
+            });
+        }
+    }
+}
+
+/// Each once, in order.
+fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for value in values {
+        if !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    found
+}

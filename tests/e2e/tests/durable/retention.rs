@@ -1,0 +1,74 @@
+//! That what has ended goes away, and leaves no bloat.
+//!
+//! `POSTERN_SOAK_INSTANCES` says how many; without it, some tens of thousands.
+
+use postern_cluster::Cluster;
+
+use crate::stage::Stage;
+
+/// Started with one transaction.
+const BATCH: u64 = 1_000;
+
+/// Everything of ours that grows with work.
+const SIZES: &str = "select string_agg(c.relname || ' ' || pg_relation_size(c.oid), ',' order by c.relname)
+      from pg_class c where c.relnamespace = 'postern'::regnamespace and c.relkind in ('r', 'i')
+       and c.relname ~ '^(instance|strand|step|message)(_|$)'";
+
+#[test]
+fn tables_and_indexes_stay_small_however_much_has_ended() {
+    let all: u64 =
+        std::env::var("POSTERN_SOAK_INSTANCES").ok().and_then(|text| text.parse().ok()).unwrap_or(24_000);
+    let stage = Stage::with(
+        Cluster::builder()
+            .setting("postern.retention_instances", "1000")
+            .setting("autovacuum_naptime", "1s")
+            .setting("shared_buffers", "128MB"),
+    );
+    let batches = all / BATCH;
+    let mut steady: Vec<(String, u64)> = Vec::new();
+    for batch in 1..=batches {
+        // With a signal for some: the box is emptied too.
+        stage.run(
+            "alice",
+            &format!(
+                "select count(df.start('select 1' ~> 'select 2', 'soak')) from generate_series(1, {BATCH} - 50);
+                 with s as (select df.start(df.wait_for_signal('go'), 'soak') as id from generate_series(1, 50)) select count(df.signal(id, 'go')) from s"
+            ),
+        );
+        stage.until("the batch has ended", "select count(*) from postern.strand", "0");
+        let sizes = sizes(&stage);
+        if batch <= batches / 2 {
+            // What it takes while it works: the most of the first half.
+            if steady.is_empty() {
+                steady = sizes;
+            } else {
+                for ((_, most), (_, size)) in steady.iter_mut().zip(&sizes) {
+                    *most = (*most).max(*size);
+                }
+            }
+        } else {
+            for ((name, most), (_, size)) in steady.iter().zip(&sizes) {
+                // Below some pages, it is chance.
+                assert!(
+                    *size <= 2 * (*most).max(128 * 1024),
+                    "batch {batch}: {name} has {size} bytes, and had {most}"
+                );
+            }
+        }
+    }
+    println!("{steady:?}\n{:?}", sizes(&stage));
+    // Of all that have ended few are left: the thousand, and what has come since somebody looked.
+    let left: u64 = stage.admin("select count(*) from postern.instance").parse().unwrap();
+    assert!((1_000..20_000).contains(&left), "{left}");
+    let orphans = "select count(*) from postern.step s where not exists (select from postern.instance i where i.id = s.instance)";
+    assert_eq!(stage.admin(orphans), "0");
+}
+
+fn sizes(stage: &Stage) -> Vec<(String, u64)> {
+    let text = stage.admin(SIZES);
+    let pair = |pair: &str| {
+        let (name, size) = pair.split_once(' ').unwrap();
+        (name.to_owned(), size.parse().unwrap())
+    };
+    text.split(',').map(pair).collect()
+}

@@ -1,0 +1,9 @@
+//! Replication between two servers: what is copied, what runs on apply and as whom, and what the rules keep from running.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod apply;
+mod pair;
+mod random;
+mod restore;
+mod stalled;
