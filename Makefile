@@ -5,7 +5,7 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate bench-durable bench-replication bench-rows
+.PHONY: help run test check bench-gate bench-durable bench-replication bench-rows bench-names compare-names
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ check: $(STAMP) ## Check format, lints, documentation, licences and advisories
 
 bench-gate: $(STAMP)-test ## Measure the gate beside pgbench, PostGraphile and a minimal gate in Node
 	@$(CARGO) xtask bench-gate
+
+bench-names: $(STAMP)-test ## Measure the analysis of names beside pgspot
+	@$(CARGO) xtask bench-names
+
+compare-names: $(STAMP)-test ## Say what postern check and pgspot find in public extensions
+	@$(CARGO) xtask bench-names -- compare
 
 bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd
 	@$(CARGO) xtask bench-durable

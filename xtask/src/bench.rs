@@ -1,11 +1,11 @@
-//! `bench-gate`, `bench-durable`, `bench-rows`: build everything optimized, install what it is measured beside, and start the
+//! `bench-gate`, `bench-durable`, `bench-rows`, `bench-names`: build everything optimized, install what it is measured beside, and start the
 //! measurement.
 
 use postern_cluster::Installation;
 
 use crate::process::{Result, run};
 use crate::workspace::{self, Profile};
-use crate::{build, suites};
+use crate::{build, corpus, suites};
 
 /// Runs the benchmark of the gate.
 pub fn gate(server: &Installation, arguments: &[String]) -> Result<()> {
@@ -15,6 +15,26 @@ pub fn gate(server: &Installation, arguments: &[String]) -> Result<()> {
     let binaries = workspace::target().join(Profile::Release.folder());
     let mut command = std::process::Command::new(binaries.join("bench-gate"));
     suites::environment(&mut command, server, Profile::Release);
+    run(command.args(arguments).current_dir(workspace::root()))
+}
+
+/// Runs the benchmark of the analysis of names, or its comparison.
+pub fn names(server: &Installation, arguments: &[String]) -> Result<()> {
+    corpus::fetch()?;
+    run(workspace::cargo().args(["build", "--release", "-p", "postern-bench-names"]))?;
+    let venv = workspace::target().join("pgspot");
+    let pgspot = venv.join("bin/pgspot");
+    if !pgspot.is_file() {
+        run(std::process::Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        let wanted = workspace::root().join("bench/names/requirements.txt");
+        run(std::process::Command::new(venv.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .arg(wanted))?;
+    }
+    let program = workspace::target().join(Profile::Release.folder()).join("bench-names");
+    let mut command = std::process::Command::new(program);
+    suites::environment(&mut command, server, Profile::Release);
+    command.env("POSTERN_PGSPOT", pgspot);
     run(command.args(arguments).current_dir(workspace::root()))
 }
 

@@ -90,6 +90,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measure the analysis of names beside pgspot; `-- compare` says what each of them finds
+    BenchNames {
+        #[command(flatten)]
+        server: Server,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Measure the gate beside others
     BenchGate {
         #[command(flatten)]
@@ -182,6 +190,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Run { server, release, arguments } => {
             run::up(&server.installation()?, profile(release), &arguments)
         }
+        Task::BenchNames { server, arguments } => bench::names(&server.installation()?, &arguments),
         Task::BenchReplication { server, release, rounds, seconds } => {
             bench_replication::run(&server.installation()?, release, rounds, seconds)
         }

@@ -105,3 +105,91 @@ fn long_chains_are_read() {
         .unwrap();
     }
 }
+
+/// The SQL of this repository, in pieces of a few thousand bytes: where damage has something to damage.
+fn seeds() -> Vec<Vec<u8>> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files: Vec<_> = ["crates/extension/sql", "tests/regress/sql"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "sql"))
+        .collect();
+    files.sort();
+    files
+        .iter()
+        .flat_map(|file| std::fs::read(file).unwrap().chunks(3_000).map(<[u8]>::to_vec).collect::<Vec<_>>())
+        .collect()
+}
+
+/// As what the fuzz target gets, in the same order each time: bytes changed, removed, doubled, and taken from elsewhere.
+#[test]
+fn damaged_files_are_analysed_or_reported() {
+    use postern_analyze::files::{self, RUNNER, Source};
+
+    let seeds = seeds();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(limit.max(1)).unwrap()).unwrap()
+    };
+    let base = files::empty(15, RUNNER);
+    let catalog = Catalog::new(base.clone());
+    let path = Path::new(&catalog, "a, public, pg_temp", RUNNER);
+    for round in 0..250 {
+        let mut bytes = seeds[below(seeds.len())].clone();
+        for _ in 0..=below(8) {
+            let at = below(bytes.len());
+            let end = (at + below(40)).min(bytes.len());
+            match below(5) {
+                0 => bytes[at] = u8::try_from(below(256)).unwrap(),
+                1 => drop(bytes.drain(at..end)),
+                2 => {
+                    let twice = bytes[at..end].to_vec();
+                    bytes.splice(at..at, twice);
+                }
+                3 => {
+                    let other = &seeds[below(seeds.len())];
+                    let from = below(other.len());
+                    bytes.splice(at..end, other[from..(from + 40).min(other.len())].iter().copied());
+                }
+                _ => {
+                    let put = [
+                        &b"$$"[..],
+                        b"'",
+                        b"(",
+                        b")",
+                        b";",
+                        b"/*",
+                        b"\"",
+                        b"BEGIN",
+                        b"\0",
+                        b"E'\\",
+                        b"::",
+                        b"#",
+                    ];
+                    bytes.splice(at..at, put[below(put.len())].iter().copied());
+                }
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        let source = Source::new("damaged.sql", bytes);
+        let text = source.text.clone();
+        with_stack(|| {
+            for found in [
+                body::statements(&catalog, &path, &text, &Surroundings::default()),
+                body::plpgsql(&catalog, &path, &text, Surroundings::default()),
+            ] {
+                for occurrence in found.occurrences {
+                    assert!(text.get(occurrence.span).is_some(), "a place that is none, in round {round}");
+                }
+            }
+            files::check(&files::replay(base.clone(), vec![source.clone()]));
+        })
+        .unwrap();
+    }
+}
