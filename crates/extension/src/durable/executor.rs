@@ -286,33 +286,10 @@ impl Executor {
             if !turn.counts() {
                 return (Done::Turn(id, number, turn), Finish::Rollback);
             }
-            let mut shared = 0;
-            for (strand, other) in strands {
-                if worker::now() - began > GROUP_TIME {
-                    break;
-                }
-                if other.facts != instance.facts {
-                    continue;
-                }
-                let me = (strand.instance.clone(), strand.strand);
-                match self.shared(strand, &other) {
-                    None => {}
-                    Some(turn) if turn.counts() => {
-                        shared += 1;
-                        if let Turn::Awaits(name) = turn {
-                            awaited.push((me.0, name));
-                        }
-                    }
-                    // What the others have done is rolled back with it, and done again.
-                    Some(turn) => {
-                        self.alone = 1;
-                        if turn == Turn::Slow {
-                            self.is_slow(me.clone());
-                        }
-                        return (Done::Turn(me.0, me.1, turn), Finish::Rollback);
-                    }
-                }
-            }
+            let shared = match self.share(strands, &instance, began, &mut awaited) {
+                Ok(shared) => shared,
+                Err(done) => return (done, Finish::Rollback),
+            };
             ran = shared + 1;
             worked = worker::now() - began;
             // Who shares a commit goes on with the others of its queue, not by itself.
@@ -364,6 +341,45 @@ impl Executor {
                 Done::Nothing(worker::now())
             }
         }
+    }
+
+    /// Turns of others with the same identity, for as long as they may take: how many there were. Of one that must not count, what it
+    /// came to.
+    fn share(
+        &mut self,
+        strands: impl Iterator<Item = (Strand, Instance)>,
+        instance: &Instance,
+        began: i64,
+        awaited: &mut Vec<(String, String)>,
+    ) -> Result<i64, Done> {
+        let mut shared = 0;
+        for (strand, other) in strands {
+            if worker::now() - began > GROUP_TIME {
+                break;
+            }
+            if other.facts != instance.facts {
+                continue;
+            }
+            let me = (strand.instance.clone(), strand.strand);
+            match self.shared(strand, &other) {
+                None => {}
+                Some(turn) if turn.counts() => {
+                    shared += 1;
+                    if let Turn::Awaits(name) = turn {
+                        awaited.push((me.0, name));
+                    }
+                }
+                // What the others have done is rolled back with it, and done again.
+                Some(turn) => {
+                    self.alone = 1;
+                    if turn == Turn::Slow {
+                        self.is_slow(me.clone());
+                    }
+                    return Err(Done::Turn(me.0, me.1, turn));
+                }
+            }
+        }
+        Ok(shared)
     }
 
     /// A turn that shares the commit of others, in an identity that stands already; nothing if it is to have one of its own.
@@ -650,10 +666,12 @@ impl Executor {
             }
             self.clock.reading();
             let ticked = ours(|| as_owner(schedule::tick));
-            let next = ticked.and_then(|ticked| match ticked {
-                true => Ok(Some(0)),
-                false => ours(|| Some(as_owner(schedule::next))),
-            });
+            let next =
+                ticked.and_then(
+                    |ticked| {
+                        if ticked { Ok(Some(0)) } else { ours(|| Some(as_owner(schedule::next))) }
+                    },
+                );
             match next {
                 Ok(None) => self.clock.next = NEVER,
                 Ok(Some(0)) => self.clock.next = 0,
