@@ -34,6 +34,9 @@ pub async fn gate(
     let outbound = config.outbound.clone();
     let gate = Gate::start(config).await?;
     let outbound = outbound.map(Outbound::start).transpose()?;
+    if let Some(outbound) = &outbound {
+        gate.count_outbound(outbound.shared_stats());
+    }
     crate::print(&greeting(&format!("{scheme}://{}", gate.local_addr())))?;
     tokio::select! {
         () = stop.asked() => {}

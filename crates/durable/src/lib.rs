@@ -37,9 +37,11 @@ pub mod machine;
 pub mod nodes;
 pub mod request;
 mod retry;
+pub mod secret;
 #[cfg(any(test, feature = "testing"))]
 pub mod semantics;
 pub mod substitute;
+pub mod ticks;
 pub mod tree;
 pub mod value;
 

@@ -172,6 +172,9 @@ pub struct Frame {
     /// What the strand came to, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
+    /// Of a branch that failed: where it was before, for whoever keeps strands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
 }
 
 impl Frame {
@@ -206,6 +209,15 @@ impl Frame {
         for level in &mut self.levels {
             if let Level::Loop { waited, .. } = level {
                 *waited = true;
+            }
+        }
+    }
+
+    /// Steps around the position that are tried again have all their attempts again.
+    pub fn try_again(&mut self) {
+        for level in &mut self.levels {
+            if let Level::Retry { attempt, .. } = level {
+                *attempt = 1;
             }
         }
     }

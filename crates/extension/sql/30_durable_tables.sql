@@ -26,6 +26,13 @@ CREATE TABLE postern.instance (
     output pg_catalog.text,
     error pg_catalog.jsonb,
     format pg_catalog.int2 NOT NULL,
+    paused_at pg_catalog.timestamptz,
+    reruns pg_catalog.int4 NOT NULL DEFAULT 0,
+    left_off pg_catalog.text,
+    schedule pg_catalog.text,
+    tick pg_catalog.timestamptz,
+    home pg_catalog.text NOT NULL,
+    away pg_catalog.bool NOT NULL DEFAULT false,
     parent pg_catalog.varchar(8),
     parent_strand pg_catalog.int4,
     CONSTRAINT instance_pkey PRIMARY KEY (id)
@@ -53,6 +60,13 @@ COMMENT ON COLUMN postern.instance.facts IS 'The facts that steps are entered wi
 COMMENT ON COLUMN postern.instance.definers IS 'The SECURITY DEFINER functions that the start came through, outermost first';
 COMMENT ON COLUMN postern.instance.output IS 'The result, its columns in the order of the query';
 COMMENT ON COLUMN postern.instance.error IS 'What it failed with, or was cancelled for';
+COMMENT ON COLUMN postern.instance.paused_at IS 'Since when it is paused; NULL while it is not';
+COMMENT ON COLUMN postern.instance.reruns IS 'How often df.rerun() has had it go on after a failure';
+COMMENT ON COLUMN postern.instance.left_off IS 'Of one that has failed: its lines of execution as they were before the step that failed; NULL if there is no way back';
+COMMENT ON COLUMN postern.instance.schedule IS 'The schedule of its role that started it';
+COMMENT ON COLUMN postern.instance.tick IS 'The time for which that schedule started it';
+COMMENT ON COLUMN postern.instance.home IS 'Where it runs: system identifier, database, and the name of its role. In a copy of the database it is paused when its turn comes';
+COMMENT ON COLUMN postern.instance.away IS 'It was paused for that';
 COMMENT ON COLUMN postern.instance.format IS 'Version of graph and frames; new code reads old ones';
 COMMENT ON COLUMN postern.instance.parent IS 'The instance that called it by df.call(), and waits for it';
 COMMENT ON COLUMN postern.instance.parent_strand IS 'The line of execution of that instance';
@@ -71,6 +85,7 @@ CREATE TABLE postern.strand (
     priority pg_catalog.int2 NOT NULL,
     signal pg_catalog.text,
     frame pg_catalog.text NOT NULL,
+    held pg_catalog.timestamptz,
     CONSTRAINT strand_pkey PRIMARY KEY (instance, strand)
 ) WITH (fillfactor = 70);
 CREATE INDEX strand_queue ON postern.strand (owner, priority, due);
@@ -86,9 +101,10 @@ COMMENT ON COLUMN postern.strand.parent IS 'The strand that waits for this one';
 COMMENT ON COLUMN postern.strand.branch IS 'Which branch of the parent''s node this is, from 0';
 COMMENT ON COLUMN postern.strand.base IS 'The node at which the strand began';
 COMMENT ON COLUMN postern.strand.node IS 'The node that is next';
-COMMENT ON COLUMN postern.strand.state IS 'r: its node is to begin; w: its node waits, until due at the latest; f: waits for its branches; d: a branch that is done; p: paused; x: its statement runs at top level, in a process of its own';
+COMMENT ON COLUMN postern.strand.state IS 'r: its node is to begin; w: its node waits, until due at the latest; f: waits for its branches; d: a branch that is done; x: its statement runs at top level, in a process of its own';
 COMMENT ON COLUMN postern.strand.due IS 'When an executor takes it; infinity if none does';
 COMMENT ON COLUMN postern.strand.signal IS 'The signal that it waits for';
+COMMENT ON COLUMN postern.strand.held IS 'When it would be due, were the instance not paused';
 COMMENT ON COLUMN postern.strand.frame IS 'Named results, counters of loops, the value that was last';
 SELECT pg_catalog.pg_extension_config_dump('postern.strand', '');
 
@@ -147,8 +163,8 @@ CREATE POLICY own ON postern.message FOR SELECT
            OR pg_catalog.pg_has_role('postern_monitor', 'USAGE'));
 REVOKE ALL ON TABLE postern.message FROM PUBLIC;
 GRANT SELECT ON TABLE postern.message TO postern_application, postern_admin, postern_monitor;
-COMMENT ON TABLE postern.message IS 'What was sent to running functions: signals, kept until they are waited for, and requests to cancel';
-COMMENT ON COLUMN postern.message.kind IS 's: a signal; c: cancel; e: a function that was called has ended';
+COMMENT ON TABLE postern.message IS 'What was sent to running functions: signals, kept until they are waited for, and requests to cancel, to pause and to resume';
+COMMENT ON COLUMN postern.message.kind IS 's: a signal; c: cancel; p: pause; u: resume; e: a function that was called has ended';
 COMMENT ON COLUMN postern.message.fresh IS 'Nobody has looked at it yet';
 SELECT pg_catalog.pg_extension_config_dump('postern.message', '');
 SELECT pg_catalog.pg_extension_config_dump('postern.message_id_seq', '');

@@ -24,9 +24,23 @@ RETURNS pg_catalog.text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_cancel_wrapper';
 COMMENT ON FUNCTION df.cancel(pg_catalog.text, pg_catalog.text) IS 'Cancels an instance with the caller''s commit, and stops what it runs';
 
+CREATE FUNCTION df.pause(instance_id pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_pause_wrapper';
+COMMENT ON FUNCTION df.pause(pg_catalog.text) IS
+    'Has an instance take no further step, from the caller''s commit on; a step that runs is let end, and clocks go on';
+
+CREATE FUNCTION df.resume(instance_id pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_resume_wrapper';
+COMMENT ON FUNCTION df.resume(pg_catalog.text) IS 'Has a paused instance go on with the caller''s commit; what became due meanwhile is done at once';
+
+CREATE FUNCTION df.rerun(instance_id pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_rerun_wrapper';
+COMMENT ON FUNCTION df.rerun(pg_catalog.text) IS
+    'Has an instance that failed go on from the step that failed, with the caller''s commit, as the role and with the facts of its start';
+
 CREATE FUNCTION df.status(instance_id pg_catalog.text) RETURNS pg_catalog.text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_status_wrapper';
-COMMENT ON FUNCTION df.status(pg_catalog.text) IS 'pending, running, completed, failed or cancelled; NULL if it is unknown or not yours';
+COMMENT ON FUNCTION df.status(pg_catalog.text) IS 'pending, running, paused, completed, failed or cancelled; NULL if it is unknown or not yours';
 
 CREATE FUNCTION df.await_instance(instance_id pg_catalog.text, timeout_seconds pg_catalog.int4 DEFAULT 30)
 RETURNS pg_catalog.text

@@ -153,6 +153,7 @@ CREATE TABLE postern.outbound (
     host pg_catalog.text NOT NULL,
     port pg_catalog.int4 NOT NULL,
     request pg_catalog.json NOT NULL,
+    secrets pg_catalog.text[] NOT NULL,
     created_at pg_catalog.timestamptz NOT NULL,
     due pg_catalog.timestamptz NOT NULL,
     worker pg_catalog.uuid,
@@ -173,6 +174,7 @@ GRANT SELECT ON TABLE postern.outbound TO postern_application, postern_admin, po
 COMMENT ON TABLE postern.outbound IS 'HTTP requests of steps that wait for what comes back: one for each strand; deleted with the step''s record';
 COMMENT ON COLUMN postern.outbound.key IS 'Sent as Idempotency-Key; the same each time the request is sent';
 COMMENT ON COLUMN postern.outbound.request IS 'What is to be sent, with references to secrets in place of them';
+COMMENT ON COLUMN postern.outbound.secrets IS 'The names of the secrets that it refers to';
 COMMENT ON COLUMN postern.outbound.due IS 'When a worker may take it; once taken, when another one may; infinity when it is done';
 COMMENT ON COLUMN postern.outbound.worker IS 'Who has taken it';
 COMMENT ON COLUMN postern.outbound.sends IS 'How often it was taken, and so at most how often it was sent';
@@ -187,10 +189,16 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_wake_wrapper'
 REVOKE ALL ON FUNCTION postern.durable_wake() FROM PUBLIC;
 COMMENT ON FUNCTION postern.durable_wake() IS 'Has an executor look for work when the transaction is committed';
 
+CREATE FUNCTION postern.durable_here() RETURNS pg_catalog.text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_here_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_here() FROM PUBLIC;
+COMMENT ON FUNCTION postern.durable_here() IS 'What the homes of functions of this database begin with: system identifier and database';
+
 CREATE FUNCTION postern.outbound_claim(
     worker pg_catalog.uuid, lease pg_catalog.float8, most pg_catalog.int4, busy pg_catalog.text[],
     OUT id pg_catalog.int8, OUT key pg_catalog.text, OUT scheme pg_catalog.text, OUT host pg_catalog.text, OUT port pg_catalog.int4,
-    OUT request pg_catalog.text, OUT refusal pg_catalog.text, OUT private pg_catalog.bool, OUT sends pg_catalog.int4
+    OUT request pg_catalog.text, OUT refusal pg_catalog.text, OUT private pg_catalog.bool, OUT sends pg_catalog.int4,
+    OUT secrets pg_catalog.text
 ) RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -199,24 +207,38 @@ BEGIN
         SELECT o.instance, o.strand,
                EXISTS (SELECT FROM postern.strand s
                         WHERE s.instance OPERATOR(pg_catalog.=) o.instance AND s.strand OPERATOR(pg_catalog.=) o.strand
-                          AND s.node OPERATOR(pg_catalog.=) o.node AND s.state IN ('w', 'p')) AS wanted
+                          AND s.node OPERATOR(pg_catalog.=) o.node AND s.state OPERATOR(pg_catalog.=) 'w') AS wanted,
+               -- In a copy of its database a request is not sent again.
+               EXISTS (SELECT FROM postern.instance i WHERE i.id OPERATOR(pg_catalog.=) o.instance
+                          AND NOT pg_catalog.starts_with(i.home, postern.durable_here())) AS away
           FROM postern.outbound o
          WHERE o.due OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() AND o.host OPERATOR(pg_catalog.<>) ALL ($4)
          ORDER BY o.due LIMIT $3 FOR UPDATE OF o SKIP LOCKED
     ), gone AS (
         DELETE FROM postern.outbound o USING due d
          WHERE NOT d.wanted AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
+    ), left_alone AS (
+        UPDATE postern.outbound o SET due = 'infinity' FROM due d
+         WHERE d.wanted AND d.away AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
+        RETURNING o.instance
+    ), paused AS (
+        UPDATE postern.instance i SET paused_at = coalesce(i.paused_at, pg_catalog.now()), away = i.paused_at IS NULL
+         WHERE i.id IN (SELECT l.instance FROM left_alone l) AND NOT i.away
     ), taken AS (
         UPDATE postern.outbound o
            SET worker = $1, sends = o.sends OPERATOR(pg_catalog.+) 1, sent_at = pg_catalog.clock_timestamp(),
                due = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $2)
           FROM due d
-         WHERE d.wanted AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
+         WHERE d.wanted AND NOT d.away AND o.instance OPERATOR(pg_catalog.=) d.instance AND o.strand OPERATOR(pg_catalog.=) d.strand
         RETURNING o.*
     )
     SELECT t.id, t.key::pg_catalog.text, t.scheme, t.host, t.port, t.request::pg_catalog.text,
            postern.http_refusal(t.owner::pg_catalog.oid, t.multipart, t.scheme, t.host, t.port, t.method),
-           postern.http_is_private(t.host, t.port), t.sends
+           postern.http_is_private(t.host, t.port), t.sends,
+           -- As they are now, sealed.
+           (SELECT pg_catalog.jsonb_object_agg(s.name, pg_catalog.encode(s.sealed, 'hex'))::pg_catalog.text
+              FROM postern.secret s
+             WHERE s.owner OPERATOR(pg_catalog.=) t.owner AND s.name OPERATOR(pg_catalog.=) ANY (t.secrets))
       FROM taken t;
 END
 $$;
@@ -224,6 +246,26 @@ REVOKE ALL ON FUNCTION postern.outbound_claim(pg_catalog.uuid, pg_catalog.float8
 GRANT EXECUTE ON FUNCTION postern.outbound_claim(pg_catalog.uuid, pg_catalog.float8, pg_catalog.int4, pg_catalog.text[]) TO postern_outbound;
 COMMENT ON FUNCTION postern.outbound_claim(pg_catalog.uuid, pg_catalog.float8, pg_catalog.int4, pg_catalog.text[]) IS
     'Takes requests that are due, for so many seconds, but none to these hosts';
+
+CREATE FUNCTION postern.outbound_redirect(
+    worker pg_catalog.uuid, id pg_catalog.int8, scheme pg_catalog.text, host pg_catalog.text, port pg_catalog.int4, method pg_catalog.text,
+    OUT refusal pg_catalog.text, OUT private pg_catalog.bool
+)
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT postern.http_refusal(o.owner::pg_catalog.oid, o.multipart, $3, $4, $5, $6), postern.http_is_private($4, $5)
+      INTO refusal, private
+      FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2 AND o.worker OPERATOR(pg_catalog.=) $1;
+    IF NOT FOUND THEN
+        refusal := 'Blocked: nobody waits for the request any more.';
+        private := false;
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.outbound_redirect(pg_catalog.uuid, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.outbound_redirect(pg_catalog.uuid, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) TO postern_outbound;
+COMMENT ON FUNCTION postern.outbound_redirect(pg_catalog.uuid, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) IS
+    'Whether a request that was taken may go where its answer points, by the same rules as where it went; why not, if not';
 
 CREATE FUNCTION postern.outbound_next() RETURNS pg_catalog.float8
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -244,7 +286,7 @@ BEGIN
      WHERE o.id OPERATOR(pg_catalog.=) ANY ($3) AND o.worker OPERATOR(pg_catalog.=) $1 AND o.due OPERATOR(pg_catalog.<) 'infinity'
        AND EXISTS (SELECT FROM postern.strand s
                     WHERE s.instance OPERATOR(pg_catalog.=) o.instance AND s.strand OPERATOR(pg_catalog.=) o.strand
-                      AND s.node OPERATOR(pg_catalog.=) o.node AND s.state IN ('w', 'p'))
+                      AND s.node OPERATOR(pg_catalog.=) o.node AND s.state OPERATOR(pg_catalog.=) 'w')
     RETURNING o.id;
 END
 $$;
@@ -281,7 +323,7 @@ BEGIN
     -- The strand first, as everybody does: then nobody waits for each other.
     PERFORM FROM postern.strand s
       WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand
-        AND s.node OPERATOR(pg_catalog.=) at.node AND s.state IN ('w', 'p') FOR UPDATE;
+        AND s.node OPERATOR(pg_catalog.=) at.node AND s.state OPERATOR(pg_catalog.=) 'w' FOR UPDATE;
     IF NOT FOUND THEN
         DELETE FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
         RETURN false;
@@ -291,7 +333,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    UPDATE postern.strand s SET due = pg_catalog.clock_timestamp()
+    -- Of an instance that is paused too: an executor finds that it is, and holds the strand.
+    UPDATE postern.strand s SET due = pg_catalog.clock_timestamp(), held = NULL
      WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand AND s.state OPERATOR(pg_catalog.=) 'w';
     PERFORM postern.durable_wake();
     RETURN true;

@@ -53,13 +53,19 @@ COMMENT ON FUNCTION postern.durable_executors() IS 'The executors of all databas
 
 CREATE VIEW df.instances WITH (security_invoker = true) AS
 SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
-       CASE WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
+       CASE WHEN i.paused_at IS NOT NULL THEN 'paused'
+                WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
        i.submitted_by, i.database, i.created_at, i.updated_at, i.completed_at,
-       i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.parent
+       i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.parent, i.paused_at, i.reruns,
+       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick, i.away
   FROM postern.instance i;
 REVOKE ALL ON TABLE df.instances FROM PUBLIC;
 GRANT SELECT ON TABLE df.instances TO postern_application, postern_admin, postern_monitor;
 COMMENT ON VIEW df.instances IS 'Durable functions that were started';
+COMMENT ON COLUMN df.instances.paused_at IS 'Since when it is paused; a step that was running then was let end';
+COMMENT ON COLUMN df.instances.away IS 'It came with a copy of its database, and was paused for that';
+COMMENT ON COLUMN df.instances.tick IS 'The time for which its schedule started it';
+COMMENT ON COLUMN df.instances.can_rerun IS 'Whether df.rerun() can have it go on from the step that failed';
 
 CREATE VIEW df.nodes WITH (security_invoker = true) AS
 SELECT n.id::pg_catalog.varchar(8) AS id, i.id AS instance_id, n.node_type, n.query, n.result_name,
@@ -119,7 +125,8 @@ SELECT s.owner AS role, s.priority,
        pg_catalog.count(*) FILTER (WHERE s.state OPERATOR(pg_catalog.=) 'f') AS awaits_branches,
        pg_catalog.min(s.due) FILTER (WHERE s.due OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()) AS due_since,
        pg_catalog.min(s.due) FILTER (WHERE s.due OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
-                                       AND s.due OPERATOR(pg_catalog.<) 'infinity') AS next_due
+                                       AND s.due OPERATOR(pg_catalog.<) 'infinity') AS next_due,
+       pg_catalog.count(s.held) AS paused
   FROM postern.strand s
  GROUP BY s.owner, s.priority;
 REVOKE ALL ON TABLE df.queue FROM PUBLIC;
@@ -128,6 +135,7 @@ COMMENT ON VIEW df.queue IS 'What is to be done, for each role and priority: wha
 COMMENT ON COLUMN df.queue.due IS 'Lines of execution that an executor may take, or has taken';
 COMMENT ON COLUMN df.queue.awaits_signal IS 'Those that wait for a signal, with a time-out or without';
 COMMENT ON COLUMN df.queue.sleeps IS 'Those that wait for a time';
+COMMENT ON COLUMN df.queue.paused IS 'Those that would be due, or sleep, were their instance not paused';
 COMMENT ON COLUMN df.queue.awaits_branches IS 'Those that wait for their branches';
 
 CREATE VIEW df.executors AS
@@ -258,7 +266,8 @@ BEGIN
     SELECT i.* FROM postern.instance i
      WHERE (durable_instances.status IS NULL
             OR pg_catalog.lower(durable_instances.status) OPERATOR(pg_catalog.=)
-               CASE WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END)
+               CASE WHEN i.paused_at IS NOT NULL THEN 'paused'
+                WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END)
        AND (durable_instances.label IS NULL OR i.label OPERATOR(pg_catalog.=) durable_instances.label)
        AND (after_time IS NULL OR i.created_at OPERATOR(pg_catalog.<) after_time
             OR i.created_at OPERATOR(pg_catalog.=) after_time AND i.id OPERATOR(pg_catalog.>) parts[2])
@@ -297,7 +306,8 @@ CREATE FUNCTION df.list_instances(
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT i.id::pg_catalog.text, i.label, 'pg_durable::orchestration::execute-function-graph',
-           CASE WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END,
+           CASE WHEN i.paused_at IS NOT NULL THEN 'paused'
+                WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END,
            1::pg_catalog.int8, coalesce(i.output, i.error OPERATOR(pg_catalog.->>) 'message')
       FROM postern.durable_instances(status_filter, NULL, NULL, postern.durable_check_page(limit_count)) i
      ORDER BY i.created_at DESC, i.id;
@@ -326,7 +336,8 @@ BEGIN ATOMIC
            AND EXISTS (SELECT FROM found g WHERE g.place OPERATOR(pg_catalog.>) limit_count)
     )
     SELECT f.id::pg_catalog.text, f.label, 'pg_durable::orchestration::execute-function-graph',
-           CASE WHEN f.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(f.id) THEN 'running' ELSE f.status END,
+           CASE WHEN f.paused_at IS NOT NULL THEN 'paused'
+                WHEN f.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(f.id) THEN 'running' ELSE f.status END,
            1::pg_catalog.int8, coalesce(f.output, f.error OPERATOR(pg_catalog.->>) 'message'), f.created_at, f.completed_at,
            (SELECT n.next_cursor FROM next n)
       FROM found f WHERE f.place OPERATOR(pg_catalog.<=) limit_count

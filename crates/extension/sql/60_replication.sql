@@ -296,10 +296,28 @@ CREATE FUNCTION postern.replication_judgement(
     classes pg_catalog.text, objects pg_catalog.text, subs pg_catalog.text, owners_before pg_catalog.text, schemas_before pg_catalog.text
 ) RETURNS TABLE (at pg_catalog.int4, what pg_catalog.text, subject pg_catalog.text, owner pg_catalog.text, sentence pg_catalog.text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    touched_objects CONSTANT pg_catalog.oid[] := pg_catalog.string_to_array(objects, ',')::pg_catalog.oid[];
+    relevant pg_catalog.oid[];
 BEGIN
     -- Where nothing is replicated, most statements end here.
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel) AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_namespace)
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.puballtables) AND NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel) THEN
+        RETURN;
+    END IF;
+    -- Of tables, indexes and columns only the tables themselves are looked at, with their partitions; of anything else, all that are
+    -- replicated.
+    SELECT pg_catalog.array_agg(DISTINCT m.relation) INTO relevant FROM postern.replication_members m;
+    IF pg_catalog.string_to_array(classes, ',')::pg_catalog.oid[] OPERATOR(pg_catalog.<@) ARRAY[
+           'pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_inherits'::pg_catalog.regclass
+       ]::pg_catalog.oid[] THEN
+        relevant := ARRAY(
+            SELECT r.oid FROM pg_catalog.unnest(relevant) r (oid)
+             WHERE r.oid = ANY (touched_objects)
+                OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = r.oid AND i.indexrelid = ANY (touched_objects))
+                OR EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(r.oid) p WHERE p.relid = ANY (touched_objects)));
+    END IF;
+    IF pg_catalog.cardinality(coalesce(relevant, '{}')) = 0 THEN
         RETURN;
     END IF;
     RETURN QUERY
@@ -315,7 +333,7 @@ BEGIN
     ), member AS MATERIALIZED (
         SELECT m.* FROM postern.replication_members m
     ), finding AS MATERIALIZED (
-        SELECT f.* FROM postern.table_findings(ARRAY(SELECT DISTINCT m.relation FROM member m)) f
+        SELECT f.* FROM postern.table_findings(relevant) f
     )
     SELECT DISTINCT t.at, 'table', f.relation::pg_catalog.regclass::pg_catalog.text, '', f.sentence
       FROM touched t JOIN finding f ON f.severe AND CASE t.class

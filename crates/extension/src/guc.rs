@@ -69,6 +69,16 @@ pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 /// ones, those that have ended are removed.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
+/// `postern.secrets_key_file` (configuration file): where the key is that secrets of HTTP steps are sealed with.
+static SECRETS_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// The file with the key of secrets.
+pub fn secrets_key_file() -> Option<std::path::PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let path = SECRETS_KEY_FILE.get().filter(|path| !path.is_empty())?;
+    Some(std::ffi::OsString::from_vec(path.into_bytes()).into())
+}
+
 /// `postern.max_new_transaction_starts` (2; superuser, configuration file): how many processes of the server may have something
 /// done in a transaction of its own at the same time.
 pub static MAX_NEW_TRANSACTIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
@@ -183,6 +193,14 @@ pub fn executors() -> usize {
         Ok(executors) => executors,
         Err(_) => *PROCESSORS
             .get_or_init(|| std::thread::available_parallelism().map_or(4, std::num::NonZero::get).max(4)),
+    }
+}
+
+/// How many a database has at the most: one more than one role can use, so that a role whose steps take long leaves one to others.
+pub fn executors_at_most() -> usize {
+    match executors() {
+        0 => 0,
+        executors => executors + 1,
     }
 }
 
@@ -402,6 +420,14 @@ fn durable() {
         &HTTP_PRIVATE_HOSTS,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"postern.secrets_key_file",
+        c"Names the file with the key that secrets of HTTP steps are sealed with.",
+        c"64 hexadecimal digits. The outbound worker needs the same key.",
+        &SECRETS_KEY_FILE,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
     );
     GucRegistry::define_enum_guc(
         c"postern.step_commit",

@@ -272,10 +272,11 @@ impl Config {
         let tls = self.listen.tls.iter_mut().flat_map(|tls| [&mut tls.cert_file, &mut tls.key_file]);
         let others =
             [&mut self.database.password_file, &mut self.database.ca_file, &mut self.metrics.token_file];
-        let outbound = self
-            .outbound
-            .iter_mut()
-            .flat_map(|outbound| [&mut outbound.password_file, &mut outbound.ca_file].into_iter().flatten());
+        let outbound = self.outbound.iter_mut().flat_map(|outbound| {
+            [&mut outbound.password_file, &mut outbound.ca_file, &mut outbound.secrets_key_file]
+                .into_iter()
+                .flatten()
+        });
         for path in tls.chain(others.into_iter().flatten()).chain(outbound) {
             *path = folder.join(&*path);
         }

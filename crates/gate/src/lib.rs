@@ -172,6 +172,11 @@ impl Gate {
         self.metrics_address
     }
 
+    /// Shows operators what the outbound worker of this process counts, beside what the gate does. The first one counts.
+    pub fn count_outbound(&self, stats: Arc<postern_outbound::Stats>) {
+        let _ = self.gateway.metrics.outbound.set(stats);
+    }
+
     /// Reads the certificate and its key again, for connections to come. If they cannot be used, the log says why, and those
     /// that there are stay.
     pub fn renew_certificate(&self) {

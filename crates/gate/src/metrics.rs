@@ -6,10 +6,12 @@
 //! number is bounded, and nothing a client makes up becomes one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use postern_core::{RoleName, Stage};
+use postern_outbound::Stats;
 use postern_pool::Pool;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -73,6 +75,8 @@ pub(crate) struct Metrics {
     role_rows: Family<RoleLabel, Counter>,
     /// The same by role, found without making a label.
     roles: RwLock<HashMap<RoleName, Arc<RoleMetrics>>>,
+    /// What the outbound worker counts, if one runs in this process.
+    pub(crate) outbound: OnceLock<Arc<Stats>>,
 }
 
 struct RoleMetrics {
@@ -156,6 +160,7 @@ impl Metrics {
             role_seconds,
             role_rows,
             roles: RwLock::default(),
+            outbound: OnceLock::new(),
         }
     }
 
@@ -200,7 +205,13 @@ impl Metrics {
                 encode(&mut other, &self.operator)?;
                 let mut gauges = String::new();
                 encode(&mut gauges, &pool_registry(pool))?;
-                vec![other, gauges]
+                let mut parts = vec![other, gauges];
+                if let Some(stats) = self.outbound.get() {
+                    let mut outbound = String::new();
+                    encode(&mut outbound, &outbound_registry(stats))?;
+                    parts.push(outbound);
+                }
+                parts
             }
         };
         // Each part ends with the mark of the end.
@@ -246,6 +257,25 @@ fn pool_registry(pool: &Pool) -> Registry {
     registry
 }
 
+/// What the outbound worker beside the gate counts, as of now.
+fn outbound_registry(stats: &Stats) -> Registry {
+    let mut registry = Registry::with_prefix("postern_outbound");
+    let in_flight = i64::try_from(stats.in_flight.load(Relaxed)).unwrap_or(i64::MAX);
+    registry.register("in_flight", "HTTP requests of steps that are under way", ConstGauge::new(in_flight));
+    let counters = [
+        ("taken", "HTTP requests of steps taken", &stats.taken),
+        ("repeated", "Those of them that had been taken before", &stats.repeated),
+        ("completed", "HTTP requests that gave a result", &stats.completed),
+        ("failed", "HTTP requests that failed", &stats.failed),
+        ("unwanted", "HTTP requests stopped, or whose answer nobody wanted any more", &stats.unwanted),
+        ("redirected", "Redirects followed", &stats.redirected),
+    ];
+    for (name, help, value) in counters {
+        registry.register(name, help, ConstCounter::new(value.load(Relaxed)));
+    }
+    registry
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +283,22 @@ mod tests {
     fn pool() -> Pool {
         let config = toml::from_str("url = \"postgresql://postern_gate@127.0.0.1:1/app\"").unwrap();
         Pool::new(config).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_outbound_worker_is_counted_where_there_is_one() {
+        let metrics = Metrics::new();
+        let before = metrics.encode(&pool(), Audience::Operator).unwrap();
+        assert!(!before.contains("outbound"), "{before}");
+        let stats = Arc::new(Stats::default());
+        metrics.outbound.set(Arc::clone(&stats)).unwrap();
+        stats.taken.store(3, Relaxed);
+        stats.in_flight.store(2, Relaxed);
+        let text = metrics.encode(&pool(), Audience::Operator).unwrap();
+        assert!(text.contains("postern_outbound_taken_total 3\n"), "{text}");
+        assert!(text.contains("postern_outbound_in_flight 2\n"), "{text}");
+        assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
+        assert!(!metrics.encode(&pool(), Audience::Public).unwrap().contains("outbound"));
     }
 
     #[tokio::test]

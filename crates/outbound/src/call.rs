@@ -1,22 +1,28 @@
-//! One request: put together, sent once, its answer read to the end.
+//! One request: put together, sent once, its answer read to the end. Where an answer points elsewhere, and redirects are followed, that
+//! place is asked for as the first was: the server's list, the address, one after the other.
 
 #![allow(clippy::result_large_err, reason = "a failure is made once, and then it is all there is")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use postern_durable::request::{Request, Target};
 use postern_durable::{Failure, Part};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Client, Method, Response, Url, redirect};
 use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 
+use crate::Config;
 use crate::answer;
 use crate::error::{Error, chain};
 use crate::resolver::{Resolver, Restricted};
+use crate::secrets::Secrets;
 
 /// Longest time for a request, whatever its step says.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -36,6 +42,18 @@ pub struct Job {
     /// The host was named as one that may have any address.
     pub private: bool,
     pub sends: i32,
+    /// The secrets that it refers to, as they are kept: sealed, in hexadecimal digits.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// Whether a request that was told to go elsewhere may.
+#[derive(Debug)]
+pub struct Question {
+    pub id: i64,
+    pub to: Target,
+    pub method: String,
+    /// Whether that host may have any address; or why it may not be asked.
+    pub answer: oneshot::Sender<Result<bool, String>>,
 }
 
 /// The clients, and how much they take.
@@ -44,10 +62,25 @@ pub struct Caller {
     public: Client,
     private: Client,
     response_bytes: usize,
+    redirects: usize,
+    key_file: Option<PathBuf>,
+    questions: mpsc::UnboundedSender<Question>,
+}
+
+/// A request as it goes out, to one place.
+struct Hop {
+    url: Url,
+    target: Target,
+    private: bool,
+    method: Method,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+    /// There is a secret in the body.
+    secret_body: bool,
 }
 
 impl Caller {
-    pub fn new(connect_timeout: Duration, response_bytes: usize) -> Result<Self, Error> {
+    pub fn new(config: &Config, questions: mpsc::UnboundedSender<Question>) -> Result<Self, Error> {
         // Both reqwest and rustls ask for the process's provider. Whoever installed one before us chose it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |any| {
@@ -55,26 +88,37 @@ impl Caller {
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .referer(false)
-                .connect_timeout(connect_timeout)
+                .connect_timeout(config.connect_timeout)
                 .pool_max_idle_per_host(8)
                 .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
                 .dns_resolver(Resolver { any })
                 .build()
                 .map_err(|error| Error::Client(chain(&error)))
         };
-        Ok(Self { public: client(false)?, private: client(true)?, response_bytes })
+        Ok(Self {
+            public: client(false)?,
+            private: client(true)?,
+            response_bytes: config.response_bytes,
+            redirects: config.redirects,
+            key_file: config.secrets_key_file.clone(),
+            questions,
+        })
     }
 
-    /// Sends a request; gives the result of its step.
+    /// Sends a request; gives the result of its step. A secret is in neither what it gives nor why it fails.
     pub async fn call(&self, job: &Job) -> Result<Value, Failure> {
         if let Some(message) = &job.refusal {
             return Err(Failure::new("42501", message));
         }
         let request: Request = serde_json::from_str(&job.request)
             .map_err(|error| Failure::new("XX000", format!("HTTP request cannot be read: {error}")))?;
+        let secrets = Secrets::open(&request, &job.secrets, self.key_file.as_deref())?;
         let limit = Duration::from_millis(request.timeout_ms).min(LONGEST);
-        match tokio::time::timeout(limit, self.send(job, &request)).await {
-            Ok(answer) => answer,
+        match tokio::time::timeout(limit, self.send(job, &request, &secrets)).await {
+            Ok(answer) => answer.map(|value| secrets.hidden_in(value)).map_err(|mut failure| {
+                failure.message = secrets.hide(&failure.message);
+                failure
+            }),
             Err(_) => Err(Failure::new(
                 "57014",
                 format!("HTTP timeout after {}s: {}", limit.as_secs_f64(), request.url.shown()),
@@ -82,76 +126,95 @@ impl Caller {
         }
     }
 
-    async fn send(&self, job: &Job, request: &Request) -> Result<Value, Failure> {
-        let url = request.url.fill(no_secret)?;
-        Self::check(job, &url)?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in &request.headers {
-            let wrong =
-                |_| Failure::new("22023", format!("HTTP header '{name}' is not one that can be sent"));
-            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-            let text = value.fill(no_secret)?;
-            let value = HeaderValue::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-            headers.append(header, value);
-        }
-        if !headers.contains_key("idempotency-key") {
-            // A UUID is a header's value.
-            if let Ok(key) = HeaderValue::from_str(&job.key) {
-                headers.insert("idempotency-key", key);
-            }
-        }
-        let body = match (&request.parts, &request.body) {
-            (Some(parts), _) => {
-                let boundary = format!("postern-{}", uuid::Uuid::new_v4().simple());
-                let media_type = format!("multipart/form-data; boundary={boundary}");
-                if let Ok(value) = HeaderValue::from_str(&media_type) {
-                    headers.insert(CONTENT_TYPE, value);
-                }
-                Some(multipart(parts, &boundary)?)
-            }
-            (None, Some(body)) => Some(body.fill(no_secret)?.into_bytes()),
-            (None, None) => None,
-        };
-        let method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| Failure::new("22023", format!("Invalid HTTP method: {}", request.method)))?;
-        let client = if job.private { &self.private } else { &self.public };
-        let mut builder = client.request(method, url).headers(headers);
-        if let Some(body) = body {
-            builder = builder.body(body);
-        }
+    async fn send(&self, job: &Job, request: &Request, secrets: &Secrets) -> Result<Value, Failure> {
+        let mut hop = first(job, request, secrets)?;
         let began = Instant::now();
-        let response = builder.send().await.map_err(|error| failed(job, request, error))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = self.read(job, request, response).await?;
-        if status >= 500 {
-            let told = String::from_utf8_lossy(&body[..body.len().min(TOLD)]).replace('\0', " ");
-            return Err(Failure {
-                status: Some(status),
-                ..Failure::new("38000", format!("HTTP {} returned {status}: {told}", request.shown()))
-            });
+        let mut followed = 0;
+        loop {
+            let client = if hop.private { &self.private } else { &self.public };
+            let mut builder =
+                client.request(hop.method.clone(), hop.url.clone()).headers(hop.headers.clone());
+            if let Some(body) = &hop.body {
+                builder = builder.body(body.clone());
+            }
+            let response = builder.send().await.map_err(|error| failed(&hop.target, request, error))?;
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            if self.redirects > 0
+                && matches!(status, 301 | 302 | 303 | 307 | 308)
+                && let Some(location) = headers.get(LOCATION)
+            {
+                if followed >= self.redirects {
+                    return Err(Failure::new(
+                        "54000",
+                        format!("HTTP {} was redirected more than {} times", request.shown(), self.redirects),
+                    ));
+                }
+                followed += 1;
+                let location = location.to_str().unwrap_or_default().to_owned();
+                hop = self.redirected(job, hop, status, &location, secrets).await?;
+                continue;
+            }
+            let body = self.read(&hop.target, request, response).await?;
+            if status >= 500 {
+                let told = String::from_utf8_lossy(&body[..body.len().min(TOLD)]).replace('\0', " ");
+                return Err(Failure {
+                    status: Some(status),
+                    ..Failure::new("38000", format!("HTTP {} returned {status}: {told}", request.shown()))
+                });
+            }
+            return Ok(answer::result(status, &headers, &body, began.elapsed()));
         }
-        Ok(answer::result(status, &headers, &body, began.elapsed()))
     }
 
-    /// The last look before it is sent: the whole URL leads where the server allowed it to. The client's resolver never sees an
-    /// address that is written in a URL.
-    fn check(job: &Job, url: &str) -> Result<(), Failure> {
-        let target = Target::of(url).map_err(|message| Failure::new("42501", message))?;
-        if target != job.target {
-            return Err(Failure::new("42501", "Blocked: a secret changes where the request goes."));
+    /// Where an answer points, if the request may go there: what was asked of the first place is asked of every other. Nothing that
+    /// was meant for one place is sent to another.
+    async fn redirected(
+        &self,
+        job: &Job,
+        from: Hop,
+        status: u16,
+        location: &str,
+        secrets: &Secrets,
+    ) -> Result<Hop, Failure> {
+        let blocked = |message: String| Failure::new("42501", message);
+        let mut url = from
+            .url
+            .join(location)
+            .map_err(|_| blocked("Blocked: a redirect leads to what is no URL.".into()))?;
+        // Nobody but the step says who it is.
+        let _ = (url.set_username(""), url.set_password(None));
+        let target = Target::of(url.as_str()).map_err(blocked)?;
+        let (mut method, mut headers, mut body) = (from.method, from.headers, from.body);
+        if status == 303 || (matches!(status, 301 | 302) && method == Method::POST) {
+            (method, body) = (Method::GET, None);
+            headers.remove(CONTENT_TYPE);
         }
-        let address = target.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        if let Ok(address) = address
-            && !(Resolver { any: job.private }).allows(SocketAddr::new(address, 0))
-        {
-            return Err(restricted(&target.host));
+        if target != from.target {
+            headers.remove(AUTHORIZATION);
+            headers.remove(COOKIE);
+            secrets.strip(&mut headers);
+            if from.secret_body && body.is_some() {
+                return Err(blocked("Blocked: a redirect would take a secret elsewhere.".into()));
+            }
         }
-        Ok(())
+        let (answer, answered) = oneshot::channel();
+        let question =
+            Question { id: job.id, to: target.clone(), method: method.as_str().to_owned(), answer };
+        let lost = || Failure::new("08006", "HTTP redirect could not be checked");
+        self.questions.send(question).map_err(|_| lost())?;
+        let private = answered.await.map_err(|_| lost())?.map_err(blocked)?;
+        check_address(&target, private)?;
+        Ok(Hop { url, target, private, method, headers, body, secret_body: from.secret_body })
     }
 
-    async fn read(&self, job: &Job, request: &Request, mut response: Response) -> Result<Vec<u8>, Failure> {
+    async fn read(
+        &self,
+        target: &Target,
+        request: &Request,
+        mut response: Response,
+    ) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(job, request, error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(target, request, error))? {
             if body.len() + chunk.len() > self.response_bytes {
                 return Err(Failure::new(
                     "54000",
@@ -168,8 +231,59 @@ impl Caller {
     }
 }
 
-fn no_secret(name: &str) -> Result<String, Failure> {
-    Err(Failure::new("0A000", format!("secret '{name}': secrets of HTTP steps are not available")))
+/// A request as its step wrote it.
+fn first(job: &Job, request: &Request, secrets: &Secrets) -> Result<Hop, Failure> {
+    let text = request.url.fill(|name| secrets.value(name))?;
+    // The last look before it is sent: the whole URL leads where the server allowed it to.
+    let target = Target::of(&text).map_err(|message| Failure::new("42501", message))?;
+    if target != job.target {
+        return Err(Failure::new("42501", "Blocked: a secret changes where the request goes."));
+    }
+    check_address(&target, job.private)?;
+    let url = Url::parse(&text)
+        .map_err(|_| Failure::new("42501", "Blocked: unable to extract hostname from URL."))?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in &request.headers {
+        let wrong = |_| Failure::new("22023", format!("HTTP header '{name}' is not one that can be sent"));
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+        let text = value.fill(|name| secrets.value(name))?;
+        let mut sent = HeaderValue::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        sent.set_sensitive(value.secrets().next().is_some());
+        headers.append(header, sent);
+    }
+    if !headers.contains_key("idempotency-key") {
+        // A UUID is a header's value.
+        if let Ok(key) = HeaderValue::from_str(&job.key) {
+            headers.insert("idempotency-key", key);
+        }
+    }
+    let body = match (&request.parts, &request.body) {
+        (Some(parts), _) => {
+            let boundary = format!("postern-{}", uuid::Uuid::new_v4().simple());
+            let media_type = format!("multipart/form-data; boundary={boundary}");
+            if let Ok(value) = HeaderValue::from_str(&media_type) {
+                headers.insert(CONTENT_TYPE, value);
+            }
+            Some(multipart(parts, &boundary)?)
+        }
+        (None, Some(body)) => Some(body.fill(|name| secrets.value(name))?.into_bytes()),
+        (None, None) => None,
+    };
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| Failure::new("22023", format!("Invalid HTTP method: {}", request.method)))?;
+    let secret_body = request.body.iter().any(|body| body.secrets().next().is_some());
+    Ok(Hop { url, target, private: job.private, method, headers, body, secret_body })
+}
+
+/// The client's resolver never sees an address that is written in a URL.
+fn check_address(target: &Target, private: bool) -> Result<(), Failure> {
+    let address = target.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    match address {
+        Ok(address) if !(Resolver { any: private }).allows(SocketAddr::new(address, 0)) => {
+            Err(restricted(&target.host))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn restricted(host: &str) -> Failure {
@@ -182,12 +296,12 @@ fn restricted(host: &str) -> Failure {
 }
 
 /// What a transport error means. The client's own words would have the whole URL in them.
-fn failed(job: &Job, request: &Request, error: reqwest::Error) -> Failure {
+fn failed(target: &Target, request: &Request, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(this) = cause {
         if this.is::<Restricted>() {
-            return restricted(&job.target.host);
+            return restricted(&target.host);
         }
         cause = this.source();
     }

@@ -29,6 +29,13 @@ pub struct Config {
     /// Certificates (PEM) of the authorities to trust for the database. Default: those of the system.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// A file with the key of secrets, the same that the server's `postern.secrets_key_file` names: 64 hexadecimal digits. It is read
+    /// when a request needs it.
+    #[serde(default)]
+    pub secrets_key_file: Option<PathBuf>,
+    /// How many redirects a request follows, each checked as the request was. Default: none, a 3xx is a result.
+    #[serde(default)]
+    pub redirects: usize,
     /// Requests at one time.
     #[serde(default = "in_flight")]
     pub in_flight: usize,
@@ -91,6 +98,8 @@ impl Config {
             url: url.into(),
             password_file: None,
             ca_file: None,
+            secrets_key_file: None,
+            redirects: 0,
             in_flight: in_flight(),
             per_host: per_host(),
             response_bytes: response_bytes(),
@@ -112,6 +121,9 @@ impl Config {
         }
         if self.lease < Duration::from_secs(1) || self.lease > Duration::from_hours(1) {
             return wrong("lease must be between 1s and 1h");
+        }
+        if self.redirects > 20 {
+            return wrong("redirects must be at most 20");
         }
         if self.connect_timeout.is_zero() {
             return wrong("connect_timeout must be more than 0");

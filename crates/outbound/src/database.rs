@@ -1,5 +1,6 @@
 //! The worker's one connection, and every statement over it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Database {
         let rows = self
             .client
             .query(
-                "SELECT id, key, scheme, host, port, request, refusal, private, sends \
+                "SELECT id, key, scheme, host, port, request, refusal, private, sends, secrets \
                  FROM postern.outbound_claim($1::text::uuid, $2, $3, $4)",
                 &[&self.worker, &self.lease, &most, &busy],
             )
@@ -80,9 +81,24 @@ impl Database {
                     refusal: row.try_get(6)?,
                     private: row.try_get(7)?,
                     sends: row.try_get(8)?,
+                    secrets: sealed(row.try_get(9)?),
                 })
             })
             .collect()
+    }
+
+    /// Whether a request that was taken may go elsewhere: whether that host may have any address, or why not.
+    pub async fn redirect(&self, id: i64, to: &Target, method: &str) -> Result<Result<bool, String>, Error> {
+        let port = i32::from(to.port);
+        let row = self
+            .client
+            .query_one(
+                "SELECT refusal, private FROM postern.outbound_redirect($1::text::uuid, $2, $3, $4, $5, $6)",
+                &[&self.worker, &id, &to.scheme, &to.host, &port, &method],
+            )
+            .await?;
+        let (refusal, private): (Option<String>, bool) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(refusal.map_or(Ok(private), Err))
     }
 
     /// In how long the next request is due, if there is one.
@@ -135,6 +151,11 @@ impl Database {
         }
         Ok(late)
     }
+}
+
+/// Secrets as the server gives them.
+fn sealed(text: Option<String>) -> BTreeMap<String, String> {
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 async fn run<T>(

@@ -28,6 +28,7 @@ pub mod config;
 mod database;
 mod error;
 mod resolver;
+mod secrets;
 mod worker;
 
 pub use config::Config;

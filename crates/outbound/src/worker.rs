@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use crate::call::{Caller, Job};
+use crate::call::{Caller, Job, Question};
 use crate::database::{Came, Database};
 use crate::{Config, Error};
 
@@ -51,6 +51,8 @@ pub struct Stats {
     pub failed: AtomicU64,
     /// Requests that were stopped, or whose answer nobody wanted any more.
     pub unwanted: AtomicU64,
+    /// Places that requests were told to go to, and might.
+    pub redirected: AtomicU64,
 }
 
 /// A running worker.
@@ -66,7 +68,8 @@ impl Outbound {
     /// error. Must be called within a runtime.
     pub fn start(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let caller = Caller::new(config.connect_timeout, config.response_bytes)?;
+        let (questions, asked_for) = mpsc::unbounded_channel();
+        let caller = Caller::new(&config, questions)?;
         let (stop, stopping) = watch::channel(false);
         let (sender, answers) = mpsc::unbounded_channel();
         let stats = Arc::new(Stats::default());
@@ -77,6 +80,7 @@ impl Outbound {
             stats: Arc::clone(&stats),
             sender,
             answers,
+            questions: asked_for,
             unwritten: Vec::new(),
             under_way: HashMap::new(),
             hosts: HashMap::new(),
@@ -87,6 +91,11 @@ impl Outbound {
     /// What it has done so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// The same, for whoever shows it.
+    pub fn shared_stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
     }
 
     /// Takes nothing more, lets requests under way end, for so long as the configuration says, and gives the rest back.
@@ -117,6 +126,8 @@ struct Worker {
     stats: Arc<Stats>,
     sender: mpsc::UnboundedSender<(i64, Came)>,
     answers: mpsc::UnboundedReceiver<(i64, Came)>,
+    /// Requests that are told to go elsewhere.
+    questions: mpsc::UnboundedReceiver<Question>,
     /// Answers that are not in the database yet.
     unwritten: Vec<(i64, Came)>,
     under_way: HashMap<i64, UnderWay>,
@@ -177,6 +188,7 @@ impl Worker {
                     // There is room again.
                     look = Instant::now();
                 }
+                Some(question) = self.questions.recv() => answer(question, &database, &self.stats).await?,
                 () = tokio::time::sleep_until(look) => {}
                 () = tokio::time::sleep_until(renew), if !self.under_way.is_empty() => {
                     self.keep(&database).await?;
@@ -339,6 +351,7 @@ impl Worker {
                     self.collect(answer);
                     self.write(database).await?;
                 }
+                Some(question) = self.questions.recv() => answer(question, database, &self.stats).await?,
                 () = tokio::time::sleep_until(renew) => {
                     self.keep(database).await?;
                     renew = Instant::now() + self.config.lease / 3;
@@ -353,6 +366,17 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Asks the server whether a request may go where it was told to.
+async fn answer(question: Question, database: &Database, stats: &Stats) -> Result<(), Error> {
+    let may = database.redirect(question.id, &question.to, &question.method).await?;
+    if may.is_ok() {
+        stats.redirected.fetch_add(1, Relaxed);
+    }
+    // Who has asked may have been stopped.
+    let _ = question.answer.send(may);
+    Ok(())
 }
 
 /// Returns when the worker is asked to stop, or its owner is gone.

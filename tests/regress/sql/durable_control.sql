@@ -74,6 +74,37 @@ select replace(df.cancel(:'id', 'again'), :'id', 'ID');
 select error->>'message' from df.instances where id = :'id';
 select df.cancel('ffffffff');
 select df.cancel(null);
+-- Pausing, resuming and going on from the step that failed belong to it as well.
+select df.start(df.wait_for_signal('x') ~> 'insert into ctl_log values (50, ''resumed'')', 'paused') as id \gset
+begin;
+select replace(df.pause(:'id'), :'id', 'ID');
+rollback;
+select replace(df.pause(:'id'), :'id', 'ID');
+do $$ begin while (select status from df.instances where label = 'paused') <> 'paused' loop perform pg_sleep(0.01); end loop; end $$;
+select df.status(:'id'), paused_at is not null, ended_at is null from df.instances where id = :'id';
+select status from df.list_instances('paused');
+select df.explain(:'id') like '%Paused%';
+select df.rerun(:'id');
+select replace(df.resume(:'id'), :'id', 'ID'), df.signal(:'id', 'x');
+select df.await_instance(:'id');
+select paused_at is null from df.instances where id = :'id';
+select df.pause(:'id');
+select df.resume(:'id');
+select df.rerun(:'id');
+select df.pause('ffffffff');
+select df.pause(null), df.resume(null), df.rerun(null);
+select df.start('select 1' ~> 'select 1 / n as n from ctl_missing', 'rerun') as id \gset
+select df.await_instance(:'id');
+select can_rerun, reruns from df.instances where id = :'id';
+select df.pause(:'id');
+begin;
+select replace(df.rerun(:'id'), :'id', 'ID');
+select df.status(:'id');
+rollback;
+select replace(df.rerun(:'id'), :'id', 'ID');
+select df.await_instance(:'id');
+select can_rerun, reruns from df.instances where id = :'id';
+select count(*), count(*) filter (where status = 'failed') from df.history where instance_id = :'id';
 -- What runs is stopped.
 select df.start('select pg_sleep(600)', 'sleeper') as id \gset
 do $$ begin while not exists (select from df.instances where label = 'sleeper' and status = 'running') loop perform pg_sleep(0.01); end loop; end $$;

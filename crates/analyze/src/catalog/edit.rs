@@ -140,6 +140,9 @@ impl Catalog {
         snapshot.roles.retain(|found| roles.contains(&found.oid));
         snapshot.triggers.retain(|found| relations.contains(&found.relation));
         snapshot.uses.retain(|found| routines.contains(&found.function));
+        snapshot
+            .on_apply
+            .retain(|found| routines.contains(&found.function) && relations.contains(&found.relation));
         Self::new(snapshot)
     }
 }

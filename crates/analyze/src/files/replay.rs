@@ -404,6 +404,7 @@ impl State<'_> {
         let old: Vec<Expression> = old;
         for expression in old {
             self.catalog.snapshot.uses.retain(|used| used.by != expression.by);
+            self.catalog.snapshot.on_apply.retain(|used| used.by != expression.by);
             self.supersede(expression.oid);
         }
     }

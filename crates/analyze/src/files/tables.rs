@@ -7,7 +7,7 @@ use pg_query::protobuf::{
 };
 
 use super::replay::{State, options, string};
-use crate::catalog::{Oid, Relation, Type};
+use crate::catalog::{Expression, Oid, OnApply, Relation, Type};
 use crate::typing::{OPAQUE, known};
 use crate::walk::Columns;
 
@@ -207,6 +207,23 @@ impl State<'_> {
         }
     }
 
+    /// Notes which functions a trigger calls when a row is applied, if it fires then.
+    fn fires_on_apply(&mut self, relation: Oid, trigger: &str, fires: bool) {
+        let start = format!("trigger {} on ", crate::text::quote(trigger));
+        let snapshot = &mut self.catalog.snapshot;
+        let mine = |found: &&Expression| found.relation == relation && found.by.starts_with(&start);
+        let Some(by) = snapshot.expressions.iter().find(mine).map(|found| found.by.clone()) else { return };
+        snapshot.on_apply.retain(|used| used.by != by);
+        if fires {
+            let functions = snapshot.uses.iter().filter(|used| used.by == by).map(|used| used.function);
+            snapshot.on_apply.extend(functions.map(|function| OnApply {
+                relation,
+                function,
+                by: by.clone(),
+            }));
+        }
+    }
+
     pub(super) fn alter_table(&mut self, alter: &AlterTableStmt, node: &Node) {
         let Some(range) = &alter.relation else { return };
         let found = self.walk(node);
@@ -261,6 +278,18 @@ impl State<'_> {
                         self.give(oid, owner);
                         continue;
                     }
+                }
+                Ok(
+                    subtype @ (AlterTableType::AtEnableAlwaysTrig
+                    | AlterTableType::AtEnableReplicaTrig
+                    | AlterTableType::AtEnableTrig
+                    | AlterTableType::AtDisableTrig),
+                ) => {
+                    let fires = matches!(
+                        subtype,
+                        AlterTableType::AtEnableAlwaysTrig | AlterTableType::AtEnableReplicaTrig
+                    );
+                    self.fires_on_apply(oid, &command.name, fires);
                 }
                 Ok(AlterTableType::AtEnableRowSecurity) => relation.row_security = true,
                 Ok(AlterTableType::AtDisableRowSecurity) => relation.row_security = false,

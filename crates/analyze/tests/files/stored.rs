@@ -87,3 +87,19 @@ fn names_of_the_files_own_statements_are_judged_under_the_path_of_their_place() 
         found(&[HEAD, returned])
     );
 }
+
+#[test]
+fn a_trigger_fires_on_apply_until_it_is_told_otherwise() {
+    let case = "CREATE SCHEMA app; SET search_path = app; CREATE TABLE doc (id int); CREATE TABLE log (id int);
+      CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (new.id); RETURN new; END';
+      CREATE TRIGGER audit AFTER INSERT ON doc FOR EACH ROW EXECUTE FUNCTION audit();";
+    let stops = |more: &str| {
+        found(&[&format!("{case} {more}")]).iter().any(|found| found.starts_with("stops-apply app.audit() "))
+    };
+    assert!(!stops(""));
+    assert!(stops("ALTER TABLE doc ENABLE ALWAYS TRIGGER audit"));
+    assert!(stops("ALTER TABLE doc ENABLE REPLICA TRIGGER audit"));
+    assert!(!stops("ALTER TABLE doc ENABLE ALWAYS TRIGGER audit; ALTER TABLE doc ENABLE TRIGGER audit"));
+    assert!(!stops("ALTER TABLE doc ENABLE ALWAYS TRIGGER audit; DROP TRIGGER audit ON doc"));
+    assert!(!stops("ALTER TABLE doc ENABLE ALWAYS TRIGGER audit; DROP TABLE doc"));
+}

@@ -1,8 +1,9 @@
-//! Who executes what, in shared memory: for waking, for cancelling, and for showing. Nothing is decided by it.
+//! Who executes what, in shared memory: for waking, for cancelling, and for showing.
 //!
 //! **How it works.** Each executor takes a slot for its life. Whoever commits something to do wakes one that waits; an executor
 //! that finds more than it can take wakes the next. Lost wake-ups are excluded by order: an executor says that it waits, looks
-//! once more, and only then waits.
+//! once more, and only then waits. How many executors are at a role, and how fast its turns follow each other, is kept here as
+//! well: it decides when something is done, not whether, and begins anew with the server.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::fence;
@@ -50,6 +51,7 @@ pub fn take(role: Role) -> Option<&'static Slot> {
     mine.idle.store(0, Relaxed);
     mine.leave.store(0, Relaxed);
     mine.asked.store(0, Relaxed);
+    mine.role.store(0, Relaxed);
     mine.latch.store(worker::latch(), Release);
     Some(mine)
 }
@@ -59,6 +61,7 @@ pub fn give_back() {
     for slot in slots().filter(|slot| slot.pid.load(Relaxed) == worker::pid()) {
         slot.latch.store(0, Relaxed);
         slot.instance.store(0, Relaxed);
+        slot.role.store(0, Relaxed);
         slot.database.store(0, Relaxed);
         slot.pid.store(0, Release);
     }
@@ -135,7 +138,7 @@ pub fn want_spare(database: Oid) {
 
 /// Asks the launcher for another executor, if the database may have more.
 fn want_another(database: Oid) {
-    if executors(database) >= guc::executors() {
+    if executors(database) >= guc::executors_at_most() {
         return;
     }
     let Some(board) = shmem::board() else { return };
@@ -146,6 +149,64 @@ fn want_another(database: Oid) {
             .any(|wanting| wanting.compare_exchange(0, database.to_u32(), AcqRel, Relaxed).is_ok());
     if asked {
         worker::wake(board.launcher.load(Acquire));
+    }
+}
+
+/// How many other executors of this database are at a role.
+pub fn others_at(slot: &Slot, role: Oid) -> usize {
+    of(worker::database())
+        .filter(|other| !std::ptr::eq(*other, slot) && other.role.load(SeqCst) == role.to_u32())
+        .count()
+}
+
+/// Takes a turn of a role, unless as many others have one; false: they have. It is given back by [`leave_role`].
+pub fn take_role(slot: &Slot, role: Oid, limit: usize) -> bool {
+    let Some(board) = shmem::board() else { return true };
+    // Who holds it is at a few instructions. Should it be gone all the same, nobody waits for it for ever.
+    for _ in 0..100_000 {
+        if board.choosing.compare_exchange_weak(0, 1, AcqRel, Relaxed).is_ok() {
+            break;
+        }
+        std::hint::spin_loop();
+    }
+    let free = others_at(slot, role) < limit;
+    if free {
+        slot.role.store(role.to_u32(), SeqCst);
+    }
+    board.choosing.store(0, Release);
+    free
+}
+
+/// The turn is over.
+pub fn leave_role(slot: &Slot) {
+    slot.role.store(0, SeqCst);
+}
+
+/// The place where the rate of a role is kept; `None` if all are taken.
+fn rate(role: Oid) -> Option<&'static shmem::Rate> {
+    let board = shmem::board()?;
+    let key = u64::from(worker::database().to_u32()) << 32 | u64::from(role.to_u32());
+    board.rates.iter().find(|rate| {
+        let found = rate.key.load(Acquire);
+        found == key
+            || found == 0
+                && match rate.key.compare_exchange(0, key, AcqRel, Acquire) {
+                    Ok(_) => true,
+                    Err(now) => now == key,
+                }
+    })
+}
+
+/// When a role may have its next turn.
+pub fn next_turn(role: Oid) -> i64 {
+    rate(role).map_or(0, |rate| rate.due.load(Acquire))
+}
+
+/// A role has a turn: the next one comes `gap` microseconds after it. What was not used is lost.
+pub fn count_turn(role: Oid, gap: i64) {
+    if let Some(rate) = rate(role) {
+        let now = worker::now();
+        let _ = rate.due.fetch_update(AcqRel, Acquire, |due| Some(due.max(now).saturating_add(gap)));
     }
 }
 
@@ -185,6 +246,18 @@ pub fn sent() {
 /// How often something was.
 pub fn sent_so_far() -> u64 {
     shmem::board().map_or(0, |board| board.messages.load(Acquire))
+}
+
+/// Schedules, or what they wait for, have changed.
+pub fn rescheduled() {
+    if let Some(board) = shmem::board() {
+        board.schedules.fetch_add(1, AcqRel);
+    }
+}
+
+/// How often they have.
+pub fn rescheduled_so_far() -> u64 {
+    shmem::board().map_or(0, |board| board.schedules.load(Acquire))
 }
 
 /// Shows what this process executes.

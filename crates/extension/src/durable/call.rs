@@ -37,8 +37,8 @@ pub fn begin(graph: &Graph, root: u32, label: Option<&str>, caller: &Strand) -> 
     let now = worker::now();
     query::run(
         c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, created_at, updated_at, \
-                 graph, vars, facts, definers, format, parent, parent_strand) \
-          SELECT $1, $2, 'pending', i.submitted_by, i.session_role, i.priority, $3, $3, $4, i.vars, i.facts, i.definers, i.format, i.id, $6 \
+                 graph, vars, facts, definers, format, home, parent, parent_strand) \
+          SELECT $1, $2, 'pending', i.submitted_by, i.session_role, i.priority, $3, $3, $4, i.vars, i.facts, i.definers, i.format, i.home, i.id, $6 \
             FROM postern.instance i WHERE i.id = $5",
         &[
             Arg::Text(&id),
@@ -63,6 +63,7 @@ pub fn begin(graph: &Graph, root: u32, label: Option<&str>, caller: &Strand) -> 
         priority: caller.priority,
         signal: None,
         frame,
+        held: None,
     });
     outbox::started();
     Ok(id)

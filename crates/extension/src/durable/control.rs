@@ -9,7 +9,7 @@ use crate::pg::query::as_owner;
 use crate::pg::{Oid, role, user, worker};
 
 /// The role that asks, if the instance is its own, or it is a superuser; and the instance's owner and status.
-fn reach(id: &str) -> Result<(Oid, Oid, String), Error> {
+pub fn reach(id: &str) -> Result<(Oid, Oid, String), Error> {
     let caller = user::current().oid;
     let found = as_owner(|| store::owner_and_status(id));
     match found {
@@ -22,7 +22,7 @@ fn reach(id: &str) -> Result<(Oid, Oid, String), Error> {
     }
 }
 
-pub(super) fn has_ended(status: &str) -> bool {
+pub fn has_ended(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "cancelled")
 }
 

@@ -68,8 +68,10 @@ pub enum Refusal {
     )]
     Superuser(String),
     /// Started from inside a SECURITY DEFINER function while `postern.start_in_definer` is `refuse`.
-    #[error("df.start() inside a SECURITY DEFINER function is refused")]
+    #[error("{called} inside a SECURITY DEFINER function is refused")]
     InDefiner {
+        /// What was called.
+        called: &'static str,
         /// The function.
         function: String,
         /// Its owner, whom the steps would run as.
@@ -117,6 +119,39 @@ pub enum Refusal {
         /// What to do.
         instead: &'static str,
     },
+    /// Nothing is left to be paused.
+    #[error("instance has ended: {0}")]
+    HasEnded(String),
+    /// `df.rerun` is for what has failed.
+    #[error("instance has not failed: {0}")]
+    NotFailed(String),
+    /// A failure that nothing can go on from.
+    #[error("instance cannot go on from where it failed")]
+    NoWayBack,
+    /// No schedule of that name.
+    #[error("schedule \"{0}\" does not exist")]
+    NoSchedule(String),
+    /// A schedule that never comes.
+    #[error("the schedule never comes: {0}")]
+    Never(String),
+    /// A secret in a step.
+    #[error("df.set_secret() cannot be called inside a workflow - set secrets before starting the workflow")]
+    SecretInside,
+    /// A name that nobody could write.
+    #[error("invalid name of a secret")]
+    SecretName,
+    /// Nothing, or too much.
+    #[error("a secret has between 1 byte and 64 kB")]
+    SecretSize,
+    /// No such secret.
+    #[error("secret \"{0}\" does not exist")]
+    NoSecret(String),
+    /// Why there is no key.
+    #[error("there is no key for secrets")]
+    NoKey(&'static str),
+    /// It came with a copy of its database, where it was another role's.
+    #[error("it was another role's where it was copied from")]
+    OtherHome,
     /// A picture of a kind that there is not.
     #[error("unknown format \"{0}\": expected 'text', 'mermaid' or 'svg'")]
     Format(String),
@@ -131,28 +166,42 @@ impl Refusal {
         use PgSqlErrorCode as C;
         match self {
             Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::TransactionMode(_) | Self::Empty(_) | Self::Timeout | Self::Priority | Self::Format(_) => {
-                C::ERRCODE_INVALID_PARAMETER_VALUE
-            }
-            Self::NewInside | Self::OtherDatabase | Self::AwaitInside | Self::VariablesInside { .. } => {
-                C::ERRCODE_FEATURE_NOT_SUPPORTED
-            }
+            Self::Never(_)
+            | Self::SecretName
+            | Self::SecretSize
+            | Self::TransactionMode(_)
+            | Self::Empty(_)
+            | Self::Timeout
+            | Self::Priority
+            | Self::Format(_) => C::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::SecretInside
+            | Self::NewInside
+            | Self::OtherDatabase
+            | Self::AwaitInside
+            | Self::VariablesInside { .. } => C::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::Language(error) => match error.sqlstate() {
                 "22P02" => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
                 "54000" => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 "22004" => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
                 _ => C::ERRCODE_INVALID_PARAMETER_VALUE,
             },
-            Self::NoDatabase(_) => C::ERRCODE_INVALID_CATALOG_NAME,
-            Self::NoLogin(_) | Self::NoConnect(_) | Self::Superuser(_) | Self::InDefiner { .. } => {
-                C::ERRCODE_INSUFFICIENT_PRIVILEGE
+            Self::HasEnded(_) | Self::NotFailed(_) | Self::NoWayBack | Self::NoKey(_) => {
+                C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
+            Self::NoDatabase(_) => C::ERRCODE_INVALID_CATALOG_NAME,
+            Self::OtherHome
+            | Self::NoLogin(_)
+            | Self::NoConnect(_)
+            | Self::Superuser(_)
+            | Self::InDefiner { .. } => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoId | Self::TooLong => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::ReadOnly(_) => C::ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::NoPlace { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::NoWorker(_) => C::ERRCODE_INSUFFICIENT_RESOURCES,
             Self::Elsewhere { code, .. } => *code,
-            Self::NotFound(_) | Self::Unknown(_) => C::ERRCODE_UNDEFINED_OBJECT,
+            Self::NotFound(_) | Self::Unknown(_) | Self::NoSchedule(_) | Self::NoSecret(_) => {
+                C::ERRCODE_UNDEFINED_OBJECT
+            }
             Self::TimedOut { .. } => C::ERRCODE_QUERY_CANCELED,
         }
     }
@@ -163,10 +212,22 @@ impl Refusal {
             Self::Elsewhere { detail, .. } => detail.clone(),
             Self::NoWorker(_) => Some("None was free, or it ended before it was done.".into()),
             Self::OtherDatabase => Some("An instance runs where it was started.".into()),
-            Self::InDefiner { function, role, session } => Some(format!(
+            Self::InDefiner { function, role, session, .. } => Some(format!(
                 "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
             )),
             Self::Language(error) => error.detail(),
+            Self::HasEnded(_) => Some("What has ended takes no further step.".into()),
+            Self::NotFailed(_) => Some("Only what has failed can go on from the step that failed.".into()),
+            Self::NoWayBack => Some("Its undo steps have run, or what failed was no step.".into()),
+            Self::SecretInside => {
+                Some("The step's text would be kept with the function, and the secret in it.".into())
+            }
+            Self::NoSecret(_) => Some("A secret is known to the role that set it.".into()),
+            Self::OtherHome => {
+                Some("In the copy, the number of a role that was dropped is another role's.".into())
+            }
+            Self::NoKey(why) => Some((*why).into()),
+            Self::NoSchedule(_) => Some("A schedule is known to the role that its functions run as.".into()),
             Self::NotFound(_) => Some("An instance can be reached by the role that it runs as.".into()),
             _ => None,
         }
@@ -199,6 +260,19 @@ impl Refusal {
             Self::TimedOut { .. } => {
                 Some("A function that was started in this transaction runs when it is committed.")
             }
+            Self::HasEnded(status) if status == "failed" => {
+                Some("df.rerun() has it go on from the step that failed.")
+            }
+            Self::HasEnded { .. } | Self::NoWayBack => Some("df.start() starts the function anew."),
+            Self::NotFailed(status) if status == "paused" => Some("df.resume() has it go on."),
+            Self::NotFailed(_) => Some("df.start() starts a function anew."),
+            Self::SecretName => Some("Letters, digits and underscores, a digit not first."),
+            Self::NoSecret(_) => Some("df.secrets shows yours."),
+            Self::OtherHome => Some("df.cancel() ends it; df.unschedule() takes a schedule away."),
+            Self::NoKey(_) => Some(
+                "An administrator makes one (openssl rand -hex 32), for the server and for the outbound worker.",
+            ),
+            Self::NoSchedule(_) => Some("df.schedules shows yours."),
             Self::Unknown(_) | Self::NotFound(_) => Some("df.list_instances() shows yours."),
             _ => None,
         }

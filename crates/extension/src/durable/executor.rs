@@ -14,9 +14,11 @@ use std::rc::Rc;
 use postern_durable::Failure;
 use postern_durable::Graph;
 
-use super::store::{self, Instance, NEVER, State, Strand};
+use super::quota::{May, Quotas};
+use super::schedule::{self, Clock};
+use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Course, Turn};
-use super::{board, call, messages, outside, rights};
+use super::{board, call, messages, outside, pause, rerun, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -97,6 +99,11 @@ struct Executor {
     seen: u64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
+    /// When the next tick of a schedule comes.
+    clock: Clock,
+    quotas: Quotas,
+    /// Whose turn it had last.
+    role: Oid,
     /// The strand whose turn failed last, and how often.
     broken: Option<(String, i32, u32)>,
     /// How many strands to take with one commit: more while steps are short, one when they are not.
@@ -135,6 +142,9 @@ pub fn run(database: Oid) {
         seen: board::sent_so_far().wrapping_sub(1),
         // As above.
         orphans: board::orphans().wrapping_sub(1),
+        clock: Clock::new(),
+        quotas: Quotas::default(),
+        role: NO_OID,
         broken: None,
         group: 2,
         streak: SHORT_STREAK,
@@ -167,18 +177,18 @@ impl Executor {
             worker::attend();
             worker::statistics(false);
             let rank = board::rank(self.slot);
-            if rank >= guc::executors() || self.superfluous || board::is_to_leave(self.slot) {
+            if rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot) {
                 return;
             }
             self.deliver();
             self.adopt();
+            self.tick();
             self.retire(rank);
             match self.turn(None) {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
                 Done::Turn(id, strand, turn) => {
-                    // Others may have something to do as well.
-                    board::wake(worker::database());
+                    self.wake_another();
                     self.streak(id, strand, turn);
                 }
             }
@@ -215,6 +225,7 @@ impl Executor {
                     outside::run_in_process(self.slot, &id, strand, beginning);
                     // Who was to be cancelled while it wrote down what it came to was told, and could not hear.
                     board::sent();
+                    board::leave_role(self.slot);
                     return;
                 }
             }
@@ -249,8 +260,7 @@ impl Executor {
                 return (Done::Gone, Finish::Commit);
             }
             let claim = as_owner(|| match only {
-                Some((id, strand)) => store::claim_one(id, strand, began)
-                    .map_or(Claim::Nothing(NEVER), |found| Claim::Strands(vec![found])),
+                Some((id, strand)) => self.claim_again(id, strand, began),
                 None => self.claim(began),
             });
             let mut strands = match claim {
@@ -312,6 +322,7 @@ impl Executor {
         });
         if !matches!(result, Ok(Done::Turn(_, _, Turn::Outside(_)))) {
             board::executing(self.slot, None, 0, 0);
+            board::leave_role(self.slot);
         }
         match (result, held) {
             (Ok(done), _) => {
@@ -363,6 +374,10 @@ impl Executor {
         {
             return None;
         }
+        let mut strand = strand;
+        if as_owner(|| pause::held(&mut strand, instance)) {
+            return None;
+        }
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE));
@@ -405,20 +420,26 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        if let Some(first) = store::claim(owner, priority, now) {
-                            // The next round begins with the next owner: its own later priorities come after it.
-                            self.after = (owner, i16::MAX);
-                            let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
-                            let others = if self.alone > 0 || slow { 0 } else { self.group - 1 };
-                            let mut strands = vec![first];
-                            if others > 0 {
-                                strands.extend(store::companions(&strands[0].0, now, others));
+                        match self.quotas.take(self.slot, owner, now, self.group) {
+                            May::Go(most) => {
+                                if let Some(first) = store::claim(owner, priority, now) {
+                                    self.quotas.count(owner);
+                                    let strands = self.with_others(first, most, now);
+                                    // Whoever waits can take the rest, and what this process had taken until now.
+                                    if self.role != owner || strands.len() == 1 {
+                                        self.role = owner;
+                                        self.wake_another();
+                                    }
+                                    // The next round begins with the next owner: its own later priorities come after it.
+                                    self.after = (owner, i16::MAX);
+                                    return Claim::Strands(strands);
+                                }
+                                board::leave_role(self.slot);
+                                next = next.min(store::next_due(owner, priority, now));
                             }
-                            // Who asked for none does not know whether there are some.
-                            self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
-                            return Claim::Strands(strands);
+                            May::Full => {}
+                            May::At(at) => next = next.min(at),
                         }
-                        next = next.min(store::next_due(owner, priority, now));
                     } else {
                         next = next.min(due);
                     }
@@ -437,7 +458,41 @@ impl Executor {
         Claim::Nothing(next)
     }
 
-    fn one(&mut self, strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
+    /// The strand that went on until now, if it still may.
+    fn claim_again(&mut self, id: &str, strand: i32, now: i64) -> Claim {
+        let May::Go(_) = self.quotas.take(self.slot, self.role, now, 1) else {
+            return Claim::Nothing(NEVER);
+        };
+        match store::claim_one(id, strand, now) {
+            Some(found) => {
+                self.quotas.count(self.role);
+                Claim::Strands(vec![found])
+            }
+            None => Claim::Nothing(NEVER),
+        }
+    }
+
+    /// Others may have something to do as well; not if it could only be what they may not take.
+    fn wake_another(&self) {
+        if self.role == NO_OID || board::others_at(self.slot, self.role) + 1 < self.quotas.most(self.role) {
+            board::wake(worker::database());
+        }
+    }
+
+    /// A strand that was claimed, with others that share its commit.
+    fn with_others(&mut self, first: (Strand, Instance), most: i64, now: i64) -> Vec<(Strand, Instance)> {
+        let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
+        let others = if self.alone > 0 || slow { 0 } else { most - 1 };
+        let mut strands = vec![first];
+        if others > 0 {
+            strands.extend(store::companions(&strands[0].0, now, others));
+        }
+        // Who asked for none does not know whether there are some.
+        self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
+        strands
+    }
+
+    fn one(&mut self, mut strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
         let before = std::mem::replace(&mut self.flush, true);
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
@@ -448,15 +503,18 @@ impl Executor {
             });
             return Turn::Rests;
         }
+        if as_owner(|| pause::held(&mut strand, instance)) {
+            return Turn::Rests;
+        }
         let graph = match self.graph(&id) {
             Ok(graph) => graph,
             Err(failure) => {
-                fail(&id, &failure);
+                fail(&id, &failure, None);
                 return Turn::Rests;
             }
         };
         if let Err(failure) = self.enter(&strand, instance) {
-            fail(&id, &failure);
+            fail(&id, &failure, Some(&graph));
             return Turn::Rests;
         }
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, patience);
@@ -566,6 +624,55 @@ impl Executor {
             worker::wait(Some(2));
             board::sent();
         }
+        Self::answer_pauses();
+    }
+
+    /// Pauses and resumes what somebody asked for.
+    fn answer_pauses() {
+        let warn = |caught: &Caught| {
+            log::warning(&caught.message, "Durable functions could not be paused or resumed.", "");
+        };
+        for id in ours(|| as_owner(pause::asked)).inspect_err(warn).unwrap_or_default() {
+            if let Err(caught) = pause::answer(&id, |f| ours(|| as_owner(f))) {
+                warn(&caught);
+            }
+        }
+    }
+
+    /// Starts what schedules have come to, and reads when the next of them does, and the quotas with it.
+    fn tick(&mut self) {
+        while self.clock.is_due() {
+            if self.clock.has_changed() {
+                self.clock.reading();
+                if let Ok(Some(quotas)) = ours(|| Some(as_owner(Quotas::read))) {
+                    self.quotas = quotas;
+                }
+            }
+            self.clock.reading();
+            let ticked = ours(|| as_owner(schedule::tick));
+            let next = ticked.and_then(|ticked| match ticked {
+                true => Ok(Some(0)),
+                false => ours(|| Some(as_owner(schedule::next))),
+            });
+            match next {
+                Ok(None) => self.clock.next = NEVER,
+                Ok(Some(0)) => self.clock.next = 0,
+                // Someone else has it, and tells when that is over; this is for one that cannot.
+                Ok(Some(next)) => {
+                    let now = worker::now();
+                    self.clock.next = if next <= now { now + 1_000_000 } else { next };
+                }
+                Err(caught) => {
+                    log::warning(&caught.message, "A schedule could not be looked at.", "");
+                    // As in a turn.
+                    self.clock.next = worker::now() + 1_000_000;
+                }
+            }
+            if board::is_to_leave(self.slot) {
+                return;
+            }
+            worker::attend();
+        }
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
@@ -579,6 +686,9 @@ impl Executor {
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
                 if store::is_wanted(&held) {
+                    if held.held.is_some() {
+                        return;
+                    }
                     // Not at once again: whoever had the lock needs it for a moment.
                     if held.state == State::Ready || held.state == State::Forked {
                         held.due = worker::now() + 1_000;
@@ -622,7 +732,8 @@ impl Executor {
             return;
         }
         let failure = super::step::failure(caught);
-        let result = ours(|| fail(id, &failure));
+        let graph = ours(|| self.graph(id).ok()).ok().flatten();
+        let result = ours(|| fail(id, &failure, graph.as_deref()));
         if let Err(caught) = result {
             log::warning(&caught.message, &format!("Durable function {id} could not be ended."), "");
             worker::wait(Some(1_000));
@@ -635,7 +746,9 @@ impl Executor {
         self.slot.idle.store(1, SeqCst);
         // Whoever committed before we said that we wait has woken nobody: look once more.
         let due = match self.turn(None) {
-            Done::Nothing(next) if board::sent_so_far() == self.seen => next.min(due),
+            Done::Nothing(next) if board::sent_so_far() == self.seen && !self.clock.has_changed() => {
+                next.min(due).min(self.clock.next)
+            }
             Done::Nothing(_) => 0,
             Done::Gone => return,
             Done::Turn(id, strand, turn) => {
@@ -668,9 +781,11 @@ impl Executor {
     }
 }
 /// Ends an instance for a reason that lies outside its steps.
-fn fail(id: &str, failure: &Failure) {
+fn fail(id: &str, failure: &Failure, graph: Option<&Graph>) {
     as_owner(|| {
-        if let Some(caller) = store::end(id, "failed", None, Some(failure), worker::now()) {
+        let left_off = graph.and_then(|graph| rerun::everything(id, graph));
+        let end = End { status: "failed", failure: Some(failure), left_off, ..End::default() };
+        if let Some(caller) = store::end(id, &end, worker::now()) {
             call::tell(id, &caller, None, None, Some(failure.clone()));
         }
         let all: Vec<i32> = store::strands(id).iter().map(|strand| strand.strand).collect();

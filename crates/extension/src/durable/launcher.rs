@@ -1,7 +1,7 @@
 //! The launcher: sees to it that every database with the extension has executors.
 //!
 //! It is connected to no database, so it cannot see where the extension is. It starts one executor in each database; one that
-//! finds no extension ends again. A database whose executors are all busy asks for another one, up to `postern.executors`, so
+//! finds no extension ends again. A database whose executors are all busy asks for another one, up to one more than `postern.executors`, so
 //! that one waits for what comes; those that have nothing to do for a while end. So a database where little happens takes one
 //! background worker. The launcher looks when the server starts, when it is asked, and when the extension was made somewhere.
 
@@ -28,7 +28,7 @@ pub fn run() {
             Ok(databases) => {
                 let another = |database: &Oid| match board::executors(*database) {
                     0 => guc::executors() > 0,
-                    some => some < guc::executors() && wanting.contains(database),
+                    some => some < guc::executors_at_most() && wanting.contains(database),
                 };
                 for database in databases.into_iter().filter(another) {
                     if !executor::start(database) {

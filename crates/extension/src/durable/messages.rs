@@ -6,7 +6,7 @@
 use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, value};
 
-use super::store::{self, State};
+use super::store::{self, End, State};
 use super::{board, call};
 use crate::pg::worker;
 
@@ -89,6 +89,8 @@ fn wake_waiters(id: &str, name: &str, payload: Option<&str>) -> bool {
         let result = value::signal_result(name, payload.map(value::payload).as_deref());
         strand.frame.outcome = Some(Box::new(Outcome::Done(Value::Json(result))));
         strand.due = worker::now();
+        // Of an instance that is paused too: it is held again.
+        strand.held = None;
         store::save(&strand);
         woken = true;
     }
@@ -106,7 +108,8 @@ fn cancel(id: &str, reason: &str) -> bool {
         return false;
     }
     let failure = Failure::new("57014", format!("canceled: {reason}"));
-    if let Some(caller) = store::end(id, "cancelled", None, Some(&failure), worker::now()) {
+    let end = End { status: "cancelled", failure: Some(&failure), ..End::default() };
+    if let Some(caller) = store::end(id, &end, worker::now()) {
         call::tell(id, &caller, None, None, Some(failure));
     }
     let numbers: Vec<i32> = strands.iter().map(|strand| strand.strand).collect();

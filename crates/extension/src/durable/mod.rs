@@ -8,6 +8,10 @@
 //! |---|---|
 //! | [`start`] | `df.start()`: whose it is, and its rows |
 //! | [`control`] | signals, cancelling, waiting |
+//! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
+//! | [`home`] | copies of a database |
+//! | [`quota`] | how much of the executors one role gets |
+//! | [`schedule`] | functions that start again and again |
 //! | [`inspect`] | what nodes came to; pictures; who executes what |
 //! | [`compose`], [`sql`] | the functions of SQL; [`misuse`]: an answer taken for a step |
 //! | [`store`] | the rows, and every statement on them |
@@ -19,6 +23,7 @@
 //! | [`errand`] | what is done for a caller in a transaction of its own |
 //! | [`outside`] | one statement at top level, in a process of its own |
 //! | [`outbound`] | HTTP requests, for the worker that sends them |
+//! | [`secrets`] | secrets of HTTP steps |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
 //! | [`leave`] | making way for DROP DATABASE and its kin |
@@ -44,6 +49,7 @@ mod control;
 mod errand;
 mod error;
 mod executor;
+mod home;
 mod inspect;
 mod launcher;
 mod leave;
@@ -52,7 +58,12 @@ mod misuse;
 mod outbound;
 mod outbox;
 mod outside;
+mod pause;
+mod quota;
+mod rerun;
 mod rights;
+mod schedule;
+mod secrets;
 mod sql;
 mod start;
 mod step;

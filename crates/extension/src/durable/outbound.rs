@@ -27,6 +27,7 @@ pub fn put(
     multipart: bool,
     request: &Request,
     target: &Target,
+    secrets: &[String],
 ) -> Result<(), Failure> {
     let port = i32::from(target.port);
     let refusal = query::run(
@@ -47,12 +48,12 @@ pub fn put(
     let text = serde_json::to_string(request).unwrap_or_default();
     query::run(
         // What a strand left behind that was dropped and came again is not wanted any more.
-        c"INSERT INTO postern.outbound (instance, strand, node, owner, multipart, method, scheme, host, port, request, created_at, due) \
-          VALUES ($1, $2, $3, $4, $5::pg_catalog.bool, $6, $7, $8, $9, $10::pg_catalog.json, now(), now()) \
+        c"INSERT INTO postern.outbound (instance, strand, node, owner, multipart, method, scheme, host, port, request, secrets, created_at, due) \
+          VALUES ($1, $2, $3, $4, $5::pg_catalog.bool, $6, $7, $8, $9, $10::pg_catalog.json, $11, now(), now()) \
           ON CONFLICT ON CONSTRAINT outbound_pkey DO UPDATE SET \
               id = DEFAULT, node = excluded.node, owner = excluded.owner, key = excluded.key, multipart = excluded.multipart, \
               method = excluded.method, scheme = excluded.scheme, host = excluded.host, port = excluded.port, \
-              request = excluded.request, created_at = excluded.created_at, due = excluded.due, worker = NULL, sends = 0, \
+              request = excluded.request, secrets = excluded.secrets, created_at = excluded.created_at, due = excluded.due, worker = NULL, sends = 0, \
               sent_at = NULL, result = NULL, error = NULL",
         &[
             Arg::Text(&strand.instance),
@@ -65,6 +66,7 @@ pub fn put(
             Arg::Text(&target.host),
             Arg::Int4(port),
             Arg::Text(&text),
+            Arg::Texts(secrets),
         ],
     );
     tell();

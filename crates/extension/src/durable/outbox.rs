@@ -12,13 +12,14 @@ use crate::pg::xact::Moment;
 struct Pending {
     started: bool,
     sent: bool,
+    rescheduled: bool,
     installed: bool,
     emptied: bool,
     dropped: bool,
 }
 
 thread_local! {
-    static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, installed: false, emptied: false, dropped: false }) };
+    static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, rescheduled: false, installed: false, emptied: false, dropped: false }) };
 }
 
 /// A function was started.
@@ -29,6 +30,11 @@ pub fn started() {
 /// A message was put into a box.
 pub fn sent() {
     PENDING.set(Pending { sent: true, ..PENDING.get() });
+}
+
+/// A schedule, or what it waits for, has changed.
+pub fn rescheduled() {
+    PENDING.set(Pending { rescheduled: true, ..PENDING.get() });
 }
 
 /// The extension was made in this database.
@@ -56,6 +62,11 @@ pub fn at_transaction_end(moment: Moment) {
             let pending = PENDING.take();
             if pending.sent {
                 board::sent();
+            }
+            if pending.rescheduled {
+                board::rescheduled();
+                // Each has a timer of its own.
+                board::wake_all(worker::database());
             }
             if pending.started || pending.sent {
                 board::wake(worker::database());

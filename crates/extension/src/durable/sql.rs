@@ -11,7 +11,8 @@ use pgrx::prelude::*;
 use pgrx::datum::TimestampWithTimeZone;
 
 use super::error::Refusal;
-use super::{board, control, inspect, misuse, outbox, start};
+use super::pause::Wish;
+use super::{board, control, home, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
 use crate::error::Error;
 use crate::guc;
 use crate::pg::{log, worker};
@@ -63,6 +64,75 @@ fn durable_signal(id: &str, name: &str, data: &str) -> Result<&'static str, Erro
 fn durable_cancel(id: &str, reason: &str) -> Result<String, ErrorReport> {
     control::cancel(id, reason)?;
     Ok(format!("Instance {id} cancelled: {reason}"))
+}
+
+/// `df.pause(instance_id text)`
+#[pg_extern(sql = false)]
+fn durable_pause(id: &str) -> Result<String, ErrorReport> {
+    pause::ask(id, Wish::Pause)?;
+    Ok(format!("Instance {id} paused"))
+}
+
+/// `df.resume(instance_id text)`
+#[pg_extern(sql = false)]
+fn durable_resume(id: &str) -> Result<String, ErrorReport> {
+    pause::ask(id, Wish::Resume)?;
+    Ok(format!("Instance {id} resumed"))
+}
+
+/// `df.rerun(instance_id text)`
+#[pg_extern(sql = false)]
+fn durable_rerun(id: &str) -> Result<String, ErrorReport> {
+    rerun::rerun(id)?;
+    Ok(format!("Instance {id} goes on from the step that failed"))
+}
+
+/// A time of the engine's as SQL sees it.
+fn shown(time: i64) -> Option<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(time).ok()
+}
+
+/// `df.schedule(name text, cron text, step text, overlap text, backfill boolean, label text, priority integer)`
+#[pg_extern(sql = false)]
+fn durable_schedule(
+    name: Option<&str>,
+    cron: Option<&str>,
+    step: Option<&str>,
+    overlap: Option<&str>,
+    backfill: Option<bool>,
+    label: Option<&str>,
+    priority: Option<i32>,
+) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    let request = schedule::Request {
+        name: needed(name, "name")?,
+        cron: needed(cron, "cron")?,
+        function: needed(step, "step")?,
+        overlap: needed(overlap, "overlap")?,
+        backfill: needed(backfill, "backfill")?,
+        label,
+        priority: needed(priority, "priority")?,
+    };
+    Ok(shown(schedule::schedule(&request)?))
+}
+
+/// `df.unschedule(name text)`
+#[pg_extern(sql = false)]
+fn durable_unschedule(name: &str) -> Result<String, ErrorReport> {
+    schedule::unschedule(name)?;
+    Ok(format!("Schedule {name} removed"))
+}
+
+/// `df.pause_schedule(name text)`
+#[pg_extern(sql = false)]
+fn durable_pause_schedule(name: &str) -> Result<String, ErrorReport> {
+    schedule::pause(name)?;
+    Ok(format!("Schedule {name} paused"))
+}
+
+/// `df.resume_schedule(name text)`
+#[pg_extern(sql = false)]
+fn durable_resume_schedule(name: &str) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    Ok(shown(schedule::resume(name)?))
 }
 
 /// `df.status(instance_id text)`
@@ -181,10 +251,44 @@ fn durable_clearvars() -> Result<&'static str, ErrorReport> {
     Ok(variable("clearvars", None, None)?)
 }
 
+/// `df.set_secret(name text, value text)`
+#[pg_extern(sql = false)]
+fn durable_set_secret(name: &str, value: &str) -> Result<&'static str, ErrorReport> {
+    secrets::set(name, value)?;
+    misuse::answered("set_secret");
+    Ok("OK")
+}
+
+/// `df.drop_secret(name text)`
+#[pg_extern(sql = false)]
+fn durable_drop_secret(name: &str) -> Result<&'static str, ErrorReport> {
+    secrets::drop(name)?;
+    misuse::answered("drop_secret");
+    Ok("OK")
+}
+
 /// `postern.durable_wake()`: has an executor look for work when the transaction is committed.
 #[pg_extern(sql = false)]
 fn durable_wake() {
     outbox::started();
+}
+
+/// `postern.durable_changed()`: has executors read quotas and schedules again when the transaction is committed.
+#[pg_extern(sql = false)]
+fn durable_changed() {
+    outbox::rescheduled();
+}
+
+/// `postern.durable_sent()`: has executors look for messages when the transaction is committed.
+#[pg_extern(sql = false)]
+fn durable_sent() {
+    outbox::sent();
+}
+
+/// `postern.durable_here()`
+#[pg_extern(sql = false)]
+fn durable_here() -> String {
+    home::here()
 }
 
 /// `postern.durable_installed()`: has the launcher look at this database when the transaction is committed.

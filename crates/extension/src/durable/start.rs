@@ -7,7 +7,7 @@ use postern_durable::machine::Frame;
 use super::errand::{self, Errand};
 use super::error::Refusal;
 use super::store::{self, State, Strand};
-use super::{outbox, rights};
+use super::{home, outbox, rights};
 use crate::error::Error;
 use crate::identity;
 use crate::pg::query::{self, Arg};
@@ -37,7 +37,13 @@ pub struct Captured {
 }
 
 /// How the version of graph and frame is marked.
-const FORMAT: i16 = 1;
+pub const FORMAT: i16 = 1;
+
+/// A priority in its range.
+pub fn priority(given: i32) -> Result<i16, Error> {
+    let known = i16::try_from(given).ok().filter(|n| (-100..=100).contains(n));
+    known.ok_or_else(|| Refusal::Priority.into())
+}
 
 /// Starts a function; gives the instance's id.
 pub fn start(request: &Request) -> Result<String, Error> {
@@ -48,8 +54,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
     if new && worker::is_ours() {
         return Err(Refusal::NewInside.into());
     }
-    let priority =
-        i16::try_from(request.priority).ok().filter(|n| (-100..=100).contains(n)).ok_or(Refusal::Priority)?;
+    let priority = priority(request.priority)?;
     let graph = Graph::parse(request.function).map_err(Refusal::Language)?;
     if let Some(name) = request.database {
         match catalog::database(name) {
@@ -58,7 +63,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
             Some(_) => {}
         }
     }
-    let captured = capture()?;
+    let captured = capture("df.start()")?;
     rights::check_start(captured.role)?;
     let facts = identity::facts::text();
     if new {
@@ -91,12 +96,12 @@ pub fn insert(
         return Ok(id);
     }
     let id = fresh_id()?;
-    let vars = if request.function.contains('{') { variables(captured.role) } else { None };
+    let vars = variables_for(request.function, captured.role);
     let now = worker::now();
     let added = query::run(
             c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, key, created_at, updated_at, \
-                     graph, vars, facts, definers, format) \
-              VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $7, $8, $9::jsonb, $10::jsonb, $11, $12) \
+                     graph, vars, facts, definers, format, home) \
+              VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $7, $8, $9::jsonb, $10::jsonb, $11, $12, $13) \
               ON CONFLICT (submitted_by, key) WHERE key IS NOT NULL DO NOTHING RETURNING id",
             &[
                 Arg::Text(&id),
@@ -111,6 +116,7 @@ pub fn insert(
                 Arg::Maybe(facts),
                 Arg::Texts(&captured.definers),
                 Arg::Int2(FORMAT),
+                Arg::Text(&home::mark(captured.role)),
             ],
         );
     if added.is_empty() {
@@ -118,8 +124,15 @@ pub fn insert(
         let key = request.key.unwrap_or_default();
         return by_key(captured.role, key).ok_or_else(|| Refusal::NoId.into());
     }
+    first_strand(&id, captured.role, priority, now);
+    outbox::started();
+    Ok(id)
+}
+
+/// The strand of an instance that begins.
+pub fn first_strand(id: &str, owner: Oid, priority: i16, now: i64) {
     store::add(&Strand {
-        instance: id.clone(),
+        instance: id.into(),
         strand: 0,
         parent: None,
         branch: 0,
@@ -127,17 +140,16 @@ pub fn insert(
         node: 0,
         state: State::Ready,
         due: now,
-        owner: captured.role,
+        owner,
         priority,
         signal: None,
         frame: Frame::default(),
+        held: None,
     });
-    outbox::started();
-    Ok(id)
 }
 
 /// Whose the steps are, and what is to be said about it.
-fn capture() -> Result<Captured, Error> {
+pub fn capture(called: &'static str) -> Result<Captured, Error> {
     let current = user::current().oid;
     let session = identity::enter::role().unwrap_or_else(user::session);
     let definers = pg::definer::stack();
@@ -151,6 +163,7 @@ fn capture() -> Result<Captured, Error> {
             }
             guc::InDefiner::Refuse => {
                 return Err(Refusal::InDefiner {
+                    called,
                     function: name,
                     role: pg::role::name(current),
                     session: pg::role::name(session),
@@ -159,7 +172,7 @@ fn capture() -> Result<Captured, Error> {
             }
             guc::InDefiner::Warn => log::warning(
                 &format!(
-                    "df.start() inside a SECURITY DEFINER function runs its steps as \"{}\"",
+                    "{called} inside a SECURITY DEFINER function runs its steps as \"{}\"",
                     pg::role::name(current)
                 ),
                 &format!("It was called through {name} by \"{}\".", pg::role::name(session)),
@@ -186,7 +199,11 @@ fn by_key(owner: Oid, key: &str) -> Option<String> {
     rows.first().map(|row| row.string(0))
 }
 
-fn variables(owner: Oid) -> Option<String> {
+/// The variables that a function takes over; none, if it cannot mention any.
+pub fn variables_for(function: &str, owner: Oid) -> Option<String> {
+    if !function.contains('{') {
+        return None;
+    }
     let rows = query::run(
         c"SELECT jsonb_object_agg(v.name, v.value)::text FROM df.vars v WHERE v.owner = $1",
         &[Arg::Oid(owner)],

@@ -7,7 +7,9 @@ use std::ffi::CStr;
 
 use postern_durable::Failure;
 use postern_durable::machine::{Frame, Record};
+use serde::{Deserialize, Serialize};
 
+use super::{home, outbox};
 use crate::pg::Oid;
 use crate::pg::query::{self, Arg, Row};
 
@@ -15,7 +17,7 @@ use crate::pg::query::{self, Arg, Row};
 pub const NEVER: i64 = i64::MAX;
 
 /// What a strand does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Its node is to be entered when it is due.
     Ready,
@@ -25,8 +27,6 @@ pub enum State {
     Forked,
     /// It is a branch that has come to something.
     Done,
-    /// It was paused.
-    Paused,
     /// Its node runs at top level, in a process of its own, or is about to; what it came to is in the frame.
     Outside,
 }
@@ -38,7 +38,6 @@ impl State {
             Self::Waiting => b'w',
             Self::Forked => b'f',
             Self::Done => b'd',
-            Self::Paused => b'p',
             Self::Outside => b'x',
         }
     }
@@ -48,7 +47,6 @@ impl State {
             b'w' => Self::Waiting,
             b'f' => Self::Forked,
             b'd' => Self::Done,
-            b'p' => Self::Paused,
             b'x' => Self::Outside,
             _ => Self::Ready,
         }
@@ -71,6 +69,8 @@ pub struct Strand {
     pub priority: i16,
     pub signal: Option<String>,
     pub frame: Frame,
+    /// When it would be due, were the instance not paused.
+    pub held: Option<i64>,
 }
 
 /// What of an instance a step needs: a row of `postern.instance`.
@@ -80,6 +80,20 @@ pub struct Instance {
     pub facts: Option<String>,
     pub vars: Option<String>,
     pub label: Option<String>,
+    /// As it was when the strand was claimed: whoever holds a strand for it asks again.
+    pub paused: bool,
+    /// It came with a copy of its database.
+    pub away: bool,
+}
+
+/// How an instance ended.
+#[derive(Debug, Default)]
+pub struct End<'a> {
+    pub status: &'a str,
+    pub output: Option<&'a str>,
+    pub failure: Option<&'a Failure>,
+    /// Its strands as they were before the step that failed.
+    pub left_off: Option<String>,
 }
 
 /// A row for `postern.step`.
@@ -95,11 +109,11 @@ pub struct Step<'a> {
     pub failure: Option<&'a Failure>,
 }
 
-const STRAND: usize = 12;
+const STRAND: usize = 13;
 
 macro_rules! strand_columns {
     () => {
-        "s.instance, s.strand, s.parent, s.branch, s.base, s.node, s.state, s.due, s.owner, s.priority, s.signal, s.frame"
+        "s.instance, s.strand, s.parent, s.branch, s.base, s.node, s.state, s.due, s.owner, s.priority, s.signal, s.frame, s.held"
     };
 }
 
@@ -128,12 +142,20 @@ fn strand(row: &Row) -> Strand {
         signal: row.text(10).map(str::to_owned),
         // A frame is written by `save` only.
         frame: serde_json::from_str(row.text(11).unwrap_or("{}")).unwrap_or_default(),
+        held: row.time(12),
     }
 }
 
 fn instance(row: &Row, from: usize) -> Instance {
     let text = |n: usize| row.text(from + n).map(str::to_owned);
-    Instance { status: row.string(from), facts: text(1), vars: text(2), label: text(3) }
+    Instance {
+        status: row.string(from),
+        facts: text(1),
+        vars: text(2),
+        label: text(3),
+        paused: row.time(from + 4).is_some(),
+        away: row.text(from + 5).is_some_and(home::is_away),
+    }
 }
 
 /// The first queue after (`owner`, `priority`), with the time at which its first strand is due. Queues are in order.
@@ -155,7 +177,7 @@ pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> 
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label \
+                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
              ORDER BY s.due LIMIT 1 FOR UPDATE OF s SKIP LOCKED"
@@ -204,7 +226,7 @@ pub fn claim_one(id: &str, number: i32, now: i64) -> Option<(Strand, Instance)> 
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label \
+                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
              FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.instance = $1 AND s.strand = $2 AND s.due <= $3 FOR UPDATE OF s SKIP LOCKED"
             )
@@ -319,8 +341,8 @@ pub fn waiters(id: &str, name: &str) -> Vec<i32> {
 /// A new strand.
 pub fn add(strand: &Strand) {
     query::run(
-        c"INSERT INTO postern.strand (instance, strand, parent, branch, base, node, state, due, owner, priority, signal, frame) \
-          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        c"INSERT INTO postern.strand (instance, strand, parent, branch, base, node, state, due, owner, priority, signal, frame, held) \
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         &[
             Arg::Text(&strand.instance),
             Arg::Int4(strand.strand),
@@ -334,6 +356,7 @@ pub fn add(strand: &Strand) {
             Arg::Int2(strand.priority),
             Arg::Maybe(strand.signal.as_deref()),
             Arg::Text(&frame(&strand.frame)),
+            Arg::MaybeTime(strand.held),
         ],
     );
 }
@@ -341,7 +364,7 @@ pub fn add(strand: &Strand) {
 /// Writes what may have changed of a strand that is locked.
 pub fn save(strand: &Strand) {
     query::run(
-        c"UPDATE postern.strand SET node = $3, state = $4, due = $5, signal = $6, frame = $7 WHERE instance = $1 AND strand = $2",
+        c"UPDATE postern.strand SET node = $3, state = $4, due = $5, signal = $6, frame = $7, held = $8 WHERE instance = $1 AND strand = $2",
         &[
             Arg::Text(&strand.instance),
             Arg::Int4(strand.strand),
@@ -350,6 +373,7 @@ pub fn save(strand: &Strand) {
             Arg::Time(strand.due),
             Arg::Maybe(strand.signal.as_deref()),
             Arg::Text(&frame(&strand.frame)),
+            Arg::MaybeTime(strand.held),
         ],
     );
 }
@@ -405,26 +429,26 @@ pub struct Caller {
 }
 
 /// The end of an instance; one that has ended stays as it is. Gives who waits for it.
-pub fn end(
-    id: &str,
-    status: &str,
-    output: Option<&str>,
-    failure: Option<&Failure>,
-    now: i64,
-) -> Option<Caller> {
+pub fn end(id: &str, end: &End, now: i64) -> Option<Caller> {
+    let End { status, output, failure, left_off } = end;
     let failure = failure.and_then(|failure| serde_json::to_string(failure).ok());
     let rows = query::run(
         c"UPDATE postern.instance SET status = $2, output = $3, error = $4::jsonb, updated_at = $5, ended_at = $5, \
-                 completed_at = CASE WHEN $2 = 'completed' THEN $5 END \
-          WHERE id = $1 AND status IN ('pending', 'running') RETURNING parent, submitted_by",
+                 completed_at = CASE WHEN $2 = 'completed' THEN $5 END, paused_at = NULL, left_off = $6 \
+          WHERE id = $1 AND status IN ('pending', 'running') RETURNING parent, submitted_by, schedule",
         &[
             Arg::Text(id),
             Arg::Text(status),
-            Arg::Maybe(output),
+            Arg::Maybe(*output),
             Arg::Maybe(failure.as_deref()),
             Arg::Time(now),
+            Arg::Maybe(left_off.as_deref()),
         ],
     );
+    if rows.iter().any(|row| row.text(2).is_some()) {
+        // Its next tick may wait for it.
+        outbox::rescheduled();
+    }
     delete_messages(id);
     let row = rows.first()?;
     Some(Caller { instance: row.text(0)?.to_owned(), owner: row.oid(1) })
@@ -510,7 +534,7 @@ pub struct Message {
 /// Locks and gives some messages that nobody has looked at, oldest first.
 pub fn fresh_messages(after: i64) -> Vec<Message> {
     let rows = query::run(
-        c"SELECT m.id, m.instance, m.kind, m.name, m.payload FROM postern.message m WHERE m.fresh AND m.id > $1 \
+        c"SELECT m.id, m.instance, m.kind, m.name, m.payload FROM postern.message m WHERE m.fresh AND m.id > $1 AND m.kind NOT IN ('p', 'u') \
           ORDER BY m.id LIMIT 100 FOR UPDATE SKIP LOCKED",
         &[Arg::Int8(after)],
     );
@@ -599,7 +623,7 @@ pub fn send(id: &str, kind: u8, name: Option<&str>, payload: &str, sender: Oid, 
 /// Whom an instance runs as, and its status.
 pub fn owner_and_status(id: &str) -> Option<(Oid, String)> {
     let rows = query::run(
-        c"SELECT i.submitted_by, i.status FROM postern.instance i WHERE i.id = $1",
+        c"SELECT i.submitted_by, CASE WHEN i.paused_at IS NOT NULL THEN 'paused' ELSE i.status END FROM postern.instance i WHERE i.id = $1",
         &[Arg::Text(id)],
     );
     rows.first().map(|row| (row.oid(0), row.string(1)))

@@ -18,7 +18,8 @@ use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace
 use postern_durable::{Failure, Graph, Kind, value};
 
 use super::outside::Beginning;
-use super::store::{self, Instance, NEVER, State, Step, Strand};
+use super::rerun::{self, Before};
+use super::store::{self, End, Instance, NEVER, State, Step, Strand};
 use super::{board, call, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -75,6 +76,8 @@ pub struct Course<'a> {
     pub flush: bool,
     /// Others wait for the same commit: a step has this many milliseconds.
     patience: Option<i32>,
+    /// The step that came to something last has failed: where everything was before.
+    failing: Option<Vec<Before>>,
 }
 
 /// Results, as they were read or made in this turn, and what nodes with a state came to.
@@ -149,6 +152,7 @@ impl<'a> Course<'a> {
             ran: false,
             flush: false,
             patience,
+            failing: None,
         }
     }
 
@@ -169,6 +173,7 @@ impl<'a> Course<'a> {
                     },
                     None => self.timed_out(node),
                 };
+                self.failing = rerun::note(&self.strand, node, &outcome);
                 self.machine().finished(node, outcome)
             }
             // A fork is due only when its time is up.
@@ -187,13 +192,14 @@ impl<'a> Course<'a> {
                 };
                 let failure = Failure::new("57014", format!("Timeout after {seconds}s"));
                 let outcome = self.keep(node, Outcome::Failed(failure));
+                self.failing = rerun::note(&self.strand, node, &outcome);
                 self.machine().finished(node, outcome)
             }
             State::Outside => match self.came_back(node) {
                 Ok(next) => next,
                 Err(turn) => return turn,
             },
-            State::Done | State::Paused => return Turn::NotNow,
+            State::Done => return Turn::NotNow,
         };
         self.strand.state = State::Ready;
         self.strand.signal = None;
@@ -349,6 +355,7 @@ impl<'a> Course<'a> {
                 self.keep(node, Outcome::Failed(failure))
             }
         };
+        self.failing = rerun::note(&self.strand, node, &outcome);
         Ok(self.machine().finished(node, outcome))
     }
 
@@ -482,6 +489,7 @@ impl<'a> Course<'a> {
         self.strand.node = node;
         self.strand.state = state;
         self.strand.due = due;
+        self.strand.held = None;
         as_owner(|| {
             store::save(&self.strand);
             if self.instance.status == "pending" {
@@ -532,6 +540,7 @@ impl<'a> Course<'a> {
                 priority: self.strand.priority,
                 signal: None,
                 frame,
+                held: None,
             };
             as_owner(|| store::add(&strand));
         }
@@ -556,6 +565,7 @@ impl<'a> Course<'a> {
         let done = matches!(outcome, Outcome::Done(_));
         let succeeded = done || matches!(outcome, Outcome::Break(_));
         self.strand.frame.outcome = Some(Box::new(outcome));
+        self.strand.frame.before = rerun::carried(self.failing.take());
         parent.frame.pending = parent.frame.pending.saturating_sub(1);
         let latest = usize::try_from(self.strand.branch).unwrap_or(0);
         let all = match self.kind(node) {
@@ -565,22 +575,20 @@ impl<'a> Course<'a> {
             }
             _ => false,
         };
-        let branches = if all {
+        if all {
             let next = self.more_of_a_map(&mut parent, done);
             if next || parent.frame.pending > 0 {
                 return Err(self.one_less(&parent));
             }
+        }
+        let mut branches = vec![self.strand.clone()];
+        if all || (!succeeded && matches!(self.kind(node), Kind::First { .. })) {
             let mine = self.strand.strand;
             let others = as_owner(|| store::branches(&id, parent.strand));
-            others
-                .into_iter()
-                .filter(|strand| strand.strand != mine)
-                .map(branch)
-                .chain([branch(self.strand.clone())])
-                .collect()
-        } else {
-            vec![branch(self.strand.clone())]
-        };
+            branches.extend(others.into_iter().filter(|strand| strand.strand != mine));
+        }
+        let before = rerun::fork(&parent, &branches);
+        let branches: Vec<Branch> = branches.into_iter().map(branch).collect();
         let waited = branches.iter().any(|branch| branch.frame.slept);
         let mut frame: Frame = parent.frame.clone();
         let decided = machine::resolve(self.graph, node, &mut frame, branches, latest, &mut self.results);
@@ -592,11 +600,12 @@ impl<'a> Course<'a> {
             frame.slept |= waited;
         }
         self.drop_branches(parent.strand, counted, &mut frame);
-        self.strand = Strand { frame, state: State::Ready, due: self.now, ..parent };
+        self.strand = Strand { frame, state: State::Ready, due: self.now, held: None, ..parent };
         let outcome = match outcome {
             Outcome::Done(Value::Json(_)) | Outcome::Failed(_) => self.keep(node, outcome),
             other => other,
         };
+        self.failing = before.filter(|_| matches!(outcome, Outcome::Failed(_)));
         if waited {
             self.strand.frame.waited();
         }
@@ -624,6 +633,10 @@ impl<'a> Course<'a> {
     fn end_instance(&mut self, outcome: Outcome) {
         self.flush = true;
         let mut columns = None;
+        let left_off = match outcome {
+            Outcome::Failed(_) => rerun::written(self.failing.as_ref()),
+            _ => None,
+        };
         let (status, output, failure) = match outcome {
             Outcome::Done(value) => {
                 if let Value::Kept(record) = &value {
@@ -639,9 +652,8 @@ impl<'a> Course<'a> {
             }
         };
         as_owner(|| {
-            let called =
-                store::end(&self.strand.instance, status, output.as_deref(), failure.as_ref(), worker::now());
-            if let Some(caller) = called {
+            let end = End { status, output: output.as_deref(), failure: failure.as_ref(), left_off };
+            if let Some(caller) = store::end(&self.strand.instance, &end, worker::now()) {
                 call::tell(&self.strand.instance, &caller, output, columns, failure);
             }
             store::delete(&self.strand.instance, self.strand.strand);
@@ -712,11 +724,7 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Microseconds from the beginning of Unix time to that of PostgreSQL's.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
-
 /// When a schedule says next. It was checked when the function was started.
 fn next_tick(cron: &str, now: i64) -> Option<i64> {
-    let next = Schedule::parse(cron).ok()?.next_after(now.checked_add(POSTGRES_EPOCH)?)?;
-    next.checked_sub(POSTGRES_EPOCH)
+    Schedule::parse(cron).ok()?.next_after(worker::to_unix(now)).map(worker::from_unix)
 }

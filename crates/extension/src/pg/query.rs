@@ -32,6 +32,8 @@ pub enum Arg<'a> {
     Char(u8),
     /// `timestamptz`: microseconds since 2000-01-01 00:00 UTC.
     Time(i64),
+    /// `timestamptz` that may be NULL.
+    MaybeTime(Option<i64>),
     /// `text[]`.
     Texts(&'a [String]),
     /// `int4[]`.
@@ -48,7 +50,7 @@ impl Arg<'_> {
             Self::Bool(_) => pg_sys::BOOLOID,
             Self::Oid(_) => pg_sys::OIDOID,
             Self::Char(_) => pg_sys::CHAROID,
-            Self::Time(_) => pg_sys::TIMESTAMPTZOID,
+            Self::Time(_) | Self::MaybeTime(_) => pg_sys::TIMESTAMPTZOID,
             Self::Texts(_) => pg_sys::TEXTARRAYOID,
             Self::Int4s(_) => pg_sys::INT4ARRAYOID,
         }
@@ -62,6 +64,7 @@ impl Arg<'_> {
             Self::Int4(n) => n.into_datum(),
             Self::MaybeInt4(n) => n.and_then(IntoDatum::into_datum),
             Self::Int8(n) | Self::Time(n) => n.into_datum(),
+            Self::MaybeTime(time) => time.and_then(IntoDatum::into_datum),
             Self::Bool(b) => b.into_datum(),
             // `into_datum` takes the invalid one for NULL.
             Self::Oid(oid) => Some(pg_sys::Datum::from(oid)),

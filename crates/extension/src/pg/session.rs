@@ -38,6 +38,21 @@ pub fn statement_began() -> i64 {
     unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
 }
 
+/// Shows `text` as the statement of this session, to others and in the log of its errors, until its next one.
+pub fn show_statement(text: &'static core::ffi::CStr) {
+    // SAFETY: the text is copied into shared memory, and lives as long as the process. The state is what it is while a statement runs.
+    unsafe {
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
+        pg_sys::debug_query_string = text.as_ptr();
+    }
+}
+
+/// The identifier that the cluster was given when it was made, and that its standbys have.
+pub fn system_identifier() -> u64 {
+    // SAFETY: reads shared memory that is set before there are backends.
+    unsafe { pg_sys::GetSystemIdentifier() }
+}
+
 /// Fills `bytes` with randomness of the operating system; false if there was none.
 pub fn random_bytes(bytes: &mut [u8]) -> bool {
     // SAFETY: pointer and length are those of one slice.

@@ -32,7 +32,21 @@ pub struct Slot {
     pub leave: AtomicU32,
     /// When the statement began.
     pub since: AtomicI64,
+    /// The role whose turn it has taken; 0: none.
+    pub role: AtomicU32,
 }
+
+/// How fast the steps of a role may follow each other.
+#[derive(Debug, Default)]
+pub struct Rate {
+    /// Database and role; 0: the place is free.
+    pub key: AtomicU64,
+    /// When the next turn is due at the pace of the rate (microseconds since 2000).
+    pub due: AtomicI64,
+}
+
+/// Roles with a rate, in all databases. Of further ones the rate is not kept.
+pub const RATES: usize = 1024;
 
 /// How many processes can have something done in a transaction of its own at the same time.
 pub const ERRANDS: usize = 64;
@@ -51,10 +65,16 @@ pub struct Board {
     pub messages: AtomicU64,
     /// Counts statements at top level that have ended while no executor waited for them.
     pub orphans: AtomicU64,
+    /// Counts changes of schedules, in all databases.
+    pub schedules: AtomicU64,
+    /// 1 while an executor looks how many others are at a role, and takes its turn: some instructions, none of which can fail.
+    pub choosing: AtomicU32,
     /// Processes that have something done in a transaction of its own, right now.
     pub errands: [AtomicI32; ERRANDS],
     /// The executors.
     pub slots: [Slot; SLOTS],
+    /// Rates of roles.
+    pub rates: [Rate; RATES],
 }
 
 static mut BOARD: *mut Board = core::ptr::null_mut();

@@ -336,6 +336,19 @@ pub fn now() -> i64 {
     unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
+/// Microseconds from the beginning of Unix time to that of PostgreSQL's.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// A time of [`now`] in microseconds since 1970.
+pub fn to_unix(time: i64) -> i64 {
+    time.saturating_add(POSTGRES_EPOCH)
+}
+
+/// The other way round.
+pub fn from_unix(micros: i64) -> i64 {
+    micros.saturating_sub(POSTGRES_EPOCH)
+}
+
 /// Cancels the statement of this process after so many milliseconds, unless [`disarm`] comes first.
 pub fn arm(milliseconds: i32) {
     // SAFETY: STATEMENT_TIMEOUT is registered in every process that is connected to a database.

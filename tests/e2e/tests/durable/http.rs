@@ -1,6 +1,7 @@
 //! HTTP steps: what is sent, what comes back, what is refused, and what happens when somebody dies in between.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,21 +20,21 @@ use crate::stage::Stage;
 
 /// A request as the other side saw it.
 #[derive(Debug, Clone)]
-struct Seen {
-    line: String,
+pub struct Seen {
+    pub line: String,
     headers: ::http::HeaderMap,
-    body: String,
+    pub body: String,
 }
 
 impl Seen {
-    fn header(&self, name: &str) -> String {
+    pub fn header(&self, name: &str) -> String {
         self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     }
 }
 
 /// The other side, on this machine.
-struct Other {
-    address: SocketAddr,
+pub struct Other {
+    pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -58,12 +59,12 @@ impl Other {
         Self { address, seen }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.address.port())
     }
 
     /// The requests for a path, so far.
-    fn requests(&self, path: &str) -> Vec<Seen> {
+    pub fn requests(&self, path: &str) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|seen| seen.line.ends_with(path)).cloned().collect()
     }
@@ -79,7 +80,7 @@ impl Other {
     }
 }
 
-/// By its path: `/ok`, `/echo`, `/status/503`, `/flaky` (503 twice), `/big`, `/never`, `/slow-once` (the first request never ends).
+/// By its path: `/to?URL` and `/keep?URL` (redirects), `/tell` and `/fail` (what the header Authorization says), `/ok`, `/echo`, `/status/503`, `/flaky` (503 twice), `/big`, `/never`, `/slow-once` (the first request never ends).
 async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -87,6 +88,8 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = String::from_utf8_lossy(&body.collect().await?.to_bytes()).into_owned();
     let path = head.uri.path().to_owned();
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let told = head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     let before = {
         let mut seen = seen.lock().unwrap();
         let before = seen.iter().filter(|seen| seen.line.ends_with(&path)).count();
@@ -102,6 +105,10 @@ async fn answer(
         Ok(Response::builder().status(status).body(Full::from(text.to_owned())).unwrap())
     };
     match path.as_str() {
+        "/to" => Ok(response.status(302).header("location", query).body(Full::default()).unwrap()),
+        "/keep" => Ok(response.status(307).header("location", query).body(Full::default()).unwrap()),
+        "/tell" => text(StatusCode::OK, &told.unwrap_or_default()),
+        "/fail" => text(StatusCode::INTERNAL_SERVER_ERROR, &told.unwrap_or_default()),
         "/echo" => text(StatusCode::OK, &body),
         "/flaky" if before < 2 => text(StatusCode::SERVICE_UNAVAILABLE, "not yet"),
         "/big" => text(StatusCode::OK, &"x".repeat(200_000)),
@@ -118,22 +125,25 @@ async fn answer(
 }
 
 /// A server with alice, who may call the other side, and a worker.
-struct Scene {
-    stage: Stage,
-    other: Other,
+pub struct Scene {
+    pub stage: Stage,
+    pub other: Other,
     /// The other side's.
     _runtime: Runtime,
     worker: Option<(Runtime, Outbound)>,
+    /// The worker's key.
+    pub key: Option<PathBuf>,
+    pub redirects: usize,
 }
 
 impl Scene {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let mut scene = Self::without_worker();
         scene.hire();
         scene
     }
 
-    fn without_worker() -> Self {
+    pub fn without_worker() -> Self {
         let runtime = Runtime::new().unwrap();
         let other = runtime.block_on(Other::start());
         let port = other.address.port();
@@ -145,7 +155,7 @@ impl Scene {
             "select df.grant_usage('alice', include_http => true);
              select postern.allow_http('localhost', 'alice', ports => array[{port}, 1], scheme => 'http')"
         ));
-        Self { stage, other, _runtime: runtime, worker: None }
+        Self { stage, other, _runtime: runtime, worker: None, key: None, redirects: 0 }
     }
 
     fn config(&self) -> Config {
@@ -153,11 +163,13 @@ impl Scene {
             lease: Duration::from_secs(1),
             response_bytes: 100_000,
             shutdown_timeout: Duration::ZERO,
+            secrets_key_file: self.key.clone(),
+            redirects: self.redirects,
             ..Config::new(self.stage.cluster.url("postern_outbound", "postgres"))
         }
     }
 
-    fn hire(&mut self) {
+    pub fn hire(&mut self) {
         let config = self.config();
         let runtime = Runtime::new().unwrap();
         let worker = {
@@ -168,7 +180,7 @@ impl Scene {
     }
 
     /// Asks the worker to stop, and waits until it has.
-    fn dismiss(&mut self) {
+    pub fn dismiss(&mut self) {
         if let Some((runtime, worker)) = self.worker.take() {
             runtime.block_on(worker.shutdown());
         }
@@ -393,7 +405,7 @@ fn a_secret_is_not_sent_as_its_reference() {
         "df.http('{}', 'GET', headers => '{{\"Authorization\": \"Bearer {{secret:token}}\"}}')",
         scene.other.url("/ok")
     );
-    assert_eq!(scene.stage.failure(&step), "secret 'token': secrets of HTTP steps are not available");
+    assert_eq!(scene.stage.failure(&step), "secret 'token' does not exist");
     assert!(scene.other.requests("/ok").is_empty());
 }
 

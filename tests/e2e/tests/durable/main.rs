@@ -3,15 +3,20 @@
 
 mod call;
 mod cancel;
+mod copies;
 mod disk;
 mod engine;
 mod errand;
 mod failover;
 mod faults;
 mod http;
+mod http_secrets;
 mod identity;
 mod load;
 mod messages;
 mod outside;
+mod pause;
+mod quotas;
 mod retention;
+mod schedules;
 mod stage;

@@ -7,7 +7,7 @@
 use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, Kind, node_id};
 
-use super::super::{outbound, store, substitution};
+use super::super::{outbound, secrets, store, substitution};
 use super::{Course, as_owner};
 
 impl Course<'_> {
@@ -21,15 +21,16 @@ impl Course<'_> {
                 Value::Kept(record) => results.get(*record),
                 Value::Json(text) => (text.clone(), None),
             })?;
-        if let Some(name) = request.secrets().next() {
-            return Err(Failure::new(
-                "0A000",
-                format!("secret '{name}': secrets of HTTP steps are not available"),
-            ));
+        let names: Vec<String> = request.secrets().map(str::to_owned).collect();
+        if let Some(name) = as_owner(|| secrets::missing(self.strand.owner, &names)) {
+            return Err(Failure {
+                hint: Some("df.set_secret() sets it, as the role that the function runs as.".into()),
+                ..Failure::new("42704", format!("secret '{name}' does not exist"))
+            });
         }
         let target = request.check()?;
         let multipart = matches!(kind, Kind::HttpMultipart { .. });
-        as_owner(|| outbound::put(&self.strand, node, multipart, &request, &target))?;
+        as_owner(|| outbound::put(&self.strand, node, multipart, &request, &target, &names))?;
         self.strand.frame.waited();
         Ok(())
     }

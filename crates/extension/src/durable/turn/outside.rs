@@ -7,7 +7,7 @@
 use postern_durable::Failure;
 use postern_durable::machine::{Next, Outcome};
 
-use super::{Beginning, Course, NEVER, State, Turn, as_owner, store};
+use super::{Beginning, Course, NEVER, State, Turn, as_owner, rerun, store};
 
 /// How often a statement is begun that never comes to an end, before it fails.
 const MOST: u32 = 10;
@@ -17,6 +17,7 @@ impl Course<'_> {
     pub(super) fn came_back(&mut self, node: u32) -> Result<Next, Turn> {
         if let Some(outcome) = self.strand.frame.outcome.take() {
             self.strand.frame.begun = 0;
+            self.failing = rerun::note(&self.strand, node, &outcome);
             return Ok(self.machine().finished(node, *outcome));
         }
         let begun = self.strand.frame.begun;
@@ -29,7 +30,9 @@ impl Course<'_> {
             let record = self.write(node, self.now, None, None, None, Some(&failure));
             as_owner(|| store::begun(&self.strand.instance, record, begun.cast_signed()));
             self.strand.frame.begun = 0;
-            return Ok(self.machine().finished(node, Outcome::Failed(failure)));
+            let outcome = Outcome::Failed(failure);
+            self.failing = rerun::note(&self.strand, node, &outcome);
+            return Ok(self.machine().finished(node, outcome));
         }
         self.strand.frame.begun += 1;
         self.flush = true;

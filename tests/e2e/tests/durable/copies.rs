@@ -1,0 +1,175 @@
+//! Copies of a database: what runs in one does not run in the other by itself.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use postern_cluster::Cluster;
+
+use crate::stage::Stage;
+
+/// Dumps the database of one server and restores it into a new one of another, statement by statement, while executors are there.
+fn copy(from: &Stage, to: &Stage, database: &str) {
+    let dump = from.cluster.client("pg_dump").arg("postgres").output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    to.cluster.create_database(database, false).unwrap();
+    let mut restore = to
+        .cluster
+        .client("psql")
+        .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", database])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    restore.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
+    let done = restore.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn ask(stage: &Stage, database: &str, sql: &str) -> String {
+    stage.cluster.psql(database, sql).unwrap().trim().to_owned()
+}
+
+fn until(stage: &Stage, database: &str, sql: &str, wanted: &str) {
+    for _ in 0..600 {
+        if ask(stage, database, sql) == wanted {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("never happened: {sql}: {}", ask(stage, database, sql));
+}
+
+#[test]
+fn a_restored_copy_waits_for_a_word_and_goes_on_where_it_was() {
+    let source = Stage::start();
+    source.admin("create role gone; grant postern_application to gone; set role gone; select df.start(df.wait_for_signal('go'), 'orphan')");
+    let id = source.start_as_alice(
+        "'insert into app.log(what) values (''before'') returning 7 as n' |=> 'x' ~> df.wait_for_signal('go')
+         ~> 'insert into app.log(what) select ''after '' || $x.n'",
+    );
+    source.run(
+        "alice",
+        "select df.start(df.sleep(600) ~> 'insert into app.log(what) values (''slept'')', 'sleeper');
+         select df.schedule('each second', '* * * * * *', 'insert into app.log(what) values (''tick'')');
+         select df.pause_schedule('each second'); select df.schedule('yearly', '@yearly', 'select 1')",
+    );
+    source.until("it waits", &format!("select state from postern.strand where instance = '{id}'"), "w");
+    source.admin("update postern.schedule set next_at = now() - interval '1 second' where name = 'yearly'; drop owned by gone; drop role gone");
+
+    let target = Stage::start();
+    copy(&source, &target, "copy");
+    // Its time is up in the copy too, where it is not done.
+    let up = "update postern.strand s set due = now() from postern.instance i where i.id = s.instance and i.label = 'sleeper'";
+    ask(&target, "copy", up);
+    ask(&target, "copy", "set role alice; select df.schedule('a change', '@yearly', 'select 1')");
+    until(&target, "copy", "select status, away from df.instances where label = 'sleeper'", "paused|t");
+    until(
+        &target,
+        "copy",
+        "select status, away, started from df.schedules where name = 'yearly'",
+        "paused|t|0",
+    );
+    ask(&target, "copy", &format!("set role alice; select df.signal('{id}', 'go')"));
+    until(&target, "copy", &format!("select status, away from df.instances where id = '{id}'"), "paused|t");
+    assert_eq!(ask(&target, "copy", "select string_agg(what, ',') from app.log"), "before");
+    // New work of the copy is its own.
+    let new =
+        ask(&target, "copy", "set role alice; select df.start('insert into app.log(what) values (''new'')')");
+    until(&target, "copy", &format!("select status from df.instances where id = '{new}'"), "completed");
+
+    // The original goes on, as if nothing had happened.
+    source.admin(up);
+    source.run("alice", &format!("select df.signal('{id}', 'go')"));
+    assert_eq!(source.end_of(&id).0, "completed");
+    source.until(
+        "all of it",
+        "select string_agg(what, ',' order by what) from app.log",
+        "after 7,before,slept",
+    );
+
+    // One by its role, the rest by the administrator; what was paused in the original stays so, and nobody's stays nobody's.
+    ask(&target, "copy", &format!("set role alice; select df.resume('{id}')"));
+    until(&target, "copy", &format!("select status from df.instances where id = '{id}'"), "completed");
+    assert_eq!(ask(&target, "copy", "select count(*) from app.log where what = 'after 7'"), "1");
+    assert_eq!(
+        ask(&target, "copy", "grant postern_admin to bob; set role bob; select postern.adopt_durable()"),
+        "3"
+    );
+    until(
+        &target,
+        "copy",
+        "select string_agg(what, ',' order by what) from app.log",
+        "after 7,before,new,slept",
+    );
+    assert_eq!(
+        ask(&target, "copy", "select name, status from df.schedules where name <> 'a change' order by name"),
+        "each second|paused\nyearly|active"
+    );
+    assert_eq!(
+        ask(
+            &target,
+            "copy",
+            "select starts_with(home, postern.durable_here()) from postern.instance where label = 'orphan'"
+        ),
+        "f"
+    );
+}
+
+#[test]
+fn a_number_that_is_another_role_s_in_the_copy_gives_it_nothing() {
+    let source = Stage::start();
+    source.admin("create role gone; grant postern_application to gone; set role gone;
+                  select df.start(df.wait_for_signal('go') ~> 'select current_user', 'orphan'), df.schedule('orphan', '@yearly', 'select 1')");
+    let number = source.admin("select 'gone'::regrole::oid");
+    source.admin("drop owned by gone; drop role gone");
+    let target = Stage::start();
+    // As it happens when numbers are given out in another order.
+    copy(&source, &target, "copy");
+    ask(
+        &target,
+        "copy",
+        &format!(
+        "update postern.instance set submitted_by = 'bob'::regrole where submitted_by = {number}::regrole;
+         update postern.strand set owner = 'bob'::regrole where owner = {number}::regrole;
+         update postern.schedule set owner = 'bob'::regrole where owner = {number}::regrole"
+    ),
+    );
+    let id = ask(&target, "copy", "select id from postern.instance where label = 'orphan'");
+    for call in [format!("df.resume('{id}')"), "df.resume_schedule('orphan')".to_owned()] {
+        let error =
+            target.cluster.psql("copy", &format!("set role bob; select {call}")).unwrap_err().to_string();
+        assert!(error.contains("another role's"), "{error}");
+    }
+    assert_eq!(ask(&target, "copy", "select postern.adopt_durable()"), "0");
+    ask(&target, "copy", &format!("set role bob; select df.signal('{id}', 'go')"));
+    until(&target, "copy", &format!("select status from df.instances where id = '{id}'"), "paused");
+}
+
+#[test]
+fn a_database_made_from_a_template_is_a_copy_and_a_standby_is_none() {
+    let stage = Stage::with(Cluster::builder().setting("max_wal_senders", "5"));
+    let id = stage.start_as_alice("df.wait_for_signal('go') ~> 'select 1'");
+    stage.until("it waits", &format!("select state from postern.strand where instance = '{id}'"), "w");
+    let standby = stage.cluster.standby().unwrap();
+    standby.catch_up_with(&stage.cluster).unwrap();
+    stage.cluster.psql("template1", "create database copied template postgres").unwrap();
+    ask(&stage, "copied", &format!("set role alice; select df.signal('{id}', 'go')"));
+    until(&stage, "copied", &format!("select status, away from df.instances where id = '{id}'"), "paused|t");
+    // Promoted, it is the same place.
+    stage.cluster.stop(postern_cluster::Mode::Immediate).unwrap();
+    standby.psql("postgres", "select pg_promote()").unwrap();
+    standby
+        .psql(
+            "postgres",
+            &format!("set role alice; select df.signal('{id}', 'go'); select df.await_instance('{id}', 60)"),
+        )
+        .unwrap();
+    assert_eq!(
+        standby
+            .psql("postgres", &format!("select status, away from df.instances where id = '{id}'"))
+            .unwrap()
+            .trim(),
+        "completed|f"
+    );
+}
