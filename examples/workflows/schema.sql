@@ -1,4 +1,4 @@
--- Durable functions over the invoices of the other example: an approval, and a nightly aggregation. Needs ../invoices/schema.sql in
+-- Durable functions over the invoices of the other example: an approval, a nightly aggregation, and a webhook that is tried again. Needs ../invoices/schema.sql in
 -- this database. May be run again; it keeps the rows that are there.
 
 BEGIN;
@@ -76,4 +76,27 @@ END
 $$;
 REVOKE ALL ON FUNCTION public.aggregate_invoices(boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.aggregate_invoices(boolean) TO app_user;
+-- Somebody elsewhere is told of an order: tried again while that fails, and what came of it is kept either way. HTTP steps are a right
+-- of their own, and an administrator says where they may go: postern.allow_http().
+SELECT df.grant_usage('app_user', include_http => true);
+ALTER TABLE public.orders ADD COLUMN IF NOT EXISTS webhook text;
+
+CREATE OR REPLACE FUNCTION public.announce_order(id bigint, url text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN df.start(
+        df.catch(
+            format('SELECT item, amount FROM public.orders WHERE id = %s', id) |=> 'order'
+            ~> df.retry(
+                   -- The same key each time: whoever gets it twice can tell.
+                   df.http(url, 'POST', '{"item": "$order.item", "amount": "$order.amount"}',
+                           '{"Content-Type": "application/json", "Idempotency-Key": "{sys_instance_id}"}'::jsonb, 10) |=> 'answer',
+                   max_attempts => 5, backoff => interval '200 milliseconds')
+            ~> format('UPDATE public.orders SET webhook = ''answered '' || $answer.status WHERE id = %s', id),
+            format('UPDATE public.orders SET webhook = ''failed: '' || $error.message WHERE id = %s', id)),
+        'webhook ' || id);
+END
+$$;
+REVOKE ALL ON FUNCTION public.announce_order(bigint, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.announce_order(bigint, text) TO app_user;
 COMMIT;

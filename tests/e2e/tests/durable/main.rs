@@ -20,3 +20,4 @@ mod quotas;
 mod retention;
 mod schedules;
 mod stage;
+mod workflows;
