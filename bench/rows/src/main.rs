@@ -38,6 +38,9 @@ struct Arguments {
     /// Numbers of clients
     #[arg(long, value_name = "NUMBER", value_delimiter = ',', default_values_t = [1, 16])]
     clients: Vec<usize>,
+    /// Only the groups with this in their name: index, loaded, …
+    #[arg(long, value_name = "WORD", default_value = "")]
+    only: String,
     /// Where the JSON goes
     #[arg(long, value_name = "FILE", default_value = "bench/results/rows.json")]
     output: PathBuf,
@@ -92,7 +95,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     eprintln!("starting two servers and filling them with {rows} rows a table");
     let fixture = Fixture::start(rows)?;
     let mut all = Vec::new();
-    for (group, cases) in groups(rows) {
+    for (group, cases) in groups(rows).into_iter().filter(|(group, _)| group.contains(&arguments.only)) {
         for &clients in &arguments.clients {
             for mode in [Mode::Simple, Mode::Prepared] {
                 let measured = turns(&fixture, &group, &cases, clients, mode, rounds, seconds)?;

@@ -107,8 +107,8 @@ reset role;
 
 -- Nothing of all this stayed.
 select (select count(*) from postern.direct_access), (select count(*) from postern.row_security_modes where relation in ('rf.doc'::regclass)),
-       (select string_agg(polname, ' ') from pg_policy where polrelid = 'rf.doc'::regclass),
-       (select string_agg(privilege_type, ' ') from information_schema.table_privileges where table_name = 'doc' and table_schema = 'rf' and grantee = 'rf_clerk');
+       (select string_agg(polname, ' ' order by polname) from pg_policy where polrelid = 'rf.doc'::regclass),
+       (select string_agg(privilege_type, ' ' order by privilege_type) from information_schema.table_privileges where table_name = 'doc' and table_schema = 'rf' and grantee = 'rf_clerk');
 drop table rf_temp;
 drop owned by rf_owner cascade;
 drop server rf_server cascade;

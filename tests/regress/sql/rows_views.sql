@@ -91,7 +91,7 @@ declare
     verdict text; real text; seen jsonb := '{}'; wrong int := 0;
 begin
     perform setseed(0.7);
-    for round in 1 .. 15 loop
+    for round in 1 .. 8 loop
         for policy in select polname from pg_policy where polrelid = 'rv.doc'::regclass loop
             execute format('drop policy %I on rv.doc', policy);
         end loop;
