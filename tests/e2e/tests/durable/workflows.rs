@@ -45,7 +45,7 @@ impl People {
             facts: Some(Arc::from(format!("{{\"claims\": {{\"tenant\": \"{tenant}\"}}}}"))),
             statements: vec![Statement { sql: Arc::from(sql), params: Vec::new() }],
             transaction: TransactionOptions::default(),
-            deadline: Instant::now() + Duration::from_secs(60),
+            deadline: Instant::now() + Duration::from_mins(1),
             grace: Duration::from_secs(1),
         };
         self.runtime.block_on(async {
