@@ -129,7 +129,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let report = Report {
         at: machine::now(),
         postern: machine::postern(),
-        server: fixture.with.installation().version.to_string(),
+        server: fixture.with.installation().version.clone(),
         machine,
         rows,
         rows_of_tenant: OF_TENANT,

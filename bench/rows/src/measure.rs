@@ -64,8 +64,8 @@ pub fn run(cluster: &Cluster, case: &Case, clients: usize, mode: Mode, seconds: 
         .arg("bench");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().context("run pgbench")?;
-    let cast = Cast { server, middle: None, client: child.id() };
-    let watched = watch(&mut child, cast, seconds);
+    let watched_processes = Cast { server, middle: None, client: child.id() };
+    let watched = watch(&mut child, watched_processes, seconds);
     let ended = child.try_wait().context("wait for pgbench")?.is_some();
     let _ = child.kill();
     child.wait().context("wait for pgbench")?;
