@@ -253,7 +253,7 @@ fn a_test_of_policies_cannot_get_out() {
     let before = cluster.psql("app", STATE).unwrap();
     let outside = outside.to_str().unwrap();
     // The statement of a test.
-    let mut text = String::new();
+    let mut escapes = String::new();
     for (n, sql) in [
         "reset role",
         "set role boss",
@@ -289,10 +289,11 @@ fn a_test_of_policies_cannot_get_out() {
     .enumerate()
     {
         let sql = sql.replace("OUTSIDE", outside);
-        writeln!(text, "[[test]]\nname = 'escape {n}'\nrole = 'clerk'\nsql = {sql:?}\nerror = ''").unwrap();
+        writeln!(escapes, "[[test]]\nname = 'escape {n}'\nrole = 'clerk'\nsql = {sql:?}\nerror = ''")
+            .unwrap();
     }
-    text += "[[test]]\nname = 'still the clerk'\nrole = 'clerk'\nsql = 'select current_user::text as who'\nrows = [{ who = 'clerk' }]\n";
-    let Output { status, stdout, stderr } = test(&text);
+    escapes += "[[test]]\nname = 'still the clerk'\nrole = 'clerk'\nsql = 'select current_user::text as who'\nrows = [{ who = 'clerk' }]\n";
+    let Output { status, stdout, stderr } = test(&escapes);
     // Some mutants go unnoticed: these are no tests of policies.
     assert_eq!((status, stderr.as_str()), (1, ""), "{stdout}");
     let failed: Vec<&str> =
