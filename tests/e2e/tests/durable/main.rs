@@ -1,6 +1,7 @@
 //! Durable functions on real servers: what they do, as whom, and what survives.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
+mod branches;
 mod call;
 mod cancel;
 mod copies;
