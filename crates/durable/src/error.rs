@@ -19,6 +19,11 @@ pub enum Error {
     /// What a function of the control plane answered was used as a step.
     #[error("df.{0} cannot be used as a workflow step. Call df.{0} before df.start().")]
     Misused(String),
+    /// The same, given to `df.start`.
+    #[error(
+        "Invalid durable function: df.{0} cannot be used as a workflow step. Call df.{0} before df.start()."
+    )]
+    MisusedStart(String),
     /// Node JSON given to a composer that has the wrong shape.
     #[error("Invalid Durofut JSON: failed to deserialize workflow step: {0}")]
     Step(String),
@@ -76,6 +81,7 @@ impl Error {
             Self::Argument(_)
             | Self::NotHalfIf
             | Self::Misused(_)
+            | Self::MisusedStart(_)
             | Self::Step(_)
             | Self::Function(_)
             | Self::Graph { .. }
@@ -86,7 +92,9 @@ impl Error {
     /// Why; whole sentences.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Self::Misused(_) => Some("It runs at once and what it answers is no SQL statement.".into()),
+            Self::Misused(_) | Self::MisusedStart(_) => {
+                Some("It runs at once and what it answers is no SQL statement.".into())
+            }
             Self::TooLarge => Some("It may have 256 MB.".into()),
             _ => None,
         }
@@ -98,7 +106,9 @@ impl Error {
             Self::NotHalfIf => Some(
                 "All these operators have one precedence and associate to the left: put the branches in parentheses.",
             ),
-            Self::Misused(_) => Some("To run it as a step, give its call as text: 'SELECT df.…'."),
+            Self::Misused(_) | Self::MisusedStart(_) => {
+                Some("To run it as a step, give its call as text: 'SELECT df.…'.")
+            }
             Self::Graph { limit: true, .. } => {
                 Some("df.call() and df.map() make instances and branches of their own.")
             }

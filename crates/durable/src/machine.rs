@@ -100,6 +100,9 @@ pub enum Level {
         handling: bool,
         /// How many undo steps there were before.
         mark: usize,
+        /// What the name of the failure was before the handler.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Value>,
     },
 }
 
@@ -325,7 +328,7 @@ impl<'a, W: World> Machine<'a, W> {
                 }
                 Kind::Catch { step, .. } => {
                     let mark = self.frame.undos.len();
-                    self.frame.levels.push(Level::Catch { node, handling: false, mark });
+                    self.frame.levels.push(Level::Catch { node, handling: false, mark, before: None });
                     *step
                 }
                 Kind::Compensate { step, .. } => *step,
@@ -406,17 +409,21 @@ impl<'a, W: World> Machine<'a, W> {
                     let Some(Level::Catch { mark, .. }) = self.frame.pop(parent) else {
                         return Next::End(Outcome::Failed(lost_level()));
                     };
-                    self.frame.levels.push(Level::Catch { node: parent, handling: true, mark });
+                    let level = |handling, before| Level::Catch { node: parent, handling, mark, before };
                     if self.frame.undos.len() > mark {
-                        self.frame.pop(parent);
-                        self.frame.levels.push(Level::Catch { node: parent, handling: false, mark });
+                        self.frame.levels.push(level(false, None));
                         return self.unwind(node, mark, failure);
                     }
-                    self.frame.names.insert(value::FAILURE.into(), Value::Json(failure.to_result()));
+                    let failure = Value::Json(failure.to_result());
+                    let before = self.frame.names.insert(value::FAILURE.into(), failure);
+                    self.frame.levels.push(level(true, before));
                     return self.enter(*handler);
                 }
                 (Kind::Retry { .. } | Kind::Catch { .. }, outcome) => {
-                    self.frame.pop(parent);
+                    if let Some(Level::Catch { handling: true, before, .. }) = self.frame.pop(parent) {
+                        self.frame.names.remove(value::FAILURE);
+                        self.frame.names.extend(before.map(|before| (value::FAILURE.to_owned(), before)));
+                    }
                     self.gave(parent, outcome)
                 }
                 (Kind::Compensate { step, .. }, outcome) if node == *step => {

@@ -582,8 +582,16 @@ impl Run<'_> {
         let end = self.node(step, at, results);
         let How::Failed(mut failure) = end.how else { return end };
         let at = self.undo(undos, end.at, &mut failure);
+        // It is the handler's: before and after it the name is what it was.
+        let (named, bound) = (results.named.get(FAILURE).cloned(), results.bound.contains(FAILURE));
         results.bind(FAILURE, plain(failure.to_result()));
-        self.node(handler, at, results)
+        let end = self.node(handler, at, results);
+        results.named.remove(FAILURE);
+        results.named.extend(named.map(|before| (FAILURE.to_owned(), before)));
+        if !bound {
+            results.bound.remove(FAILURE);
+        }
+        end
     }
 
     fn map(

@@ -169,6 +169,11 @@ fn retries_catches_and_timeouts() {
     let (report, ran) = walk(caught);
     assert_eq!(ran[1], "select 'oops 22012'");
     assert!(report.outcome.unwrap().is_ok());
+    // The failure is the handler's; that of a catch in a handler is its handler's.
+    let inner = catch("bad 1 inner", "select '$error.message'").unwrap();
+    let handler = seq(&inner, "select '$error.message'").unwrap();
+    let (_, ran) = walk(seq(&catch("bad 1 outer", &handler).unwrap(), "select '$error.message'"));
+    assert_eq!(ran[2..], ["select 'inner'", "select 'outer'", "select '$error.message'"]);
     assert_eq!(result(timeout("ok 5 1", 5)), ONE);
     let (report, _) = walk(timeout(&seq("ok 4 1", "ok 5 1").unwrap(), 5));
     assert_eq!(

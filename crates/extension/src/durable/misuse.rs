@@ -33,5 +33,11 @@ pub fn check(text: &str) -> Result<(), Language> {
 
 /// Refuses an answer that is given to `df.start()`.
 pub fn check_start(text: &str) -> Result<(), Error> {
-    check(text).map_err(|error| Refusal::Language(Language::Function(error.to_string())).into())
+    check(text).map_err(|error| {
+        let error = match error {
+            Language::Misused(function) => Language::MisusedStart(function),
+            other => Language::Function(other.to_string()),
+        };
+        Refusal::Language(error).into()
+    })
 }
