@@ -20,7 +20,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
          WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = is_trusted_code.function AND d.deptype = 'e'
            AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
            AND e.extname::pg_catalog.text = ANY (pg_catalog.regexp_split_to_array(
-                   pg_catalog.btrim(pg_catalog.current_setting('postern.trusted_extensions')), '\s*,\s*')))
+                   pg_catalog.btrim(coalesce(pg_catalog.current_setting('postern.trusted_extensions', true), '')), '\s*,\s*')))
 $$;
 GRANT EXECUTE ON FUNCTION postern.is_trusted_code(pg_catalog.oid) TO PUBLIC;
 COMMENT ON FUNCTION postern.is_trusted_code(pg_catalog.oid) IS

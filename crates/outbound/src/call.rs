@@ -151,7 +151,7 @@ impl Caller {
                 }
                 followed += 1;
                 let location = location.to_str().unwrap_or_default().to_owned();
-                hop = self.redirected(job, hop, status, &location, secrets).await?;
+                hop = self.redirected(job, hop, status, &location).await?;
                 continue;
             }
             let body = self.read(&hop.target, request, response).await?;
@@ -168,14 +168,7 @@ impl Caller {
 
     /// Where an answer points, if the request may go there: what was asked of the first place is asked of every other. Nothing that
     /// was meant for one place is sent to another.
-    async fn redirected(
-        &self,
-        job: &Job,
-        from: Hop,
-        status: u16,
-        location: &str,
-        secrets: &Secrets,
-    ) -> Result<Hop, Failure> {
+    async fn redirected(&self, job: &Job, from: Hop, status: u16, location: &str) -> Result<Hop, Failure> {
         let blocked = |message: String| Failure::new("42501", message);
         let mut url = from
             .url
@@ -192,7 +185,7 @@ impl Caller {
         if target != from.target {
             headers.remove(AUTHORIZATION);
             headers.remove(COOKIE);
-            secrets.strip(&mut headers);
+            Secrets::strip(&mut headers);
             if from.secret_body && body.is_some() {
                 return Err(blocked("Blocked: a redirect would take a secret elsewhere.".into()));
             }

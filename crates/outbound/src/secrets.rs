@@ -39,19 +39,18 @@ impl Secrets {
                     "df.set_secret() sets it, as the role that the function runs as.",
                 )
             })?;
-            let key = match &key {
-                Some(key) => key,
-                None => {
-                    let read = key_file.and_then(|file| std::fs::read_to_string(file).ok());
-                    let read = read.and_then(|text| Key::parse(&text).ok()).ok_or_else(|| {
-                        refused(
-                            "55000",
-                            "cannot be opened: the outbound worker has no key",
-                            "secrets_key_file in [outbound] names a file with the key that the server has.",
-                        )
-                    })?;
-                    key.insert(read)
-                }
+            let key = if let Some(key) = &key {
+                key
+            } else {
+                let read = key_file.and_then(|file| std::fs::read_to_string(file).ok());
+                let read = read.and_then(|text| Key::parse(&text).ok()).ok_or_else(|| {
+                    refused(
+                        "55000",
+                        "cannot be opened: the outbound worker has no key",
+                        "secrets_key_file in [outbound] names a file with the key that the server has.",
+                    )
+                })?;
+                key.insert(read)
             };
             let value =
                 from_hex(digits).and_then(|sealed| key.open(name, &sealed).ok()).ok_or_else(|| {
@@ -98,7 +97,7 @@ impl Secrets {
     }
 
     /// Takes the headers away that have a secret in them.
-    pub fn strip(&self, headers: &mut HeaderMap) {
+    pub fn strip(headers: &mut HeaderMap) {
         let marked: Vec<_> =
             headers.iter().filter(|(_, value)| value.is_sensitive()).map(|(name, _)| name.clone()).collect();
         for name in marked {

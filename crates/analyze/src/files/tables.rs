@@ -263,13 +263,9 @@ impl State<'_> {
                 Ok(AlterTableType::AtAlterColumnType) => {
                     if let Some(NodeEnum::ColumnDef(column)) = definition
                         && let Some(name) = &column.type_name
+                        && let Some(at) = relation.columns.iter().position(|one| one.0 == command.name)
                     {
-                        let typed = self.type_oid(name);
-                        relation
-                            .columns
-                            .iter_mut()
-                            .filter(|(name, _)| *name == command.name)
-                            .for_each(|(_, oid)| *oid = typed);
+                        relation.columns[at].1 = self.type_oid(name);
                     }
                 }
                 Ok(AlterTableType::AtChangeOwner) => {
@@ -295,13 +291,8 @@ impl State<'_> {
                 Ok(AlterTableType::AtDisableRowSecurity) => relation.row_security = false,
                 Ok(AlterTableType::AtSetRelOptions | AlterTableType::AtResetRelOptions) => {
                     if let Some(NodeEnum::List(list)) = definition {
-                        let named = settings(&list.items);
                         let set = command.subtype == AlterTableType::AtSetRelOptions as i32;
-                        let key = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
-                        relation.options.retain(|old| !named.iter().any(|new| key(new) == key(old)));
-                        if set {
-                            relation.options.extend(named);
-                        }
+                        set_options(&mut relation.options, settings(&list.items), set);
                     }
                 }
                 Ok(AlterTableType::AtAddConstraint) => {
@@ -333,6 +324,15 @@ impl State<'_> {
             let (owner, span) = (relation.owner, self.name_span(&range.relname));
             self.add_expression(kind, by, owner, oid, found, span);
         }
+    }
+}
+
+/// SET, or else RESET, of storage parameters.
+fn set_options(options: &mut Vec<String>, named: Vec<String>, set: bool) {
+    let key = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
+    options.retain(|old| !named.iter().any(|new| key(new) == key(old)));
+    if set {
+        options.extend(named);
     }
 }
 

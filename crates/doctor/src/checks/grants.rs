@@ -4,42 +4,56 @@ use crate::codes;
 use crate::examination::{Checked, Examination};
 
 /// Functions that are for everybody: they tell what everybody may know, or ask who calls.
-const FUNCTIONS: [&str; 31] = [
-    "fact",
-    "facts",
-    "identity",
-    "entered_role",
+const FUNCTIONS: [&str; 45] = [
+    "apply_fix",
+    "attempt_as",
+    "caller",
+    "caller_out",
+    "caller_role",
     "change_direct",
     "change_row_security",
+    "create_policy",
     "direct_grantor",
     "direct_state",
+    "drop_policy",
+    "entered_role",
     "evaluate_as",
     "explain_row",
+    "explain_view",
+    "fact",
+    "facts",
     "grant_direct",
+    "identity",
+    "intruder",
     "is_direct",
     "is_error",
+    "is_expression",
+    "is_trusted_code",
+    "may_read_conflict",
+    "path_elements",
+    "path_judged",
     "plain_entries",
+    "policy_parts",
     "policy_votes",
+    "publication_statement",
     "revoke",
     "revoke_direct",
+    "row_access_of",
     "row_command",
     "row_commands",
     "row_role",
     "row_table",
-    "set_row_security",
-    "apply_fix",
-    "is_trusted_code",
-    "may_read_conflict",
-    "publication_statement",
     "sample_value",
+    "set_row_security",
     "subscription_owner_runs",
     "subscription_recipe",
     "table_code",
     "table_findings",
+    "view_columns",
 ];
 
 /// Tables and views that everybody may read: they say what the catalogs say, or have row security.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "apply_conflicts",
     "apply_identity",
     "direct_access",
@@ -48,6 +62,7 @@ const TABLES: [&str; 8] = [
     "replication_members",
     "row_access",
     "row_security_modes",
+    "subprograms",
 ];
 
 pub async fn check(ex: &mut Examination<'_>) -> Checked {

@@ -354,6 +354,49 @@ pub fn errand_done() {
     }
 }
 
+thread_local! {
+    /// The place at which this process waits for the end of an instance.
+    static WAITING: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+}
+
+fn key(database: Oid, instance: u32) -> u64 {
+    u64::from(database.to_u32()) << 32 | u64::from(instance)
+}
+
+/// Has this process woken when an instance has ended; false if all places are taken. Whoever then looks at the instance, and waits,
+/// misses nothing. It is taken back by [`wait_no_more`], at the end of the transaction at the latest.
+pub fn wait_for_end(instance: &str) -> bool {
+    wait_no_more();
+    let (Some(number), Some(board)) = (number(instance), shmem::board()) else { return false };
+    let key = key(worker::database(), number);
+    let free = |waiter: &shmem::Waiter| waiter.key.compare_exchange(0, key, AcqRel, Relaxed).is_ok();
+    WAITING.set(board.waiters.iter().position(free));
+    let Some(place) = WAITING.get() else { return false };
+    board.waiters[place].latch.store(worker::latch(), Release);
+    fence(SeqCst);
+    true
+}
+
+/// Never raises.
+pub fn wait_no_more() {
+    if let Some(place) = WAITING.take()
+        && let Some(board) = shmem::board()
+    {
+        board.waiters[place].latch.store(0, Release);
+        board.waiters[place].key.store(0, Release);
+    }
+}
+
+/// An instance of this database has ended, and that is committed: whoever waits for it is woken. Never raises.
+pub fn has_ended(instance: u32) {
+    let Some(board) = shmem::board() else { return };
+    let key = key(worker::database(), instance);
+    fence(SeqCst);
+    for waiter in board.waiters.iter().filter(|waiter| waiter.key.load(Acquire) == key) {
+        worker::wake(waiter.latch.load(Acquire));
+    }
+}
+
 /// Whether a request to cancel that this process got came from [`cancel`], and not from an operator. Asked once for each.
 pub fn was_ours(slot: &Slot) -> bool {
     slot.asked.swap(0, AcqRel) == 1

@@ -17,7 +17,7 @@ use postern_durable::Graph;
 use super::quota::{May, Quotas};
 use super::schedule::{self, Clock};
 use super::store::{self, End, Instance, NEVER, State, Strand};
-use super::turn::{Course, Turn};
+use super::turn::{Company, Course, Family, Turn};
 use super::{board, call, messages, outside, pause, rerun, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
@@ -277,7 +277,8 @@ impl Executor {
             held = Some((id.clone(), number));
             // While others are locked with it, it has no longer than they can wait; then it is run alone.
             let patience = (strands.len() > 0).then_some(PATIENCE);
-            let turn = self.one(strand, &instance, patience);
+            let mut company = Company::default();
+            let turn = self.one(strand, &instance, patience, &mut company);
             if matches!(turn, Turn::Outside(_)) {
                 // Shown before anybody can see that it was begun, until it has come to something.
                 board::executing(self.slot, Some(&id), number, 0);
@@ -286,12 +287,16 @@ impl Executor {
             if !turn.counts() {
                 return (Done::Turn(id, number, turn), Finish::Rollback);
             }
-            let shared = match self.share(strands, &instance, began, &mut awaited) {
+            let shared = match self.share(strands, &instance, began, &mut awaited, &mut company) {
                 Ok(shared) => shared,
                 Err(done) => return (done, Finish::Rollback),
             };
             ran = shared + 1;
+            // Without waiting for the lock of an instance: that is a reason to have more in a commit.
             worked = worker::now() - began;
+            if let Err(done) = self.settle(&id, &instance, company, &mut awaited) {
+                return (done, Finish::Rollback);
+            }
             // Who shares a commit goes on with the others of its queue, not by itself.
             let turn = if shared > 0 && turn == Turn::Goes { Turn::Rests } else { turn };
             let finish = if self.flush { Finish::Commit } else { Finish::CommitLater };
@@ -351,17 +356,18 @@ impl Executor {
         instance: &Instance,
         began: i64,
         awaited: &mut Vec<(String, String)>,
+        company: &mut Company,
     ) -> Result<i64, Done> {
         let mut shared = 0;
         for (strand, other) in strands {
             if worker::now() - began > GROUP_TIME {
                 break;
             }
-            if other.facts != instance.facts {
+            if other.facts != instance.facts || company.has_dropped(&strand) {
                 continue;
             }
             let me = (strand.instance.clone(), strand.strand);
-            match self.shared(strand, &other) {
+            match self.shared(strand, &other, company) {
                 None => {}
                 Some(turn) if turn.counts() => {
                     shared += 1;
@@ -383,7 +389,7 @@ impl Executor {
     }
 
     /// A turn that shares the commit of others, in an identity that stands already; nothing if it is to have one of its own.
-    fn shared(&mut self, strand: Strand, instance: &Instance) -> Option<Turn> {
+    fn shared(&mut self, strand: Strand, instance: &Instance, company: &mut Company) -> Option<Turn> {
         let id = strand.instance.clone();
         if !matches!(instance.status.as_str(), "pending" | "running")
             || self.slow.contains(&(id.clone(), strand.strand))
@@ -397,10 +403,42 @@ impl Executor {
         // A function that cannot be read fails in a turn of its own.
         let graph = self.graph(&id).ok()?;
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE));
+        company.prepare(&mut course);
         let turn = course.run();
         self.flush |= course.flush;
+        company.take(course);
         // A statement at top level is begun in a turn of its own.
         Some(if matches!(turn, Turn::Outside(_)) { Turn::Slow } else { turn })
+    }
+
+    /// Writes what branches that shared a transaction have left to its end.
+    fn settle(
+        &mut self,
+        id: &str,
+        instance: &Instance,
+        company: Company,
+        awaited: &mut Vec<(String, String)>,
+    ) -> Result<(), Done> {
+        if company.has_left_nothing() {
+            return Ok(());
+        }
+        let Ok(graph) = self.graph(id) else { return Err(Done::Nothing(worker::now())) };
+        let family = Family { graph: &graph, instance, slot: self.slot, seen: self.seen };
+        match company.settle(&family) {
+            Ok((turns, flush)) => {
+                self.flush |= flush;
+                awaited.extend(turns.into_iter().filter_map(|turn| match turn {
+                    Turn::Awaits(name) => Some((id.to_owned(), name)),
+                    _ => None,
+                }));
+                Ok(())
+            }
+            // Whose fault it was shows when each has a commit of its own.
+            Err((strand, turn)) => {
+                self.alone = 1;
+                Err(Done::Turn(id.to_owned(), strand, turn))
+            }
+        }
     }
 
     /// Remembers whose step took too long for others to wait. What is forgotten here is only found out again.
@@ -508,7 +546,14 @@ impl Executor {
         strands
     }
 
-    fn one(&mut self, mut strand: Strand, instance: &Instance, patience: Option<i32>) -> Turn {
+    /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
+    fn one(
+        &mut self,
+        mut strand: Strand,
+        instance: &Instance,
+        patience: Option<i32>,
+        company: &mut Company,
+    ) -> Turn {
         let before = std::mem::replace(&mut self.flush, true);
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
@@ -534,8 +579,12 @@ impl Executor {
             return Turn::Rests;
         }
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, patience);
+        if patience.is_some() {
+            company.prepare(&mut course);
+        }
         let turn = course.run();
         self.flush = before || course.flush;
+        company.take(course);
         turn
     }
 

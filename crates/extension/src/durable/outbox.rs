@@ -1,7 +1,7 @@
 //! What a transaction has to tell executors when it is committed. A rollback tells nobody; one of a savepoint may wake an executor
 //! that finds nothing.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::board;
 use crate::pg::worker;
@@ -20,6 +20,18 @@ struct Pending {
 
 thread_local! {
     static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, rescheduled: false, installed: false, emptied: false, dropped: false }) };
+}
+
+thread_local! {
+    /// Instances that have ended.
+    static ENDED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An instance has ended.
+pub fn ended(instance: &str) {
+    if let Some(number) = board::number(instance) {
+        ENDED.with_borrow_mut(|ended| ended.push(number));
+    }
 }
 
 /// A function was started.
@@ -56,6 +68,11 @@ pub fn emptied() {
 pub fn at_transaction_end(moment: Moment) {
     if matches!(moment, Moment::Committed | Moment::Aborted) {
         board::errand_done();
+        board::wait_no_more();
+        let ended = ENDED.take();
+        if moment == Moment::Committed {
+            ended.into_iter().for_each(board::has_ended);
+        }
     }
     match moment {
         Moment::Committed => {

@@ -361,6 +361,42 @@ pub fn add(strand: &Strand) {
     );
 }
 
+/// New branches of a strand, that are due at once.
+pub fn add_branches(of: &Strand, due: i64, branches: &[(i32, usize, u32, Frame)]) {
+    let numbers: Vec<i32> = branches.iter().map(|branch| branch.0).collect();
+    let which: Vec<i32> = branches.iter().map(|branch| i32::try_from(branch.1).unwrap_or(i32::MAX)).collect();
+    let bases: Vec<i32> = branches.iter().map(|branch| branch.2.cast_signed()).collect();
+    let frames: Vec<String> = branches.iter().map(|branch| frame(&branch.3)).collect();
+    query::run(
+        c"INSERT INTO postern.strand (instance, strand, parent, branch, base, node, state, due, owner, priority, frame) \
+          SELECT $1, b.strand, $2, b.branch, b.base, b.base, 'r', $3, $4, $5, b.frame \
+          FROM unnest($6, $7, $8, $9) AS b (strand, branch, base, frame)",
+        &[
+            Arg::Text(&of.instance),
+            Arg::Int4(of.strand),
+            Arg::Time(due),
+            Arg::Oid(of.owner),
+            Arg::Int2(of.priority),
+            Arg::Int4s(&numbers),
+            Arg::Int4s(&which),
+            Arg::Int4s(&bases),
+            Arg::Texts(&frames),
+        ],
+    );
+}
+
+/// Branches that are locked and have come to something, with their nodes and frames.
+pub fn save_done(id: &str, branches: &[(i32, u32, Frame)]) {
+    let numbers: Vec<i32> = branches.iter().map(|branch| branch.0).collect();
+    let nodes: Vec<i32> = branches.iter().map(|branch| branch.1.cast_signed()).collect();
+    let frames: Vec<String> = branches.iter().map(|branch| frame(&branch.2)).collect();
+    query::run(
+        c"UPDATE postern.strand s SET node = b.node, state = 'd', due = 'infinity', signal = NULL, frame = b.frame, held = NULL \
+          FROM unnest($2, $3, $4) AS b (strand, node, frame) WHERE s.instance = $1 AND s.strand = b.strand",
+        &[Arg::Text(id), Arg::Int4s(&numbers), Arg::Int4s(&nodes), Arg::Texts(&frames)],
+    );
+}
+
 /// Writes what may have changed of a strand that is locked.
 pub fn save(strand: &Strand) {
     query::run(
@@ -450,6 +486,7 @@ pub fn end(id: &str, end: &End, now: i64) -> Option<Caller> {
         outbox::rescheduled();
     }
     delete_messages(id);
+    outbox::ended(id);
     let row = rows.first()?;
     Some(Caller { instance: row.text(0)?.to_owned(), owner: row.oid(1) })
 }
@@ -486,6 +523,18 @@ pub fn kept(id: &str, record: Record) -> Option<(String, Option<String>)> {
         &[Arg::Text(id), Arg::Int4(record.0), Arg::Int4(record.1)],
     );
     rows.first().and_then(|row| Some((row.text(0)?.to_owned(), row.text(1).map(str::to_owned))))
+}
+
+/// As [`kept`], several at once: each with its strand and number.
+pub fn kept_of(id: &str, strands: &[i32], numbers: &[i32]) -> Vec<(Record, String, Option<String>)> {
+    let rows = query::run(
+        c"SELECT p.strand, p.n, p.result, p.columns FROM unnest($2, $3) AS w (strand, n) \
+          JOIN postern.step p ON p.instance = $1 AND p.strand = w.strand AND p.n = w.n WHERE p.result IS NOT NULL",
+        &[Arg::Text(id), Arg::Int4s(strands), Arg::Int4s(numbers)],
+    );
+    rows.iter()
+        .map(|row| (Record(row.int4(0), row.int4(1)), row.string(2), row.text(3).map(str::to_owned)))
+        .collect()
 }
 
 /// Whether somebody asked for the instance to be cancelled, and why.

@@ -8,8 +8,11 @@
 //!   for any other row. A branch that has come to something takes it; a claim that needs it and cannot have it at once lets go.
 //! * A step counts only if its branch is still wanted: the strands above are looked at under that lock, after the statement.
 
+mod company;
 mod http;
 mod outside;
+
+pub use company::{Company, Family};
 
 use std::collections::HashMap;
 
@@ -25,6 +28,7 @@ use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker;
+use company::Left;
 
 /// Leaves and branches that cost nothing, in one turn, before others have theirs.
 const FREE: usize = 1_000;
@@ -78,6 +82,16 @@ pub struct Course<'a> {
     patience: Option<i32>,
     /// The step that came to something last has failed: where everything was before.
     failing: Option<Vec<Before>>,
+    /// What is to be written of it is left to the end of the transaction, if it can be.
+    sharing: bool,
+    /// What was left so.
+    left: Option<Left>,
+    /// Branches of the same fork, which are written already, have succeeded with it.
+    succeeded: bool,
+    /// The strand above is known to wait for it.
+    known: bool,
+    /// Branches that were deleted, though whoever shares the transaction may hold them.
+    dropped: Vec<i32>,
 }
 
 /// Results, as they were read or made in this turn, and what nodes with a state came to.
@@ -153,12 +167,17 @@ impl<'a> Course<'a> {
             flush: false,
             patience,
             failing: None,
+            sharing: false,
+            left: None,
+            succeeded: false,
+            known: false,
+            dropped: Vec::new(),
         }
     }
 
     /// Goes on from where the strand is.
     pub fn run(&mut self) -> Turn {
-        if self.strand.parent.is_some() && !self.wanted() {
+        if self.strand.parent.is_some() && !self.known && !self.wanted() {
             return Turn::NotNow;
         }
         let node = self.strand.node;
@@ -483,6 +502,10 @@ impl<'a> Course<'a> {
     /// Where the strand stays for now. Of a branch, nothing that it has done counts, and it waits for nothing, unless it is still
     /// wanted: whoever decided its fork meanwhile could not remove it, since it is held here.
     fn rest(&mut self, node: u32, state: State, due: i64) -> Turn {
+        if state == State::Ready && self.may_leave() {
+            self.left = Some(Left::Rest(node, due));
+            return if due <= self.now { Turn::Goes } else { Turn::Rests };
+        }
         if self.strand.parent.is_some() && !self.lock_root() {
             return Turn::NotNow;
         }
@@ -526,24 +549,12 @@ impl<'a> Course<'a> {
             return false;
         }
         let first = as_owner(|| store::last_strand(&self.strand.instance)) + 1;
-        for ((branch, base, frame), number) in branches.into_iter().zip(first..) {
-            let strand = Strand {
-                instance: self.strand.instance.clone(),
-                strand: number,
-                parent: Some(self.strand.strand),
-                branch: i32::try_from(branch).unwrap_or(i32::MAX),
-                base,
-                node: base,
-                state: State::Ready,
-                due: self.now,
-                owner: self.strand.owner,
-                priority: self.strand.priority,
-                signal: None,
-                frame,
-                held: None,
-            };
-            as_owner(|| store::add(&strand));
-        }
+        let branches: Vec<_> = branches
+            .into_iter()
+            .zip(first..)
+            .map(|((branch, base, frame), number)| (number, branch, base, frame))
+            .collect();
+        as_owner(|| store::add_branches(&self.strand, self.now, &branches));
         true
     }
 
@@ -553,6 +564,10 @@ impl<'a> Course<'a> {
             self.end_instance(outcome);
             return Err(Turn::Rests);
         };
+        if self.may_leave() && self.is_counted() {
+            self.left = Some(Left::End(outcome));
+            return Err(Turn::Rests);
+        }
         if !self.lock_root() {
             return Err(Turn::NotNow);
         }
@@ -576,7 +591,7 @@ impl<'a> Course<'a> {
             _ => false,
         };
         if all {
-            let next = self.more_of_a_map(&mut parent, done);
+            let next = self.more_of_a_map(&mut parent, done || self.succeeded);
             if next || parent.frame.pending > 0 {
                 return Err(self.one_less(&parent));
             }
@@ -586,6 +601,9 @@ impl<'a> Course<'a> {
             let mine = self.strand.strand;
             let others = as_owner(|| store::branches(&id, parent.strand));
             branches.extend(others.into_iter().filter(|strand| strand.strand != mine));
+        }
+        if all {
+            self.read_ahead(&branches);
         }
         let before = rerun::fork(&parent, &branches);
         let branches: Vec<Branch> = branches.into_iter().map(branch).collect();
@@ -684,6 +702,7 @@ impl<'a> Course<'a> {
         if mine != above {
             as_owner(|| store::delete(id, mine));
         }
+        self.dropped.extend(&others);
         if self
             .graph
             .nodes()

@@ -44,6 +44,7 @@ unsafe extern "C-unwind" fn object_access(
             pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
             pg_sys::ObjectAccessType::OAT_POST_ALTER => touched(class, object, sub, false),
             pg_sys::ObjectAccessType::OAT_DROP if class == pg_sys::ExtensionRelationId => dropped(object),
+            pg_sys::ObjectAccessType::OAT_DROP if class == pg_sys::TriggerRelationId => lost(object),
             _ => {}
         }
         if let Some(next) = PREVIOUS {
@@ -63,6 +64,11 @@ extern "C-unwind" fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: core:
     if class == pg_sys::ProcedureRelationId {
         names::rule::touched(object);
     }
+}
+
+#[pg_guard]
+extern "C-unwind" fn lost(trigger: pg_sys::Oid) {
+    replication::lost(trigger);
 }
 
 #[pg_guard]

@@ -14,3 +14,10 @@ pub fn warning(message: &str, detail: &str, hint: &str) {
     }
     report.report(PgLogLevel::WARNING);
 }
+
+/// Writes a line to the log that administrators look for afterwards.
+pub fn note(message: &str, detail: &str) {
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "postern")
+        .set_detail(detail)
+        .report(PgLogLevel::LOG);
+}

@@ -156,6 +156,15 @@ thread_local! {
 
 /// Runs one statement of ours and gives its rows. Errors are raised.
 pub fn run(sql: &'static CStr, args: &[Arg]) -> Vec<Row> {
+    execute(sql, args, false)
+}
+
+/// As [`run`], of a statement that only looks: it sees the database as the active snapshot does.
+pub fn look(sql: &'static CStr, args: &[Arg]) -> Vec<Row> {
+    execute(sql, args, true)
+}
+
+fn execute(sql: &'static CStr, args: &[Arg], only_looks: bool) -> Vec<Row> {
     let types: Vec<pg_sys::Oid> = args.iter().map(|arg| arg.type_oid()).collect();
     let count = i32::try_from(args.len()).unwrap_or(0);
     // SAFETY: connected and finished here; an ERROR in between is cleaned up by the end of the (sub)transaction. The plan is
@@ -176,7 +185,7 @@ pub fn run(sql: &'static CStr, args: &[Arg]) -> Vec<Row> {
             data.iter().map(|datum| datum.unwrap_or(pg_sys::Datum::from(0))).collect();
         let nulls: Vec<core::ffi::c_char> =
             data.iter().map(|datum| if datum.is_some() { b' ' } else { b'n' }.cast_signed()).collect();
-        let status = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), false, 0);
+        let status = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), only_looks, 0);
         assert!(status >= 0, "a statement of the extension cannot be run: {status}");
         let rows = rows();
         pg_sys::SPI_finish();

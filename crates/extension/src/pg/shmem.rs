@@ -45,6 +45,18 @@ pub struct Rate {
     pub due: AtomicI64,
 }
 
+/// A process that waits for the end of an instance.
+#[derive(Debug, Default)]
+pub struct Waiter {
+    /// Database and instance; 0: the place is free.
+    pub key: AtomicU64,
+    /// Its latch.
+    pub latch: AtomicUsize,
+}
+
+/// How many processes can be woken by the end of an instance. Further ones look now and then.
+pub const WAITERS: usize = 256;
+
 /// Roles with a rate, in all databases. Of further ones the rate is not kept.
 pub const RATES: usize = 1024;
 
@@ -71,6 +83,8 @@ pub struct Board {
     pub choosing: AtomicU32,
     /// Processes that have something done in a transaction of its own, right now.
     pub errands: [AtomicI32; ERRANDS],
+    /// Who waits for the end of an instance.
+    pub waiters: [Waiter; WAITERS],
     /// The executors.
     pub slots: [Slot; SLOTS],
     /// Rates of roles.

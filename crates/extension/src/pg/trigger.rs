@@ -3,12 +3,27 @@
 use pgrx::pg_sys;
 
 /// A trigger as it was before the command that changes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Before {
     /// Its function.
     pub function: pg_sys::Oid,
     /// When it fires: `O`, `D`, `R` or `A`.
     pub enabled: u8,
+    /// Its table.
+    pub relation: pg_sys::Oid,
+    /// Whether the server made it for itself, as for a foreign key.
+    pub internal: bool,
+    /// Its name, ending with NUL.
+    name: pg_sys::NameData,
+}
+
+impl Before {
+    /// Its name.
+    pub fn name(&self) -> String {
+        let bytes: Vec<u8> =
+            self.name.data.iter().map(|c| c.cast_unsigned()).take_while(|c| *c != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }
 
 /// The trigger as commands before the current one left it; `None` if there was none. May raise as any catalog read may.
@@ -34,7 +49,13 @@ pub fn before(oid: pg_sys::Oid) -> Option<Before> {
             let data = (*tuple).t_data;
             let form =
                 data.cast::<u8>().add(usize::from((*data).t_hoff)).cast::<pg_sys::FormData_pg_trigger>();
-            Before { function: (*form).tgfoid, enabled: (*form).tgenabled.cast_unsigned() }
+            Before {
+                function: (*form).tgfoid,
+                enabled: (*form).tgenabled.cast_unsigned(),
+                relation: (*form).tgrelid,
+                internal: (*form).tgisinternal,
+                name: (*form).tgname,
+            }
         });
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(relation, lock);
@@ -102,4 +123,24 @@ pub fn in_script_of(extension: pg_sys::Oid) -> bool {
 pub fn upgrading() -> bool {
     // SAFETY: a plain read.
     unsafe { pg_sys::IsBinaryUpgrade }
+}
+
+/// Waits until no other transaction changes the object, and keeps others from changing it until this one ends. Who changes it
+/// says so by [`changes`].
+pub fn keep(class: pg_sys::Oid, object: pg_sys::Oid) {
+    // SAFETY: takes a lock that the transaction releases.
+    unsafe { pg_sys::LockDatabaseObject(class, object, 0, pg_sys::ShareLock.cast_signed()) };
+}
+
+/// The transaction changes the object: see [`keep`].
+pub fn changes(class: pg_sys::Oid, object: pg_sys::Oid) {
+    // SAFETY: takes a lock that the transaction releases.
+    unsafe { pg_sys::LockDatabaseObject(class, object, 0, pg_sys::RowExclusiveLock.cast_signed()) };
+}
+
+/// Waits until no other transaction attaches a trigger to the table, and keeps others from it until this one ends. Rows are
+/// written meanwhile.
+pub fn keep_table(relation: pg_sys::Oid) {
+    // SAFETY: takes a lock that the transaction releases.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::RowExclusiveLock.cast_signed()) };
 }

@@ -3,12 +3,12 @@
 use pgrx::pg_sys;
 use postern_core::trigger_rule::{self, Actor, Decision, Facts, Level, Reason, Replaced, Setting};
 
-use super::pending::{self, Created, Touched};
+use super::pending::{self, Changed, Created, Touched, class};
 use super::refusal::Refusal;
 use crate::error::{Error, raise};
 use crate::guc::{TRIGGER_RULE, TriggerRule};
 use crate::pg::query::{self, Arg, Row};
-use crate::pg::{catalog, role, snapshot, table, trigger};
+use crate::pg::{catalog, log, role, snapshot, table, trigger};
 
 /// A statement is through: judges what it has touched, and raises or warns.
 pub fn judge() {
@@ -21,10 +21,77 @@ pub fn judge() {
     if setting == Setting::Off || trigger::upgrading() || !is_there() {
         return;
     }
-    for created in &pending.created {
-        judge_trigger(*created, setting);
+    settle(&pending.touched);
+    snapshot::with_latest(|| {
+        for created in &pending.created {
+            judge_trigger(*created, setting);
+        }
+        judge_touched(&pending.touched, setting);
+        pending.changed.iter().for_each(log_change);
+    });
+}
+
+/// Waits for transactions that change what this one relies on, so that of the two the later one sees what the earlier one did.
+fn settle(touched: &[Touched]) {
+    let mut replicates = Vec::new();
+    for touched in touched {
+        match touched.class {
+            class::FUNCTION | class::TYPE => trigger::changes(touched.class, touched.object),
+            class::PUBLICATION
+            | class::PUBLICATION_TABLE
+            | class::PUBLICATION_SCHEMA
+            | class::SUBSCRIPTION
+            | class::INHERITS => replicates.push(touched.object.to_u32().to_string()),
+            _ => {}
+        }
     }
-    judge_touched(&pending.touched, setting);
+    if replicates.is_empty() {
+        return;
+    }
+    let args = [Arg::Text(&replicates.join(","))];
+    let ask = || {
+        snapshot::with_latest(|| {
+            query::as_owner(|| query::look(c"SELECT class, object FROM postern.replication_basis($1)", &args))
+        })
+    };
+    // In an order of their own, so that two who replicate the same do not wait for each other in a circle.
+    for row in ask().iter().filter(|row| row.oid(0) == class::RELATION) {
+        trigger::keep_table(row.oid(1));
+    }
+    // What a trigger made meanwhile calls is among them only now.
+    for row in ask().iter().filter(|row| row.oid(0) != class::RELATION) {
+        trigger::keep(row.oid(0), row.oid(1));
+    }
+}
+
+/// Says in the log what became of a trigger of a replicated table: an audit that stops says nothing itself.
+fn log_change(changed: &Changed) {
+    let oid = changed.oid.unwrap_or(pg_sys::InvalidOid);
+    let rows = query::as_owner(|| {
+        query::look(
+            c"SELECT table_name, now_name, now_enabled FROM postern.trigger_now($1, $2)",
+            &[Arg::Oid(changed.relation), Arg::Oid(oid)],
+        )
+    });
+    let Some(row) = rows.first() else { return };
+    let fires = |letter: u8| match letter {
+        b'A' => "always",
+        b'R' => "on apply only",
+        b'O' => "not on apply",
+        _ => "never",
+    };
+    let what = match row.text(1) {
+        None => "it is gone".to_owned(),
+        Some(name) if name != changed.name => format!("it is named \"{name}\""),
+        Some(_) if row.char(2) != changed.enabled => {
+            format!("it fires {}, and fired {}", fires(row.char(2)), fires(changed.enabled))
+        }
+        Some(_) => return,
+    };
+    log::note(
+        &format!("trigger \"{}\" on replicated table {}: {what}", changed.name, row.string(0)),
+        &format!("Done by role \"{}\".", role::name(changed.actor)),
+    );
 }
 
 /// The transaction is about to commit: judges what no statement was the end of.
@@ -69,7 +136,7 @@ fn say(level: Level, refusal: impl FnOnce() -> Refusal) {
 
 fn judge_trigger(created: Created, setting: Setting) {
     let rows = query::as_owner(|| {
-        query::run(
+        query::look(
             c"SELECT trigger_name, table_name, table_owner, table_owner_name, function_name, function_owner, function_owner_name, definer, trusted, foreign_when, member, findings FROM postern.trigger_facts($1)",
             &[Arg::Oid(created.oid)],
         )
@@ -129,7 +196,7 @@ fn judge_touched(touched: &[Touched], setting: Setting) {
     ];
     let args = lists.each_ref().map(|list| Arg::Text(list));
     let rows = query::as_owner(|| {
-        query::run(
+        query::look(
             c"SELECT at, what, subject, owner, sentence FROM postern.replication_judgement($1, $2, $3, $4, $5) ORDER BY what, subject, at, sentence",
             &args,
         )

@@ -17,7 +17,9 @@
 //! 3. Names are resolved with a path of our own, as the bootstrap superuser; the caller's path and privileges play no part.
 //! 4. What has been noted is forgotten at the end of the transaction; what a subtransaction noted, when it is rolled back.
 //! 5. Without the extension in the database nothing is judged, and nothing is looked up but that.
-//! 6. The rules only refuse more: what the server refuses, it has refused before they are asked.
+//! 6. The judge sees what is committed when it judges, not when a REPEATABLE READ transaction began; and of code that another
+//!    transaction is changing, what becomes of it: who replicates a table waits for those who change its code, and they for it.
+//! 7. The rules only refuse more: what the server refuses, it has refused before they are asked.
 //!
 //! # Not guaranteed
 //! Catalogs that a superuser writes by hand, and databases where the library was not loaded: `postern.replication_findings`
@@ -32,7 +34,7 @@ mod sql;
 
 pub use grants::judge as judge_grant;
 pub use judge::judge;
-pub use pending::{script_begins, touched};
+pub use pending::{lost, script_begins, touched};
 pub use refusal::Refusal;
 
 use crate::pg::xact::{self, Moment};

@@ -8,7 +8,7 @@ use crate::pg::trigger::{self, Before};
 use crate::pg::{user, xact};
 
 /// OIDs of the catalogs that matter (`src/include/catalog/`; those below 10000 never change).
-mod class {
+pub(super) mod class {
     use pgrx::pg_sys::Oid;
 
     pub const TYPE: Oid = Oid::from_u32(1247);
@@ -58,9 +58,27 @@ pub struct Touched {
     subxact: pg_sys::SubTransactionId,
 }
 
+/// A trigger that is gone, or that fires otherwise.
+#[derive(Debug)]
+pub struct Changed {
+    /// Its name before.
+    pub name: String,
+    /// Its table.
+    pub relation: pg_sys::Oid,
+    /// The trigger, if it is still there.
+    pub oid: Option<pg_sys::Oid>,
+    /// When it fired: `O`, `D`, `R` or `A`.
+    pub enabled: u8,
+    /// Who did it.
+    pub actor: pg_sys::Oid,
+    subxact: pg_sys::SubTransactionId,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Pending {
+    /// What is for the log.
+    pub changed: Vec<Changed>,
     /// Triggers.
     pub created: Vec<Created>,
     /// The rest.
@@ -70,7 +88,7 @@ pub struct Pending {
 impl Pending {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.created.is_empty() && self.touched.is_empty()
+        self.created.is_empty() && self.touched.is_empty() && self.changed.is_empty()
     }
 }
 
@@ -87,10 +105,31 @@ pub fn script_begins() {
     }
 }
 
+/// Who does what is being done.
+fn actor() -> pg_sys::Oid {
+    if trigger::in_extension_script() { SCRIPT.get() } else { user::current().oid }
+}
+
+/// Notes a trigger that is about to be dropped, by itself or with something else. May raise as any catalog read may.
+pub fn lost(oid: pg_sys::Oid) {
+    if let Some(before) = trigger::before(oid) {
+        change(before, None);
+    }
+}
+
+fn change(before: Before, oid: Option<pg_sys::Oid>) {
+    if before.internal {
+        return;
+    }
+    let (actor, subxact) = (actor(), xact::subxact_id());
+    let (name, relation, enabled) = (before.name(), before.relation, before.enabled);
+    let changed = Changed { name, relation, oid, enabled, actor, subxact };
+    PENDING.with_borrow_mut(|pending| pending.changed.push(changed));
+}
+
 /// Notes an object that was made or changed. May raise as any catalog read may.
 pub fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: i32, created: bool) {
-    let actor = if trigger::in_extension_script() { SCRIPT.get() } else { user::current().oid };
-    let subxact = xact::subxact_id();
+    let (actor, subxact) = (actor(), xact::subxact_id());
     let mut entry = Touched {
         class,
         object,
@@ -111,6 +150,9 @@ pub fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: i32, created: bool)
             }
             // What it fires on before goes into the place of the column: the judge compares.
             entry.sub = before.map_or(0, |before| before.enabled.into());
+            if let Some(before) = before {
+                change(before, Some(object));
+            }
         }
         class::RELATION => {
             if let Some((owner, schema)) = trigger::relation_before(object) {
@@ -160,5 +202,6 @@ pub fn forget_subtransaction(id: pg_sys::SubTransactionId) {
     PENDING.with_borrow_mut(|pending| {
         pending.created.retain(|created| created.subxact != id);
         pending.touched.retain(|touched| touched.subxact != id);
+        pending.changed.retain(|changed| changed.subxact != id);
     });
 }

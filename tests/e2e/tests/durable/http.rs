@@ -510,7 +510,7 @@ fn a_request_that_nobody_waits_for_is_dropped_and_its_worker_stops() {
 fn many_requests_are_under_way_at_once() {
     let mut scene = Scene::without_worker();
     // A worker that hardly gets a processor must not lose what it has taken.
-    scene.lease = Duration::from_secs(60);
+    scene.lease = Duration::from_mins(1);
     scene.hire();
     let url = scene.other.url("/ok");
     let branches =

@@ -108,7 +108,7 @@ fn a_mixed_load_ends_as_it_should() {
             }
             // A worker that has failed says so when it is joined.
             if begin.elapsed() > Duration::from_secs(seconds)
-                || workers.iter().any(|worker| worker.is_finished())
+                || workers.iter().any(std::thread::ScopedJoinHandle::is_finished)
             {
                 break;
             }

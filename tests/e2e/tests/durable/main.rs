@@ -1,10 +1,12 @@
 //! Durable functions on real servers: what they do, as whom, and what survives.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
+mod branches;
 mod call;
 mod cancel;
 mod copies;
 mod disk;
+mod elsewhere;
 mod engine;
 mod errand;
 mod failover;

@@ -50,10 +50,7 @@ fn a_paused_instance_takes_no_step_whatever_becomes_due() {
     // Others run meanwhile, and after them it still waits.
     STAGE.result("'select 1' ~> 'select 2'");
     assert_eq!(STAGE.admin(done), "0");
-    assert_eq!(
-        STAGE.admin(&format!("select paused from df.queue where role = 'alice'::regrole and paused > 0")),
-        "1"
-    );
+    assert_eq!(STAGE.admin("select paused from df.queue where role = 'alice'::regrole and paused > 0"), "1");
     STAGE.run("alice", &format!("select df.resume('{id}')"));
     assert_eq!(STAGE.end_of(&id).0, "completed");
     assert_eq!(STAGE.admin(done), "1");
