@@ -25,7 +25,7 @@ bench-gate: $(STAMP)-test ## Measure the gate beside pgbench, PostGraphile and a
 bench-names: $(STAMP)-test ## Measure the analysis of names beside pgspot
 	@$(CARGO) xtask bench-names
 
-compare-names: $(STAMP)-test ## Say what postern check and pgspot find in public extensions
+compare-names: $(STAMP)-test ## Say what postern check, pgspot, splinter and plpgsql_check find, miss and report wrongly
 	@$(CARGO) xtask bench-names -- compare
 
 bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd

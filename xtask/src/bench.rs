@@ -34,8 +34,16 @@ pub fn names(server: &Installation, arguments: &[String]) -> Result<()> {
     let program = workspace::target().join(Profile::Release.folder()).join("bench-names");
     let mut command = std::process::Command::new(program);
     suites::environment(&mut command, server, Profile::Release);
-    command.env("POSTERN_PGSPOT", pgspot);
-    run(command.args(arguments).current_dir(workspace::root()))
+    command.env("POSTERN_PGSPOT", &pgspot);
+    run(command.args(arguments).current_dir(workspace::root()))?;
+    if arguments.first().is_none_or(|argument| argument != "compare") {
+        return Ok(());
+    }
+    // The set whose answers the server gives is a test, which says nothing of pgspot unless it is told where that is.
+    let mut labelled = workspace::cargo();
+    labelled.args(["test", "-p", "postern-analyze", "--test", "oracle", "labelled", "--", "--nocapture"]);
+    suites::environment(&mut labelled, server, Profile::Dev);
+    run(labelled.env("POSTERN_PGSPOT", pgspot).current_dir(workspace::root()))
 }
 
 /// Runs the benchmark of rows.

@@ -9,6 +9,7 @@ mod compare;
 mod corpus;
 mod fix;
 mod generated;
+mod labelled;
 mod loaders;
 mod own_sql;
 mod requirement;

@@ -7,6 +7,8 @@
 mod judge;
 mod load;
 
+pub use load::plpgsql_check;
+
 use std::path::PathBuf;
 
 use postern_analyze::catalog::Catalog;
