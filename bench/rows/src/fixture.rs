@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
+use postern_bench::error::Result;
 use postern_cluster::Cluster;
-
-use crate::Error;
 
 /// Rows of one tenant.
 pub const OF_TENANT: u64 = 1000;
@@ -20,8 +19,8 @@ pub struct Fixture {
 
 impl Fixture {
     /// Starts both servers and fills them with `rows` rows a table.
-    pub fn start(rows: u64) -> Result<Self, Error> {
-        let start = |extension: bool| -> Result<Cluster, Error> {
+    pub fn start(rows: u64) -> Result<Self> {
+        let start = |extension: bool| -> Result<Cluster> {
             let cluster = Cluster::builder()
                 .extension(extension)
                 .setting("shared_buffers", "1GB")

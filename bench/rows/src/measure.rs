@@ -1,11 +1,17 @@
-//! One turn of one case: pgbench.
+//! One turn of one case: pgbench, and what the server's processes used meanwhile.
+//!
+//! **How it works.** pgbench tells its progress every second, from when all connections are made, with the time to the millisecond.
+//! The first of those lines ends the warm-up. Clocks of the server's processes are read there and at the last line: what they used in
+//! between, for each transaction of these seconds, depends much less on other work of the machine than transactions per second do.
+//! pgbench is ended by us, so that no connection is made or ended while it is measured.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use postern_bench::error::{Context, Error, Result};
+use postern_bench::process::Cast;
 use postern_cluster::Cluster;
 use serde::Serialize;
-
-use crate::Error;
 
 /// A statement, who runs it, and on which server.
 #[derive(Debug, Clone)]
@@ -36,60 +42,92 @@ impl Mode {
     }
 }
 
-/// Transactions per second.
-pub fn run(cluster: &Cluster, case: &Case, clients: usize, mode: Mode, seconds: u32) -> Result<f64, Error> {
-    let folder = tempfile::tempdir().map_err(|error| Error::Io("create a temporary folder", error))?;
+/// What one turn came to.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Turn {
+    pub per_second: f64,
+    /// Microseconds on a processor of the server for each transaction.
+    pub server_micros: f64,
+}
+
+/// Runs a case for so many seconds, after one to warm up.
+pub fn run(cluster: &Cluster, case: &Case, clients: usize, mode: Mode, seconds: u32) -> Result<Turn> {
+    let server = cluster.pid().ok_or_else(|| Error::wrong("the server", "has ended"))?;
+    let folder = tempfile::tempdir().context("create a temporary folder")?;
     let script = folder.path().join("case.sql");
-    std::fs::write(&script, &case.sql).map_err(|error| Error::Io("write a script", error))?;
+    std::fs::write(&script, &case.sql).context("write a script")?;
     let mut command = cluster.client("pgbench");
-    command.args(["-n", "-M", mode.word(), "-U", case.role, "-T", &seconds.to_string()]);
+    command.args(["-n", "-M", mode.word(), "-U", case.role, "-P", "1", "--progress-timestamp", "-T", "3600"]);
     command
         .args(["-c", &clients.to_string(), "-j", &clients.min(2).to_string(), "-f"])
         .arg(&script)
         .arg("bench");
-    let output = command.stdin(Stdio::null()).output().map_err(|error| Error::Io("run pgbench", error))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    match (output.status.success(), speed(&said)) {
-        (true, Some(speed)) => Ok(speed),
-        _ => Err(Error::Pgbench(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("run pgbench")?;
+    let watched_processes = Cast { server, middle: None, client: child.id() };
+    let watched = watch(&mut child, watched_processes, seconds);
+    let ended = child.try_wait().context("wait for pgbench")?.is_some();
+    let _ = child.kill();
+    child.wait().context("wait for pgbench")?;
+    match watched? {
+        (Some(turn), _) if !ended => Ok(turn),
+        (_, said) => Err(Error::wrong(format!("pgbench, {}, {clients} clients", case.name), said.trim())),
     }
 }
 
-/// The line `tps = 123.4 (without initial connection time)`; a run in which something failed has none that counts.
-fn speed(said: &str) -> Option<f64> {
-    let failed = said.lines().any(|line| {
-        line.strip_prefix("number of failed transactions: ").is_some_and(|rest| !rest.starts_with("0 "))
-    });
-    let line = said.lines().find_map(|line| line.strip_prefix("tps = "))?;
-    (!failed).then(|| line.split(' ').next()?.parse().ok()).flatten()
+/// Reads what pgbench says until the last second is over; what it said that is no progress comes with it.
+fn watch(child: &mut std::process::Child, cast: Cast, seconds: u32) -> Result<(Option<Turn>, String)> {
+    let mut said = String::new();
+    let mut begin = None;
+    let mut last = 0.0;
+    let (mut transactions, mut lines) = (0.0, 0);
+    let output = child.stderr.take().map(|pipe| BufReader::new(pipe).lines()).into_iter().flatten();
+    for line in output {
+        let line = line.context("read from pgbench")?;
+        let Some((at, per_second)) = progress(&line) else {
+            said.push_str(&line);
+            said.push('\n');
+            continue;
+        };
+        let clocks = cast.clocks()?;
+        let Some((from, before)) = &begin else {
+            begin = Some((at, clocks));
+            last = at;
+            continue;
+        };
+        transactions += per_second * (at - last);
+        last = at;
+        lines += 1;
+        if lines == seconds {
+            #[allow(clippy::cast_precision_loss, reason = "far fewer nanoseconds than a double is exact for")]
+            let used = clocks.since(before).server as f64 / 1000.0;
+            let turn = (transactions > 0.0)
+                .then(|| Turn { per_second: transactions / (at - from), server_micros: used / transactions });
+            return Ok((turn, said));
+        }
+    }
+    Ok((None, said))
 }
 
-/// The value in the middle.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
-    match (values.get(low), values.get(high)) {
-        (Some(low), Some(high)) => f64::midpoint(*low, *high),
-        _ => f64::NAN,
-    }
+/// When, and the transactions per second, of a line `progress: 1700000000.123 s, 1234.5 tps, lat …, 0 failed`. One in which
+/// something failed is none: it comes back as what pgbench has to say.
+fn progress(line: &str) -> Option<(f64, f64)> {
+    let (at, rest) = line.strip_prefix("progress: ")?.split_once(" s, ")?;
+    let (per_second, rest) = rest.split_once(" tps")?;
+    let failed = rest.split(", ").any(|part| part.ends_with(" failed") && part != "0 failed");
+    (!failed).then(|| Some((at.parse().ok()?, per_second.parse().ok()?))).flatten()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{median, speed};
+    use super::progress;
 
     #[test]
-    fn only_a_run_without_failures_has_a_speed() {
-        let good = "number of failed transactions: 0 (0.000%)\nlatency average = 1 ms\ntps = 1234.5 (without initial connection time)\n";
-        assert_eq!(speed(good), Some(1234.5));
-        assert_eq!(speed(&good.replace("0 (0", "3 (1")), None);
-        assert_eq!(speed("pgbench: error"), None);
-    }
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
-        assert!(median(Vec::new()).is_nan());
+    fn progress_is_read_unless_something_failed() {
+        let line = "progress: 1700000000.125 s, 1234.5 tps, lat 0.8 ms stddev 0.1, 0 failed";
+        let (at, per_second) = progress(line).unwrap();
+        assert!((at - 1_700_000_000.125).abs() < 1e-6 && (per_second - 1234.5).abs() < 1e-9);
+        assert!(progress(&line.replace(" 0 failed", " 3 failed")).is_none());
+        assert!(progress("pgbench: error: client 3 aborted").is_none());
     }
 }

@@ -8,6 +8,9 @@
 //! * A *capturable* verdict names a role that holds the rights now, and DDL that this role can run.
 //! * What could not be decided is [`Verdict::Unknown`], never [`Verdict::Safe`].
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::catalog::{Catalog, Oid, Operator, PG_CATALOG, Routine, Schema};
@@ -66,17 +69,27 @@ pub enum Verdict {
 }
 
 /// Judges names against a catalog, for one path and situation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Judge<'a> {
-    /// The catalog.
-    pub catalog: &'a Catalog,
-    /// The path.
-    pub path: &'a Path,
-    /// The situation.
-    pub situation: Situation,
+    catalog: &'a Catalog,
+    path: &'a Path,
+    situation: Situation,
+    /// Who could create in a schema. The question comes back with every name, and its answer takes a walk through all roles.
+    intruders: RefCell<HashMap<Oid, Option<Oid>>>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// A judge who remembers nothing yet.
+    pub fn new(catalog: &'a Catalog, path: &'a Path, situation: Situation) -> Self {
+        Self { catalog, path, situation, intruders: RefCell::default() }
+    }
+
+    /// An untrusted role that may create in a schema of the catalog.
+    fn intruder(&self, schema: &Schema) -> Option<Oid> {
+        let mut known = self.intruders.borrow_mut();
+        *known.entry(schema.oid).or_insert_with(|| self.catalog.intruder(schema, self.situation.victim))
+    }
+
     /// What can happen to a name.
     pub fn judge(&self, occurrence: &Occurrence) -> Verdict {
         match &occurrence.meaning {
@@ -207,7 +220,7 @@ impl Judge<'_> {
     /// The caller's path: any schema that the caller can create in will do.
     fn plant_anywhere(&self, occurrence: &Occurrence) -> Result<Option<Capture>, String> {
         for schema in &self.catalog.snapshot.schemas {
-            if self.catalog.intruder(schema, self.situation.victim).is_none() {
+            if self.intruder(schema).is_none() {
                 continue;
             }
             let mut path = self.path.clone();
@@ -252,7 +265,7 @@ impl Judge<'_> {
         if schema.oid == PG_CATALOG {
             return Ok(None);
         }
-        let intruder = self.catalog.intruder(schema, self.situation.victim);
+        let intruder = self.intruder(schema);
         let role = match (now, intruder) {
             (true, Some(role)) => self.role_name(role),
             (false, None) => format!("a role with CREATE on schema {}", quote(&schema.name)),

@@ -40,7 +40,7 @@ pub struct Name {
     pub object: Option<Object>,
     /// What it means, in words.
     pub meaning: String,
-    /// Why that one.
+    /// Why that one; empty if it was not asked for.
     pub why: String,
     /// When it is bound.
     pub binds: &'static str,
@@ -194,6 +194,22 @@ pub fn situation(
 
 /// All names of a routine; under another path or role than its own, if they are given.
 pub fn routine(catalog: &Catalog, routine: &Routine, setting: Option<&str>, role: Option<&str>) -> Report {
+    examined(catalog, routine, setting, role, true)
+}
+
+/// The same under its own path, without saying why a name means what it means: that is most of the work where a name has many
+/// overloads.
+pub fn routine_briefly(catalog: &Catalog, routine: &Routine) -> Report {
+    examined(catalog, routine, None, None, false)
+}
+
+fn examined(
+    catalog: &Catalog,
+    routine: &Routine,
+    setting: Option<&str>,
+    role: Option<&str>,
+    explain: bool,
+) -> Report {
     let (path, situation) = situation(catalog, routine, setting, role);
     let found = body::routine(catalog, &path, routine);
     let owner = catalog.role_of(routine.owner).map_or("", |role| role.name.as_str());
@@ -208,7 +224,7 @@ pub fn routine(catalog: &Catalog, routine: &Routine, setting: Option<&str>, role
         runs += "; its body was bound when it was created";
     }
     let bind = |occurrence: &Occurrence| binds(routine, occurrence);
-    build(catalog, &path, situation, catalog.signature(routine), runs, &routine.source, found, bind)
+    build(catalog, &path, situation, catalog.signature(routine), runs, &routine.source, found, bind, explain)
 }
 
 /// All names of some SQL, as a role would run it.
@@ -219,10 +235,10 @@ pub fn sql(catalog: &Catalog, text: &str, setting: Option<&str>, role: Option<&s
     let situation = Situation { victim, callers_connection: false, callers_path: false };
     let found = body::statements(catalog, &path, text, &Surroundings::default());
     let bind = |_: &Occurrence| "when the statement is analysed";
-    build(catalog, &path, situation, "SQL".into(), format!("as {user}"), text, found, bind)
+    build(catalog, &path, situation, "SQL".into(), format!("as {user}"), text, found, bind, true)
 }
 
-/// All names of a definition with expressions in it, as they were bound or will be.
+/// All names of a definition with expressions in it, as they were bound or will be; without saying why.
 pub fn expression(catalog: &Catalog, expression: &Expression) -> Report {
     let owner = catalog.role_of(expression.owner).map_or("", |role| role.name.as_str());
     let path = Path::new(catalog, &expression.search_path, owner);
@@ -236,7 +252,17 @@ pub fn expression(catalog: &Catalog, expression: &Expression) -> Report {
         _ => "whenever it is used; its names were bound when it was made",
     };
     let bind = |_: &Occurrence| "when the definition is made";
-    build(catalog, &path, situation, expression.by.clone(), runs.into(), &expression.source, found, bind)
+    build(
+        catalog,
+        &path,
+        situation,
+        expression.by.clone(),
+        runs.into(),
+        &expression.source,
+        found,
+        bind,
+        false,
+    )
 }
 
 #[allow(clippy::too_many_arguments, reason = "the callers above are all there are")]
@@ -249,8 +275,9 @@ fn build(
     text: &str,
     found: Found,
     binds: impl Fn(&Occurrence) -> &'static str,
+    explain: bool,
 ) -> Report {
-    let judge = Judge { catalog, path, situation };
+    let judge = Judge::new(catalog, path, situation);
     let names = found
         .occurrences
         .iter()
@@ -262,7 +289,7 @@ fn build(
             implied_by: occurrence.implied_by,
             object: object(catalog, occurrence),
             meaning: meaning(catalog, occurrence),
-            why: why(catalog, path, occurrence),
+            why: if explain { why(catalog, path, occurrence) } else { String::new() },
             binds: binds(occurrence),
             verdict: judge.judge(occurrence),
         })

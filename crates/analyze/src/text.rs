@@ -1,6 +1,12 @@
 //! Places in text, identifiers, and string literals: small things that must be exact.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use serde::Serialize;
+
+/// How many words are remembered, reserved or not.
+const MOST_ASKED: usize = 20_000;
 
 /// A line and a column, both from 1; the column counts characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -36,9 +42,24 @@ pub fn quote(name: &str) -> String {
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-/// A word that the grammar does not take everywhere as a name: the server's own scanner says so.
+/// A word that the grammar does not take everywhere as a name: the server's own scanner says so. It is asked once for each word,
+/// since the same few thousand are quoted again and again.
 fn reserved(name: &str) -> bool {
-    crate::parse::tokens(name).is_ok_and(|tokens| tokens.first().is_some_and(|token| token.keyword))
+    thread_local! {
+        static ASKED: RefCell<HashMap<String, bool>> = RefCell::default();
+    }
+    ASKED.with_borrow_mut(|asked| {
+        if let Some(&known) = asked.get(name) {
+            return known;
+        }
+        let answer =
+            crate::parse::tokens(name).is_ok_and(|tokens| tokens.first().is_some_and(|token| token.keyword));
+        if asked.len() >= MOST_ASKED {
+            asked.clear();
+        }
+        asked.insert(name.to_owned(), answer);
+        answer
+    })
 }
 
 /// A string literal that means this text.

@@ -68,6 +68,71 @@ select count(*) as rows, count(*) filter (where says = 'visible') as seen, count
                generate_series(1, 12) d (id), pg_roles r,
                lateral (select e.says from postern.explain_row(('rv.' || v.name)::regclass, jsonb_build_object(v.key, d.id), 'SELECT', r.rolname) e where e.step = 'verdict') e
          where r.rolname in ('rv_clerk', 'rv_owner', 'rv_lens') and has_table_privilege(r.oid, 'rv.' || v.name, 'SELECT')) x;
+-- And under random policies, grants and modes: random statements on random views.
+set client_min_messages = warning;
+create function rv.try(statement text) returns text language plpgsql as $$
+declare n bigint;
+begin
+    execute statement;
+    get diagnostics n = row_count;
+    return n;
+exception when insufficient_privilege then
+    return case when sqlerrm like 'new row violates%' then 'refused' when sqlerrm like 'row security would filter%' then 'error mode'
+                when sqlerrm like 'permission denied%' then 'permission denied' else sqlerrm end;
+end
+$$;
+grant execute on function rv.try(text) to public;
+do $$
+declare
+    expressions text[] := array['true', 'false', 'tenant = 1', 'who = current_user', 'id > 6', 'body is null', 'null::bool', 'tenant in (select 1 union select 2)'];
+    roles text[] := array['rv_clerk', 'rv_lens', 'rv_group', 'rv_owner'];
+    views text[] := array['of_owner number', 'of_lens id', 'of_invoker id', 'above n'];
+    policy name; command text; who text; view text; key text; id int; statement text; new_row jsonb;
+    verdict text; real text; seen jsonb := '{}'; wrong int := 0;
+begin
+    perform setseed(0.7);
+    for round in 1 .. 8 loop
+        for policy in select polname from pg_policy where polrelid = 'rv.doc'::regclass loop
+            execute format('drop policy %I on rv.doc', policy);
+        end loop;
+        for n in 1 .. 1 + (random() * 4)::int loop
+            command := (array['ALL', 'ALL', 'SELECT', 'UPDATE', 'DELETE'])[1 + floor(random() * 5)];
+            execute format('create policy %I on rv.doc as %s for %s to %s using (%s)', 'p' || n, case when random() < 0.7 then 'permissive' else 'restrictive' end,
+                command, (array['public', 'rv_lens', 'rv_group'])[1 + floor(random() * 3)], expressions[1 + floor(random() * cardinality(expressions))]);
+        end loop;
+        execute case when random() < 0.3 then 'alter table rv.doc force row level security' else 'alter table rv.doc no force row level security' end;
+        perform postern.revoke_direct('{all}', 'rv.doc', '{rv_lens,rv_group}', true);
+        if random() < 0.3 then perform postern.grant_direct('{select,update}', 'rv.doc', array[(array['rv_lens', 'rv_group'])[1 + floor(random() * 2)]]::name[]); end if;
+        perform postern.set_row_security(case when random() < 0.2 then 'error' else 'default' end, 'rv.doc', 'rv_lens');
+        for attempt in 1 .. 8 loop
+            who := roles[1 + floor(random() * cardinality(roles))];
+            view := views[1 + floor(random() * cardinality(views))];
+            key := split_part(view, ' ', 2);
+            view := split_part(view, ' ', 1);
+            id := 1 + floor(random() * 12);
+            command := (array['SELECT', 'SELECT', 'UPDATE', 'DELETE'])[1 + floor(random() * 4)];
+            new_row := case when command = 'UPDATE' then jsonb_build_object(key, id + 100) end;
+            statement := case command when 'SELECT' then format('select from rv.%I where %I = %s', view, key, id)
+                                      when 'UPDATE' then format('update rv.%I set %I = %s where %I = %s', view, key, id + 100, key, id)
+                                      else format('delete from rv.%I where %I = %s', view, key, id) end;
+            select says into verdict from postern.explain_row(('rv.' || view)::regclass, jsonb_build_object(key, id), command, who, null, new_row) where step = 'verdict';
+            real := postern.evaluate_as(who::regrole, null, format('select rv.try(%L)', statement));
+            real := case real when '1' then case command when 'SELECT' then 'visible' else 'allowed' end when '0' then 'hidden' else real end;
+            seen := jsonb_set(seen, array[real], to_jsonb(coalesce((seen ->> real)::int, 0) + 1));
+            -- Through the view of the owner a row may not be there at all: that is said, and looks like one that is hidden.
+            if verdict is distinct from real and not (verdict = 'no such row' and real = 'hidden') then
+                wrong := wrong + 1;
+                raise warning '% as %: said %, was %', statement, who, verdict, real;
+            end if;
+        end loop;
+    end loop;
+    raise warning '% wrong; met: %', wrong, (select string_agg(m.met, ', ' order by m.met) from jsonb_each_text(seen) m (met, times) where m.times::int > 2);
+end
+$$;
+reset client_min_messages;
+select postern.set_row_security('default', 'rv.doc', 'rv_lens');
+do $$ declare p name; begin for p in select polname from pg_policy where polrelid = 'rv.doc'::regclass loop execute format('drop policy %I on rv.doc', p); end loop; end $$;
+create policy again on rv.doc to rv_group using (who = current_user);
 -- Looking leaves nothing, and is for whom it is.
 select count(*), min(tenant), max(tenant) from rv.doc;
 set role rv_clerk;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::{Catalog, Expression, PG_CATALOG, Routine};
-use crate::report::{Report, expression as examine_expression, own_path, routine as examine};
+use crate::report::{Report, expression as examine_expression, own_path, routine_briefly as examine};
 use crate::text::Position;
 
 pub use rules::{RULES, Rule};
@@ -223,7 +223,7 @@ pub(crate) fn raw(catalog: &Catalog, code: Code<'_>) -> Vec<Finding> {
 
 fn with_subject<T>(catalog: &Catalog, code: Code<'_>, work: impl FnOnce(&Subject<'_>) -> T) -> T {
     let report = match code {
-        Code::Routine(routine) => examine(catalog, routine, None, None),
+        Code::Routine(routine) => examine(catalog, routine),
         Code::Expression(expression) => examine_expression(catalog, expression),
     };
     work(&Subject { catalog, code, report: &report })

@@ -65,6 +65,8 @@ pub(super) struct State<'s> {
     problems: Vec<Problem>,
     sources: &'s [Source],
     before: Option<Box<Before>>,
+    /// Where the file says ROLLBACK for the last time.
+    last_rollback: Option<usize>,
     initial: Session,
     next: Oid,
 }
@@ -100,6 +102,7 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
         problems: Vec::new(),
         sources: &sources,
         before: None,
+        last_rollback: None,
         initial,
         next,
     };
@@ -115,6 +118,8 @@ impl State<'_> {
         let source = &self.sources[file];
         self.connect();
         self.before = None;
+        self.last_rollback =
+            source.text.as_bytes().windows(8).rposition(|word| word.eq_ignore_ascii_case(b"rollback"));
         if let Some(at) = source.damaged {
             self.problem(
                 file,
@@ -156,10 +161,8 @@ impl State<'_> {
     fn transaction(&mut self, kind: i32) {
         match TransactionStmtKind::try_from(kind) {
             Ok(TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart) => {
-                let source = &self.sources[self.at.file];
                 // A copy is only made if it can be of use.
-                let rest = source.text.get(self.at.start..).unwrap_or_default().as_bytes();
-                let back = rest.windows(8).any(|word| word.eq_ignore_ascii_case(b"rollback"));
+                let back = self.last_rollback.is_some_and(|at| at > self.at.start);
                 self.before = (back && self.before.is_none()).then(|| {
                     Box::new(Before {
                         catalog: self.catalog.clone(),

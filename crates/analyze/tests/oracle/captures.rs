@@ -10,7 +10,7 @@ use postern_analyze::walk::Surroundings;
 use crate::compare::ours;
 use crate::server::{Bound, Server, Session};
 
-const SCHEMAS: &str = "
+pub const SCHEMAS: &str = "
 CREATE ROLE alice; CREATE ROLE mallory LOGIN;
 CREATE SCHEMA app AUTHORIZATION alice; CREATE SCHEMA evil;
 GRANT CREATE, USAGE ON SCHEMA evil TO mallory; GRANT USAGE ON SCHEMA app, evil TO PUBLIC;
@@ -25,7 +25,7 @@ CREATE FUNCTION app.vari(VARIADIC int[]) RETURNS int LANGUAGE sql AS 'select 1';
 RESET ROLE;
 ";
 
-const PATHS: &[&str] = &[
+pub const PATHS: &[&str] = &[
     "pg_catalog, evil, app",
     "pg_catalog, app, evil",
     "app, evil, pg_temp",
@@ -35,7 +35,7 @@ const PATHS: &[&str] = &[
     "pg_catalog, app, pg_temp",
 ];
 
-const STATEMENTS: &[&str] = &[
+pub const STATEMENTS: &[&str] = &[
     "SELECT nextval('app.sq'), setval('app.sq', 1), count(1) FROM app.a",
     "SELECT array_length(e, 1), unnest(e), format('%s', t), concat(t, t), jsonb_build_object(t, k) FROM app.a",
     "SELECT length(v), lower(v), substr(v, 1), round(k), to_char(current_date, 'YYYY'::text), date(t) FROM app.a",
@@ -64,7 +64,7 @@ fn a_capture_works_and_what_is_safe_withstands() {
     for setting in PATHS {
         let path = Path::new(&catalog, setting, "alice");
         let situation = Situation { victim, callers_connection: true, callers_path: false };
-        let judge = Judge { catalog: &catalog, path: &path, situation };
+        let judge = Judge::new(&catalog, &path, situation);
         for sql in STATEMENTS {
             let Ok(before) = analysed(&session, setting, sql, "") else { continue };
             for occurrence in ours(&catalog, &path, sql, &Surroundings::default()) {
@@ -103,12 +103,12 @@ fn a_capture_works_and_what_is_safe_withstands() {
     assert!(captured > 100 && withstood > 300, "{captured} captured, {withstood} withstood");
 }
 
-fn as_mallory(ddl: &str) -> String {
+pub fn as_mallory(ddl: &str) -> String {
     format!("SET LOCAL search_path = pg_catalog; SET LOCAL ROLE mallory; {ddl}; RESET ROLE;")
 }
 
 /// What the server binds after some DDL, of which nothing remains. Types are probed by themselves.
-fn analysed(session: &Session<'_>, setting: &str, sql: &str, ddl: &str) -> Result<Bound, String> {
+pub fn analysed(session: &Session<'_>, setting: &str, sql: &str, ddl: &str) -> Result<Bound, String> {
     session.run("BEGIN");
     let result = if ddl.is_empty() || session.attempt(ddl) {
         session
@@ -162,7 +162,7 @@ fn changes(
 }
 
 /// What a lesser role could try.
-fn attacks(catalog: &Catalog, occurrence: &Occurrence) -> Vec<String> {
+pub fn attacks(catalog: &Catalog, occurrence: &Occurrence) -> Vec<String> {
     let name = quote(&occurrence.name);
     let type_name = |oid: u32| if oid == 705 { "text".to_owned() } else { catalog.type_name(oid) };
     match &occurrence.lookup {

@@ -65,8 +65,7 @@ async fn simulate(client: &Client, args: &Simulate, sql: &str) -> Result<Vec<Cha
     let tables_before = tables(client, &args.tables).await?;
     let before = seen(client, &roles_before, &tables_before, args.facts.as_ref()).await?;
     client.batch_execute(&confined(sql)).await?;
-    // As it was for us: the SQL may have set anything.
-    client.batch_execute("RESET SESSION AUTHORIZATION; RESET ROLE; SET LOCAL row_security = on; SET LOCAL search_path = DEFAULT").await?;
+    client.batch_execute(OURSELVES).await?;
     let roles_after = roles(client, &args.roles).await?;
     // By OID: a table that was renamed is the same; one that was dropped has no rows.
     let mut tables_after = tables(client, &[]).await?;
@@ -110,6 +109,10 @@ async fn simulate(client: &Client, args: &Simulate, sql: &str) -> Result<Vec<Cha
     }
     Ok(changes)
 }
+
+/// As it was for us, after SQL that may have set anything.
+pub const OURSELVES: &str =
+    "RESET SESSION AUTHORIZATION; RESET ROLE; SET LOCAL row_security = on; SET LOCAL search_path = DEFAULT";
 
 /// SQL that cannot end the transaction that it runs in.
 pub fn confined(sql: &str) -> String {

@@ -101,6 +101,7 @@ async fn inside(client: &Client, case: &Case, mutant: Option<&Mutant>) -> Result
     }
     if let Some(before) = &case.before {
         client.batch_execute(&super::simulate::confined(before)).await?;
+        client.batch_execute(super::simulate::OURSELVES).await?;
     }
     attempt::attempt(client, &case.role, case.facts.as_ref(), &case.sql).await
 }

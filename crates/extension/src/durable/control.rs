@@ -59,7 +59,7 @@ fn send(
             payload: payload.into(),
             sender: sender.to_u32(),
         };
-        errand::send(what, &errand)?;
+        errand::send(what, &errand, worker::database())?;
         return Ok(());
     }
     as_owner(|| store::send(id, kind, name, payload, sender, owner));

@@ -1,4 +1,5 @@
-//! What is done for a caller in a transaction of its own: a start that survives the caller's rollback, a signal that arrives at once.
+//! What is done for a caller in a transaction of its own: a start that survives the caller's
+//! rollback or is in another database, a signal that arrives at once.
 //!
 //! **How it works.** The caller has checked its arguments and rights, and writes down what it wants, with whom it acts as. A background
 //! worker, started for that, does it as the owner of the tables, commits, and answers; the caller waits. There is no connection, no
@@ -7,6 +8,7 @@
 //! **Invariants**
 //! * What is asked for was checked in the caller's process; nobody but our own code writes such a request.
 //! * A caller that may not write (a read-only transaction, a standby) has nothing written for it.
+//! * What another database decides (whether the role may use durable functions there, and be entered) is asked there.
 //! * A few at once, for the whole server; who finds no place waits a while, and is refused.
 //!
 //! **Not promised.** A caller that is cancelled at the moment of the commit does not know whether it was done. The worker may wait for a lock that
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Refusal;
 use super::start::{self, Captured, Request};
-use super::{board, outbox, store};
+use super::{board, outbox, rights, store};
 use crate::error::Error;
 use crate::guc;
 use crate::pg::letter::Letter;
@@ -42,16 +44,27 @@ pub enum Errand {
         session: u32,
         definers: Vec<String>,
         facts: Option<String>,
+        /// Where it comes from another database.
+        elsewhere: Option<Elsewhere>,
     },
     /// Puts a message into a box.
     Send { id: String, kind: u8, name: Option<String>, payload: String, sender: u32 },
 }
 
+/// What is known only in the database that a start comes from.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The caller's variables there.
+    pub vars: Option<String>,
+    /// The role was entered through the gate.
+    pub entered: bool,
+}
+
 /// What came of it: the id of an instance, or a failure.
 type Answer = Result<String, Failure>;
 
-/// Has it done, and waits for it. `what` names it in messages.
-pub fn send(what: &'static str, errand: &Errand) -> Result<String, Error> {
+/// Has it done in a database, and waits for it. `what` names it in messages.
+pub fn send(what: &'static str, errand: &Errand, database: Oid) -> Result<String, Error> {
     if xact::is_read_only() {
         return Err(Refusal::ReadOnly(what).into());
     }
@@ -73,7 +86,7 @@ pub fn send(what: &'static str, errand: &Errand) -> Result<String, Error> {
             function: "postern_errand",
             name: "postern errand",
             argument: u64::from(letter.handle()),
-            extra: u64::from(worker::database().to_u32()),
+            extra: u64::from(database.to_u32()),
             restart: -1,
         };
         match worker::start_watched(job) {
@@ -123,9 +136,10 @@ pub fn run(handle: u32) {
         settings::set_for_session(c"lock_timeout", c"30s");
         worker::arm(TIME_LIMIT);
         let answer: Answer = if catalog::hold_extension() {
-            perform(errand).map_err(super::rights::failure)
+            perform(errand).map_err(rights::failure)
         } else {
-            Err(Failure::new("55000", "the extension is not in this database"))
+            let name = catalog::database_name(worker::database()).unwrap_or_default();
+            Err(Failure::new("55000", format!("the extension is not in database \"{name}\"")))
         };
         worker::disarm();
         // Whoever was cancelled, or rolled back, while it waited does not want it.
@@ -143,7 +157,7 @@ pub fn run(handle: u32) {
 
 fn perform(errand: Errand) -> Result<String, Error> {
     match errand {
-        Errand::Start { function, label, key, priority, role, session, definers, facts } => {
+        Errand::Start { function, label, key, priority, role, session, definers, facts, elsewhere } => {
             let request = Request {
                 function: &function,
                 label: label.as_deref(),
@@ -153,7 +167,16 @@ fn perform(errand: Errand) -> Result<String, Error> {
                 priority: i32::from(priority),
             };
             let captured = Captured { role: Oid::from_u32(role), session: Oid::from_u32(session), definers };
-            as_owner(|| start::insert(&request, priority, &captured, facts.as_deref()))
+            if let Some(elsewhere) = &elsewhere {
+                rights::check_arrival(captured.role, elsewhere.entered)?;
+            }
+            as_owner(|| {
+                let vars = match elsewhere {
+                    Some(elsewhere) => elsewhere.vars,
+                    None => start::variables_for(&function, captured.role),
+                };
+                start::insert(&request, priority, &captured, facts.as_deref(), vars.as_deref())
+            })
         }
         Errand::Send { id, kind, name, payload, sender } => as_owner(|| {
             let Some((owner, status)) = store::owner_and_status(&id) else {

@@ -53,14 +53,25 @@ pub enum Refusal {
     /// No such database.
     #[error("database \"{0}\" does not exist")]
     NoDatabase(String),
-    /// A database that is not this one.
-    #[error("steps in another database are not available")]
+    /// A start in another database is at once, which a step's attempt is not.
+    #[error("df.start() in another database cannot be called inside a workflow")]
     OtherDatabase,
+    /// A template, or a database that takes no connections.
+    #[error("database \"{0}\" takes no durable functions")]
+    NotServed(String),
+    /// The role has no right to start anything there.
+    #[error("role \"{role}\" may not use durable functions in database \"{database}\"")]
+    NoUse {
+        /// Who.
+        role: String,
+        /// Where.
+        database: String,
+    },
     /// `postern.start_requires_login`.
     #[error("current_user \"{0}\" does not have LOGIN privilege")]
     NoLogin(String),
     /// The role may not connect to the database.
-    #[error("role \"{0}\" may not connect to this database")]
+    #[error("role \"{0}\" may not connect to the database")]
     NoConnect(String),
     /// `postern.enable_superuser_instances`.
     #[error(
@@ -185,13 +196,16 @@ impl Refusal {
                 "22004" => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
                 _ => C::ERRCODE_INVALID_PARAMETER_VALUE,
             },
-            Self::HasEnded(_) | Self::NotFailed(_) | Self::NoWayBack | Self::NoKey(_) => {
-                C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            Self::NotServed(_)
+            | Self::HasEnded(_)
+            | Self::NotFailed(_)
+            | Self::NoWayBack
+            | Self::NoKey(_) => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::NoDatabase(_) => C::ERRCODE_INVALID_CATALOG_NAME,
             Self::OtherHome
             | Self::NoLogin(_)
             | Self::NoConnect(_)
+            | Self::NoUse { .. }
             | Self::Superuser(_)
             | Self::InDefiner { .. } => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoId | Self::TooLong => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -211,7 +225,12 @@ impl Refusal {
         match self {
             Self::Elsewhere { detail, .. } => detail.clone(),
             Self::NoWorker(_) => Some("None was free, or it ended before it was done.".into()),
-            Self::OtherDatabase => Some("An instance runs where it was started.".into()),
+            Self::OtherDatabase => Some(
+                "The step's attempt may be rolled back, and be made again; what it started there would stay."
+                    .into(),
+            ),
+            Self::NotServed(_) => Some("It is a template, or it allows no connections.".into()),
+            Self::NoUse { .. } => Some("It needs USAGE on schema df and EXECUTE on df.start() there.".into()),
             Self::InDefiner { function, role, session, .. } => Some(format!(
                 "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
             )),
@@ -228,7 +247,10 @@ impl Refusal {
             }
             Self::NoKey(why) => Some((*why).into()),
             Self::NoSchedule(_) => Some("A schedule is known to the role that its functions run as.".into()),
-            Self::NotFound(_) => Some("An instance can be reached by the role that it runs as.".into()),
+            Self::NotFound(_) => Some(
+                "An instance can be reached by the role that it runs as, in the database where it runs."
+                    .into(),
+            ),
             _ => None,
         }
     }
@@ -246,8 +268,11 @@ impl Refusal {
             Self::Elsewhere { code: PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, .. } => {
                 Some("The new transaction may have waited for what the caller's own holds.")
             }
-            Self::OtherDatabase => {
-                Some("Connect to that database, with the extension in it, and start it there.")
+            Self::OtherDatabase => Some("Have a schedule of that database do it, or start it from outside."),
+            Self::NotServed(_) => Some("Name a database that has the extension."),
+            Self::NoUse { .. } => Some("df.grant_usage() in that database."),
+            Self::Elsewhere { code: PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, .. } => {
+                Some("CREATE EXTENSION postern in that database.")
             }
             Self::NoLogin(_) => Some("Grant LOGIN to the role, or turn postern.start_requires_login off."),
             Self::NoConnect(_) => Some("GRANT CONNECT ON DATABASE … TO the role."),

@@ -1,10 +1,11 @@
 //! `df.start()`: who it is that asked, and the rows that make it happen. Nothing else happens here: the rows commit with the
-//! caller's transaction, and an executor is woken when they have. With `transaction_mode => 'new'` an errand writes them instead.
+//! caller's transaction, and an executor is woken when they have. With `transaction_mode => 'new'`, or in another
+//! database, an errand writes them instead.
 
 use postern_durable::Graph;
 use postern_durable::machine::Frame;
 
-use super::errand::{self, Errand};
+use super::errand::{self, Elsewhere, Errand};
 use super::error::Refusal;
 use super::store::{self, State, Strand};
 use super::{home, outbox, rights};
@@ -56,17 +57,28 @@ pub fn start(request: &Request) -> Result<String, Error> {
     }
     let priority = priority(request.priority)?;
     let graph = Graph::parse(request.function).map_err(Refusal::Language)?;
+    let home = worker::database();
+    let mut target = home;
     if let Some(name) = request.database {
         match catalog::database(name) {
             None => return Err(Refusal::NoDatabase(name.into()).into()),
-            Some(database) if database != worker::database() => return Err(Refusal::OtherDatabase.into()),
-            Some(_) => {}
+            Some(database) if database == home => {}
+            // What takes no background workers of ours, or nobody at all.
+            Some(database) if !catalog::databases().contains(&database) => {
+                return Err(Refusal::NotServed(name.into()).into());
+            }
+            Some(_) if worker::is_ours() => return Err(Refusal::OtherDatabase.into()),
+            Some(database) => target = database,
         }
     }
     let captured = capture("df.start()")?;
-    rights::check_start(captured.role)?;
+    rights::check_start_in(captured.role, target)?;
     let facts = identity::facts::text();
-    if new {
+    let elsewhere = (target != home).then(|| Elsewhere {
+        vars: query::as_owner(|| variables_for(graph.text(), captured.role)),
+        entered: identity::is_entered(),
+    });
+    if new || elsewhere.is_some() {
         let errand = Errand::Start {
             function: graph.text().into(),
             label: request.label.map(Into::into),
@@ -76,11 +88,15 @@ pub fn start(request: &Request) -> Result<String, Error> {
             session: captured.session.to_u32(),
             definers: captured.definers,
             facts,
+            elsewhere,
         };
-        return errand::send("df.start()", &errand);
+        return errand::send("df.start()", &errand, target);
     }
     let request = Request { function: graph.text(), ..*request };
-    query::as_owner(|| insert(&request, priority, &captured, facts.as_deref()))
+    query::as_owner(|| {
+        let vars = variables_for(request.function, captured.role);
+        insert(&request, priority, &captured, facts.as_deref(), vars.as_deref())
+    })
 }
 
 /// Writes the rows of an instance whose function and rights were checked. As the owner.
@@ -89,6 +105,7 @@ pub fn insert(
     priority: i16,
     captured: &Captured,
     facts: Option<&str>,
+    vars: Option<&str>,
 ) -> Result<String, Error> {
     if let Some(key) = request.key
         && let Some(id) = by_key(captured.role, key)
@@ -96,7 +113,6 @@ pub fn insert(
         return Ok(id);
     }
     let id = fresh_id()?;
-    let vars = variables_for(request.function, captured.role);
     let now = worker::now();
     let added = query::run(
             c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, key, created_at, updated_at, \
@@ -112,7 +128,7 @@ pub fn insert(
                 Arg::Maybe(request.key),
                 Arg::Time(now),
                 Arg::Text(request.function),
-                Arg::Maybe(vars.as_deref()),
+                Arg::Maybe(vars),
                 Arg::Maybe(facts),
                 Arg::Texts(&captured.definers),
                 Arg::Int2(FORMAT),

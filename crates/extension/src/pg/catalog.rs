@@ -44,6 +44,15 @@ pub fn database(name: &str) -> Option<pg_sys::Oid> {
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
+/// The name of a database. In a transaction.
+pub fn database_name(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: null, or a copy that ends with NUL.
+    unsafe {
+        let name = pg_sys::get_database_name(oid);
+        (!name.is_null()).then(|| core::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
 /// Whether the extension is in this database; if so, it stays until the transaction ends. DROP EXTENSION takes its lock on the
 /// extension before those on tables: whoever does the same never waits for it in a circle.
 pub fn hold_extension() -> bool {

@@ -187,6 +187,82 @@ fn a_wrapper_can_be_refused() {
 }
 
 #[test]
+fn a_wrapper_that_is_security_invoker_raises_nobody() {
+    // The first remedy: the same wrapper, without its owner's rights.
+    STAGE.admin("create role invoked nologin; grant postern_application to invoked; grant all on schema app to invoked");
+    STAGE.admin(
+        "set role invoked; create table app.invoked_secrets(s text);
+         create function app.invoker(q text) returns text language sql security invoker
+             as $$ select df.start(df.sql(q), 'invoker') $$;
+         grant execute on function app.invoker(text) to alice",
+    );
+    let id = STAGE.run("alice", "select app.invoker('drop table app.invoked_secrets')");
+    let (status, text) = STAGE.end_of(&id);
+    assert_eq!(status, "failed");
+    assert!(text.contains("must be owner of table invoked_secrets"), "{text}");
+    assert_eq!(
+        STAGE.admin(&format!("select submitted_by, definers from postern.instance where id = '{id}'")),
+        "alice|{}"
+    );
+}
+
+#[test]
+fn a_wrapper_with_its_text_fixed_takes_values_only() {
+    // The fourth remedy: what is given is a literal, whatever it looks like; a superuser says that it is meant.
+    STAGE.admin(
+        "create role meant nologin; grant postern_application to meant; grant all on schema app to meant",
+    );
+    STAGE.admin(
+        "set role meant; create table app.meant(what text);
+         create function app.note(v text) returns text language sql security definer set search_path = pg_catalog, pg_temp
+             as $$ select df.start(df.sql('insert into app.meant values (' || quote_literal(v) || ')'), 'note') $$;
+         grant execute on function app.note(text) to alice; reset role;
+         grant set on parameter postern.start_in_definer to meant;
+         set role meant; alter function app.note(text) set postern.start_in_definer = 'allow'",
+    );
+    let values = ["x'); drop table app.meant; --", "it''s {v} $v $$", "\\'); drop table app.meant; --"];
+    for value in values {
+        let literal = value.replace('\'', "''");
+        let id = STAGE.run("alice", &format!("select app.note('{literal}')"));
+        STAGE.until(
+            "it ends",
+            &format!("select status from postern.instance where id = '{id}'"),
+            "completed",
+        );
+        assert_eq!(STAGE.admin(&format!("select count(*) from app.meant where what = '{literal}'")), "1");
+        assert_eq!(
+            STAGE.admin(&format!("select submitted_by from postern.instance where id = '{id}'")),
+            "meant"
+        );
+    }
+    // Nobody says so for itself: the server asks the owner's right at each call.
+    let error = STAGE
+        .try_run(
+            "alice",
+            "create function app.mine() returns int language sql security definer
+                 set postern.start_in_definer = 'allow' as 'select 1'",
+        )
+        .unwrap_err();
+    assert!(error.contains("permission denied to set parameter"), "{error}");
+}
+
+#[test]
+fn the_session_s_user_is_the_executor_s_and_leads_nowhere() {
+    let owner = STAGE.admin("select rolname from pg_roles where oid = 10");
+    let seen = STAGE.result("'select session_user as s, current_user as u'");
+    assert_eq!(seen, format!(r#"{{"rows": [{{"s": "{owner}", "u": "alice"}}], "row_count": 1}}"#));
+    for escape in ["reset session authorization", "set role none", "select set_config('role', 'none', true)"]
+    {
+        let failure = STAGE.failure(&format!("$q${escape}$q$"));
+        assert!(failure.contains("cannot"), "{escape}: {failure}");
+    }
+    let rights =
+        "select pg_has_role('postgres', 'USAGE') as m, has_table_privilege('pg_authid', 'SELECT') as t";
+    let seen = STAGE.result(&format!("$q${rights}$q$"));
+    assert_eq!(seen, r#"{"rows": [{"m": false, "t": false}], "row_count": 1}"#);
+}
+
+#[test]
 fn superusers_have_no_functions_unless_they_are_allowed() {
     let error = STAGE.cluster.psql("postgres", "select df.start('select 1')").unwrap_err().to_string();
     assert!(error.contains("superuser instances are disabled"), "{error}");

@@ -6,6 +6,7 @@ mod call;
 mod cancel;
 mod copies;
 mod disk;
+mod elsewhere;
 mod engine;
 mod errand;
 mod failover;

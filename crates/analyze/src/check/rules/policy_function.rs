@@ -35,7 +35,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         let owner = catalog.role_of(policy.owner).map_or("", |role| role.name.as_str());
         let path = Path::new(catalog, session_path(catalog, policy.owner), owner);
         let situation = Situation { victim: policy.owner, callers_connection: true, callers_path: true };
-        let judge = Judge { catalog, path: &path, situation };
+        let judge = Judge::new(catalog, &path, situation);
         let body = crate::body::routine(catalog, &path, function);
         let captured = body.occurrences.iter().find_map(|occurrence| match judge.judge(occurrence) {
             Verdict::Capturable(capture) => Some((occurrence, capture)),
