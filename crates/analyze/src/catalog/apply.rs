@@ -4,20 +4,64 @@ use serde::{Deserialize, Serialize};
 
 use super::Oid;
 
-/// A function that a trigger which fires on apply (ENABLE ALWAYS, ENABLE REPLICA) calls, itself or in its WHEN clause.
+/// A function that runs when a row is applied: a trigger that fires then (ENABLE ALWAYS, ENABLE REPLICA) calls it, itself or in its WHEN
+/// clause; or, of a table that is published or subscribed, a check, a domain, a default, a generated column, an index or a partition
+/// key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnApply {
     /// The table.
     pub relation: Oid,
     /// The function.
     pub function: Oid,
-    /// The trigger, as the server describes it.
+    /// What calls it, as the server describes it.
     pub by: String,
 }
 
-pub(super) const ON_APPLY: &str = "SELECT DISTINCT t.tgrelid, d.refobjid,
-    pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid, 0)
-  FROM pg_catalog.pg_trigger t
-  JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass
-    AND d.objid OPERATOR(pg_catalog.=) t.oid AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
-  WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.=) ANY (ARRAY['A', 'R']::pg_catalog.\"char\"[]) ORDER BY 1, 2, 3";
+/// Row filters are not among them: the server lets only its own functions into them.
+pub(super) const ON_APPLY: &str = "
+WITH RECURSIVE replicated (oid) AS (
+    SELECT c.oid FROM pg_catalog.pg_publication_tables p
+      JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) p.schemaname
+      JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) p.tablename
+    UNION
+    SELECT s.srrelid FROM pg_catalog.pg_subscription_rel s
+    UNION
+    SELECT i.inhrelid FROM replicated r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.oid
+        AND c.relkind OPERATOR(pg_catalog.=) 'p'
+      JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) r.oid
+), used (relation, type) AS (
+    SELECT a.attrelid, a.atttypid FROM replicated r JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) r.oid
+     WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+    UNION
+    SELECT u.relation, x.type
+      FROM used u JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) u.type,
+           LATERAL (SELECT t.typbasetype UNION ALL SELECT t.typelem
+                    UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
+                     WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid AND a.attnum OPERATOR(pg_catalog.>) 0) x (type)
+     WHERE x.type OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+), part (relation, class, object) AS (
+    SELECT t.tgrelid, 'pg_catalog.pg_trigger'::pg_catalog.regclass::pg_catalog.oid, t.oid FROM pg_catalog.pg_trigger t
+     WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.=) ANY (ARRAY['A', 'R']::pg_catalog.\"char\"[])
+    UNION ALL
+    SELECT r.oid, 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid
+      FROM replicated r JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) r.oid
+     WHERE k.contype OPERATOR(pg_catalog.=) 'c'
+    UNION ALL
+    SELECT u.relation, 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid
+      FROM used u JOIN pg_catalog.pg_constraint k ON k.contypid OPERATOR(pg_catalog.=) u.type
+    UNION ALL
+    SELECT r.oid, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
+      FROM replicated r JOIN pg_catalog.pg_attrdef d ON d.adrelid OPERATOR(pg_catalog.=) r.oid
+    UNION ALL
+    SELECT r.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid
+      FROM replicated r JOIN pg_catalog.pg_index i ON i.indrelid OPERATOR(pg_catalog.=) r.oid
+    UNION ALL
+    SELECT r.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, r.oid FROM replicated r
+)
+SELECT DISTINCT p.relation, COALESCE(o.oprcode::pg_catalog.oid, d.refobjid), pg_catalog.pg_describe_object(p.class, p.object, 0)
+  FROM part p
+  JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) p.class AND d.objid OPERATOR(pg_catalog.=) p.object
+  LEFT JOIN pg_catalog.pg_operator o ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass
+   AND o.oid OPERATOR(pg_catalog.=) d.refobjid
+ WHERE o.oid IS NOT NULL OR d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+ ORDER BY 1, 2, 3";

@@ -1,6 +1,7 @@
 //! Every answer beside the server's own.
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod apply;
 mod bodies;
 mod builtin;
 mod captures;

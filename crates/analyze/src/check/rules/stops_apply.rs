@@ -1,4 +1,4 @@
-//! A trigger that fires on apply and does not find a name there: the subscription stops at the first row, and tries again for ever.
+//! Code that runs on apply and does not find a name there: the subscription stops at the first row, and tries again for ever.
 
 use super::super::{Finding, Severity, Subject};
 use super::Rule;
