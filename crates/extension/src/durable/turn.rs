@@ -60,6 +60,7 @@ impl Turn {
 }
 
 /// One strand, for the length of a turn.
+#[expect(clippy::struct_excessive_bools, reason = "each may be so whatever the others are")]
 pub struct Course<'a> {
     pub graph: &'a Graph,
     pub strand: Strand,
