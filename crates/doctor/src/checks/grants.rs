@@ -53,13 +53,14 @@ const FUNCTIONS: [&str; 45] = [
 ];
 
 /// Tables and views that everybody may read: they say what the catalogs say, or have row security.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "apply_conflicts",
     "apply_identity",
     "direct_access",
     "direct_grants",
     "replication_findings",
     "replication_members",
+    "replication_notes",
     "row_access",
     "row_security_modes",
     "subprograms",
@@ -108,4 +109,32 @@ pub async fn check(ex: &mut Examination<'_>) -> Checked {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "that is how a test fails")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{FUNCTIONS, TABLES};
+
+    /// What the scripts of the extension give to PUBLIC, by a line that begins so.
+    fn given(scripts: &str, begins: &str) -> BTreeSet<String> {
+        let lines = scripts.lines().filter(|line| line.ends_with(" TO PUBLIC;"));
+        let rest = lines.filter_map(|line| line.strip_prefix(begins));
+        rest.map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
+    }
+
+    #[test]
+    fn what_is_for_everybody_is_what_the_scripts_give_to_everybody() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../extension/sql");
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let scripts: String = files
+            .filter(|file| file.extension().is_some_and(|extension| extension == "sql"))
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(given(&scripts, "GRANT EXECUTE ON FUNCTION postern."), names(&FUNCTIONS));
+        assert_eq!(given(&scripts, "GRANT SELECT ON TABLE postern."), names(&TABLES));
+    }
 }
