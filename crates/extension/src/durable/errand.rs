@@ -7,7 +7,8 @@
 //!
 //! **Invariants**
 //! * What is asked for was checked in the caller's process; nobody but our own code writes such a request.
-//! * A caller that may not write (a read-only transaction, a standby) has nothing written for it.
+//! * A caller that may not write (a read-only transaction, a standby) has nothing written for it; nor has who looks through another's eyes
+//!   (`postern.run_as`), with facts of their own choice.
 //! * What another database decides (whether the role may use durable functions there, and be entered) is asked there.
 //! * A few at once, for the whole server; who finds no place waits a while, and is refused.
 //!
@@ -23,6 +24,7 @@ use super::start::{self, Captured, Request};
 use super::{board, outbox, rights, store};
 use crate::error::Error;
 use crate::guc;
+use crate::identity::enter;
 use crate::pg::letter::Letter;
 use crate::pg::query::as_owner;
 use crate::pg::worker::{self, Finish, Job};
@@ -65,6 +67,9 @@ type Answer = Result<String, Failure>;
 
 /// Has it done in a database, and waits for it. `what` names it in messages.
 pub fn send(what: &'static str, errand: &Errand, database: Oid) -> Result<String, Error> {
+    if enter::is_a_look() {
+        return Err(Refusal::Look(what).into());
+    }
     if xact::is_read_only() {
         return Err(Refusal::ReadOnly(what).into());
     }

@@ -22,6 +22,9 @@ pub enum Refusal {
     /// A new transaction for whoever may not write.
     #[error("cannot execute {0} in a new transaction from a read-only transaction")]
     ReadOnly(&'static str),
+    /// A look through another's eyes, with facts that the looker chose, leaves no trace.
+    #[error("cannot execute {0} in a new transaction while looking as another role")]
+    Look(&'static str),
     /// Too many at once.
     #[error(
         "pg_durable: transaction_mode => 'new' launch limit reached (max_new_transaction_starts={places}). Timed out after {seconds}s waiting for a launch slot."
@@ -187,6 +190,7 @@ impl Refusal {
             | Self::Format(_) => C::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::SecretInside
             | Self::NewInside
+            | Self::Look(_)
             | Self::OtherDatabase
             | Self::AwaitInside
             | Self::VariablesInside { .. } => C::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -260,6 +264,7 @@ impl Refusal {
         match self {
             Self::Language(error) => error.hint(),
             Self::NewInside => Some("Leave transaction_mode out."),
+            Self::Look(_) => Some("postern.run_as() and its kin roll everything back, and this would stay."),
             Self::ReadOnly(_) => Some("It would be written all the same. Use a transaction that may write."),
             Self::NoPlace { .. } => {
                 Some("Raise postern.max_new_transaction_starts or postern.new_transaction_start_timeout.")

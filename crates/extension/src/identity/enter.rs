@@ -55,6 +55,11 @@ pub fn is_for_life() -> bool {
     ENTERED.get().is_some_and(|entered| entered.scope == Scope::Process)
 }
 
+/// Whether the identity is somebody's look through another's eyes: nothing of it may outlast its rollback.
+pub fn is_a_look() -> bool {
+    ENTERED.get().is_some_and(|entered| matches!(entered.scope, Scope::Subtransaction(_)))
+}
+
 /// The role that was entered.
 pub fn role() -> Option<pg_sys::Oid> {
     ENTERED.get().map(|entered| entered.role)

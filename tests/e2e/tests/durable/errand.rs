@@ -46,6 +46,34 @@ fn a_start_of_its_own_survives_the_caller_s_rollback() {
 }
 
 #[test]
+fn a_look_through_another_s_eyes_leaves_nothing_behind() {
+    let stage = Stage::start();
+    stage.admin(
+        "create role operator login in role postern_admin; select postern.admit('alice'); create database other",
+    );
+    stage.cluster.psql("other", "create extension postern; grant postern_application to alice").unwrap();
+    stage.cluster.set_password("operator").unwrap();
+    let waits = stage.start_as_alice("df.wait_for_signal('go')");
+    let started = "select count(*) from postern.instance where label = 'look'";
+    for (before, query) in [
+        ("", format!("select df.start('select 1', 'look', {NEW})")),
+        ("", "select df.start('select 1', 'look', database => 'other')".to_owned()),
+        ("set postern.signal_mode = immediate;", format!("select df.signal('{waits}', 'go', '{{}}')")),
+        ("set postern.signal_mode = immediate;", format!("select df.cancel('{waits}', 'look')")),
+    ] {
+        let look = format!(
+            "{before} select postern.run_as('alice', '{{\"claims\": {{\"tenant\": \"acme\"}}}}', $q${query}$q$)"
+        );
+        let error = stage.try_run("operator", &look).unwrap_err();
+        assert!(error.contains("while looking as another role"), "{query}: {error}");
+        assert_eq!(stage.admin(started), "0");
+        assert_eq!(stage.cluster.psql("other", started).unwrap().trim(), "0");
+    }
+    assert_eq!(stage.admin("select count(*) from postern.message"), "0");
+    assert_eq!(stage.admin(&format!("select status from postern.instance where id = '{waits}'")), "running");
+}
+
+#[test]
 fn a_start_of_its_own_is_the_caller_s_and_no_more() {
     // As whom, with which facts, through which functions.
     STAGE.admin(
