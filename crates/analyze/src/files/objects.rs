@@ -173,30 +173,8 @@ impl State<'_> {
     /// A function that comes with a type.
     fn built_routine(&mut self, schema: Oid, name: &str, args: Vec<Oid>, variadic: Oid, returns: Oid) {
         let oid = self.new_oid();
-        self.catalog.put_routine(Routine {
-            oid,
-            name: name.into(),
-            schema,
-            owner: self.session.role,
-            kind: 'f',
-            args,
-            defaults: 0,
-            variadic,
-            all_args: Vec::new(),
-            modes: Vec::new(),
-            names: Vec::new(),
-            returns,
-            set: false,
-            language: "internal".into(),
-            definer: false,
-            volatility: 'i',
-            strict: false,
-            config: Vec::new(),
-            source: String::new(),
-            atomic: false,
-            executors: vec![0, self.session.role],
-            extension: 0,
-        });
+        let bodiless = super::routines::bodiless(schema, self.session.role, returns);
+        self.catalog.put_routine(Routine { oid, name: name.into(), args, variadic, ..bodiless });
     }
 
     pub(super) fn define(&mut self, define: &DefineStmt) {

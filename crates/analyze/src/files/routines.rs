@@ -27,6 +27,34 @@ struct Parameters {
     outputs: Vec<Oid>,
 }
 
+/// A function without a body that could be read, which everybody may execute, as it is when it has just been made.
+pub(super) fn bodiless(schema: Oid, owner: Oid, returns: Oid) -> Routine {
+    Routine {
+        oid: 0,
+        name: String::new(),
+        schema,
+        owner,
+        kind: 'f',
+        args: Vec::new(),
+        defaults: 0,
+        variadic: 0,
+        all_args: Vec::new(),
+        modes: Vec::new(),
+        names: Vec::new(),
+        returns,
+        set: false,
+        language: "internal".into(),
+        definer: false,
+        volatility: 'i',
+        strict: false,
+        config: Vec::new(),
+        source: String::new(),
+        atomic: false,
+        executors: vec![0, owner],
+        extension: 0,
+    }
+}
+
 impl State<'_> {
     pub(super) fn type_oid(&self, name: &TypeName) -> Oid {
         self.with_walker(|walker| walker.column_type_of(name)).0
@@ -287,26 +315,13 @@ impl State<'_> {
         let routine = Routine {
             oid: self.same_arguments(schema, &name, &given.args).unwrap_or_default(),
             name,
-            schema,
-            owner: self.session.role,
             kind: 'a',
             args: given.args,
-            defaults: 0,
             variadic: given.variadic,
             all_args: given.all,
             modes: given.modes,
             names: given.names,
-            returns,
-            set: false,
-            language: "internal".into(),
-            definer: false,
-            volatility: 'i',
-            strict: false,
-            config: Vec::new(),
-            source: String::new(),
-            atomic: false,
-            executors: vec![0, self.session.role],
-            extension: 0,
+            ..bodiless(schema, self.session.role, returns)
         };
         let oid = if routine.oid == 0 { self.new_oid() } else { routine.oid };
         self.catalog.put_routine(Routine { oid, ..routine });
