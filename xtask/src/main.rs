@@ -184,7 +184,7 @@ fn perform(task: Task) -> Result<()> {
             regress::run(regress::Driver::Isolation, &server, &names, accept)?.verdict()
         }
         Task::Test { server } => test::run(&server.installation()?),
-        Task::FetchServers => servers::fetch(),
+        Task::FetchServers => servers::fetch().and(servers::fetch_plain()),
         Task::FetchCorpus => corpus::fetch(),
         Task::Check { server } => check::run(&server.installation()?),
         Task::Run { server, release, arguments } => {

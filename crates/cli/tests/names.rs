@@ -4,13 +4,14 @@
 mod common;
 
 use common::{postern, run};
-use postern_cluster::Cluster;
+use postern_cluster::{Cluster, Installation};
 
 const SCHEMA: &str = "
 create role u1 login; create schema authorization u1;
 create schema s1; create schema s2; create schema s3; grant usage on schema s1, s2, s3 to u1;
 create table s1.a (k int primary key); create table s2.a (k int primary key); create table s3.a (k int primary key);
-create table s1.b (k int primary key);
+create table s1.b (k int primary key); alter table s1.b enable row level security; create publication all_of_b for table s1.b;
+create policy own on s1.b using (k = length(current_user)); grant select on s1.b to u1;
 create function s1.f() returns text language plpgsql set search_path = s1, s2, s3 as $body$
 begin return 'a: '||(select 'a'::regclass::oid::text)||' / '||'b: '||(select 'b'::regclass::oid::text); end;
 $body$;
@@ -22,17 +23,30 @@ begin return (select count(*) from a); end;
 $body$;
 alter database postgres set search_path = s3, public;";
 
-fn cluster() -> (Cluster, String) {
-    let cluster = Cluster::builder().start().unwrap();
+#[test]
+fn names_are_resolved_checked_and_fixed() {
+    every_command(&Cluster::builder().start().unwrap());
+}
+
+/// On the versions that the analyser is for and the extension is not, and on the newest, if the servers are here.
+#[test]
+fn names_are_resolved_checked_and_fixed_on_other_versions() {
+    let found = Installation::find_plain().unwrap();
+    for major in Installation::analysed() {
+        match found.iter().find(|server| server.major == major) {
+            Some(server) => every_command(&Cluster::builder().installation(server.clone()).start().unwrap()),
+            None => postern_cluster::skipped(
+                &format!("resolve, check and fix on PostgreSQL {major}"),
+                "there is no such server here (cargo xtask fetch-servers)",
+            ),
+        }
+    }
+}
+
+fn every_command(cluster: &Cluster) {
     cluster.psql("postgres", SCHEMA).unwrap();
     cluster.set_password("u1").unwrap();
     let url = cluster.url("u1", "postgres") + "&sslmode=disable";
-    (cluster, url)
-}
-
-#[test]
-fn names_are_resolved_checked_and_fixed() {
-    let (cluster, url) = cluster();
     let output = run(postern().args(["resolve", "s1.f()", "s2.f()", "--compare", "--db", &url]));
     assert_eq!(output.status, 0, "{}", output.stderr);
     let oid = |name: &str| cluster.psql("postgres", &format!("select '{name}'::regclass::oid")).unwrap();

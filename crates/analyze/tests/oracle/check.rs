@@ -58,7 +58,11 @@ const CASES: &[(&str, &str, &str)] = &[
 #[test]
 fn each_rule_finds_what_it_is_for() {
     let server = Server::start();
-    let session = server.session("postgres");
+    every_case(&server.session("postgres"));
+}
+
+/// Makes what each rule is for, and looks for it.
+pub fn every_case(session: &Session<'_>) {
     session.run(ROLES);
     for (rule, object, sql) in CASES {
         session.run(sql);
@@ -66,7 +70,7 @@ fn each_rule_finds_what_it_is_for() {
         if object.ends_with(')') {
             session.run(&format!("ALTER ROUTINE {object} OWNER TO alice"));
         }
-        let found = findings(&session);
+        let found = findings(session);
         assert!(rules_of(&found, object).contains(rule), "{rule} is not found for {object}: {found:#?}");
         let finding =
             found.iter().find(|finding| finding.rule == *rule && finding.object == *object).unwrap();
@@ -154,7 +158,11 @@ fn the_page_of_each_rule_shows_what_it_finds_and_what_mends_it() {
 #[test]
 fn every_kind_of_stored_expression_is_read_back() {
     let server = Server::start();
-    let session = server.session("postgres");
+    every_expression(&server.session("postgres"));
+}
+
+/// Makes one object of each kind that keeps an expression, and reads it back.
+pub fn every_expression(session: &Session<'_>) {
     session.run(ROLES);
     session.run(
         "CREATE FUNCTION shared.mark(i int) RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT i';
@@ -173,7 +181,7 @@ fn every_kind_of_stored_expression_is_read_back() {
          ALTER FUNCTION shared.mark(int) OWNER TO mallory; ALTER FUNCTION shared.fire() OWNER TO mallory;
          ALTER FUNCTION shared.event() OWNER TO mallory;",
     );
-    let found = findings(&session);
+    let found = findings(session);
     for object in [
         "constraint even_check",
         "default value for column k of table app.x",

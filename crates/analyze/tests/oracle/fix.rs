@@ -38,10 +38,14 @@ fn create(session: &Session<'_>, ddl: &str) -> String {
 #[test]
 fn a_fix_keeps_every_meaning_and_a_second_one_does_nothing() {
     let server = Server::start();
-    let session = server.session("postgres");
+    every_fix(&server.session("postgres"));
+}
+
+/// Fixes each routine, and the fixed one.
+pub fn every_fix(session: &Session<'_>) {
     session.run(SCHEMAS);
     for ddl in GOOD {
-        let name = create(&session, ddl);
+        let name = create(session, ddl);
         let catalog = Catalog::new(session.snapshot());
         let routine = report::find(&catalog, &name).unwrap();
         let done = fix(&catalog, routine).unwrap().unwrap();

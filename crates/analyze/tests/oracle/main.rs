@@ -16,4 +16,5 @@ mod own_sql;
 mod requirement;
 mod server;
 mod statements;
+mod versions;
 mod views;
