@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_plain_server_says_its_version_itself() {
-        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("bin");
