@@ -196,3 +196,73 @@ fn files_are_checked_and_fixed_without_a_server() {
     let damaged = run(postern().arg("check").args([&one, &two]));
     assert!(damaged.status == 1 && damaged.stdout.contains("not UTF-8"), "{}", damaged.stdout);
 }
+
+/// A function that is inlined, and a procedure that commits.
+const UNPINNED: &str = "create schema app; create table app.doc (k int, v varchar);
+alter role all set search_path = app; set search_path = app;
+create function listed(i int) returns setof int
+  as 'select k from doc where k > i and v = ''x''' -- as it was
+  language sql stable;
+create procedure batch() language plpgsql as $$
+begin for i in 1..3 loop insert into doc values (i + 0, 'x'); commit; end loop; end $$;
+";
+
+/// The definition that is proposed in what the program says.
+fn proposal(said: &str) -> &str {
+    let start = said.to_lowercase().find("create or replace function").unwrap_or_else(|| panic!("{said}"));
+    &said[start..start + said[start..].find("END;").unwrap() + 4]
+}
+
+#[test]
+fn what_a_set_clause_would_forbid_is_said_and_begin_atomic_is_proposed() {
+    let cluster = Cluster::builder().start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("schema.sql");
+    let said = |stderr: &str| {
+        let both = ["from being inlined", "ends transactions"].iter().all(|part| stderr.contains(part));
+        assert!(both && !stderr.contains("is not fixed"), "{stderr}");
+    };
+    for kind in ["database", "files"] {
+        cluster.create_database(kind, false).unwrap();
+        let sql = |text: &str| cluster.psql(kind, text).unwrap();
+        let stderr = if kind == "files" {
+            std::fs::write(&file, UNPINNED).unwrap();
+            let written = run(postern().args(["fix", "--write"]).arg(&file));
+            assert_eq!(written.status, 0, "{}", written.stderr);
+            let edited = std::fs::read_to_string(&file).unwrap();
+            let wanted = UNPINNED.replace("from doc", "from app.doc").replace("into doc", "into app.doc");
+            assert_eq!(edited, wanted);
+            sql(&edited);
+            let again = run(postern().args(["fix", "--sql"]).arg(&file));
+            assert_eq!((again.status, again.stdout.as_str()), (0, ""));
+            said(&again.stderr);
+            written.stderr
+        } else {
+            sql(UNPINNED);
+            let url = cluster.url(cluster.superuser(), kind) + "&sslmode=disable";
+            let fixed = run(postern().args(["fix", "--sql", "--db", &url]));
+            assert!(
+                fixed.stdout.contains("app.doc") && !fixed.stdout.contains("SET search_path"),
+                "{}",
+                fixed.stdout
+            );
+            sql(&fixed.stdout);
+            fixed.stderr
+        };
+        said(&stderr);
+        let inlined =
+            || !sql("explain (verbose) select * from app.listed(1) x where x = 2").contains("listed(");
+        assert!(inlined(), "{kind}: after the fix");
+        sql("set search_path = pg_catalog; call app.batch()");
+        assert_eq!(sql("select count(*) from app.doc"), "3", "{kind}: it commits");
+        let proposal = proposal(&stderr);
+        sql(&format!("set search_path = app; {proposal}"));
+        assert!(inlined(), "{kind}: {proposal}");
+        let bound = sql("select prosqlbody is not null from pg_proc where oid = 'app.listed'::regproc");
+        assert_eq!(
+            (bound.as_str(), sql("select count(*) from app.listed(1)").as_str()),
+            ("t", "2"),
+            "{proposal}"
+        );
+    }
+}
