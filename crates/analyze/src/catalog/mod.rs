@@ -14,7 +14,7 @@ mod stored;
 
 use std::collections::HashMap;
 
-pub use apply::OnApply;
+pub use apply::{OnApply, Publication};
 use serde::{Deserialize, Serialize};
 
 /// The identity of an object within its catalog.
@@ -291,6 +291,9 @@ pub struct Snapshot {
     pub triggers: Vec<Trigger>,
     /// What calls which function from a stored expression.
     pub uses: Vec<Use>,
+    /// Publications.
+    #[serde(default)]
+    pub publications: Vec<Publication>,
     /// What runs when a row is applied.
     #[serde(default)]
     pub on_apply: Vec<OnApply>,

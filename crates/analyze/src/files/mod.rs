@@ -14,6 +14,7 @@ mod mend;
 mod objects;
 mod problems;
 mod replay;
+mod replication;
 mod rights;
 mod routines;
 mod split;

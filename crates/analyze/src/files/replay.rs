@@ -109,7 +109,9 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
     for file in 0..sources.len() {
         state.file(file);
     }
-    let State { catalog, origins, superseded, problems, .. } = state;
+    let State { mut catalog, origins, superseded, problems, .. } = state;
+    let applied = super::replication::on_apply(&catalog);
+    catalog.snapshot.on_apply.extend(applied);
     Project { catalog: catalog.settled(), origins, superseded, problems, sources }
 }
 
@@ -275,6 +277,8 @@ impl State<'_> {
                 }
             }
             NodeEnum::CreateExtensionStmt(create) => self.create_extension(create),
+            NodeEnum::CreatePublicationStmt(create) => self.create_publication(create),
+            NodeEnum::AlterPublicationStmt(alter) => self.alter_publication(alter),
             NodeEnum::DoStmt(block) => self.do_block(&block.args),
             NodeEnum::SelectStmt(_) => {
                 self.set_by_function();
