@@ -17,11 +17,15 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["server"] => server::measure(),
         ["files"] => files::measure(),
-        ["compare"] => pgspot::compare(),
+        ["compare"] => pgspot::compare().map(Value::String),
         [] => all(),
         _ => Err("usage: bench-names [server | files | compare]".to_owned()),
     };
     match result {
+        Ok(Value::String(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
         Ok(value) => {
             println!("{value:#}");
             ExitCode::SUCCESS
