@@ -203,6 +203,7 @@ unsafe extern "C-unwind" fn outside(node: *mut pg_sys::Node, context: *mut c_voi
     unsafe {
         let walk = &mut *context.cast::<Walk>();
         match (*node).type_ {
+            pg_sys::NodeTag::T_SubLink if makes_array(node.cast()) => taken_out(node, walk, Call::Array),
             pg_sys::NodeTag::T_SubLink => {
                 array_membership(node.cast(), walk).unwrap_or_else(|| taken_out(node, walk, Call::Plain))
             }
@@ -221,6 +222,22 @@ fn is_foreign(function: pg_sys::Oid, ours: pg_sys::Oid) -> bool {
     // SAFETY: reads the system cache.
     function.to_u32() >= pg_sys::FirstNormalObjectId
         && unsafe { pg_sys::get_func_namespace(function) } != ours
+}
+
+/// Whether it is `ARRAY(SELECT …)` with an array of one dimension; never null, then.
+///
+/// # Safety
+/// `link` is a sub-select.
+unsafe fn makes_array(link: *const pg_sys::SubLink) -> bool {
+    // SAFETY: the sub-select of an ARRAY has one column.
+    unsafe {
+        let query = (*link).subselect.cast::<pg_sys::Query>();
+        (*link).subLinkType == pg_sys::SubLinkType::ARRAY_SUBLINK
+            && cells((*query).targetList).first().is_some_and(|column| {
+                let column = column.ptr_value.cast::<pg_sys::TargetEntry>();
+                pg_sys::get_array_type(pg_sys::exprType((*column).expr.cast())) != pg_sys::InvalidOid
+            })
+    }
 }
 
 /// `x op ANY (SELECT …)`, where the sub-select does not use the row: `x op ANY (array)`.
@@ -458,7 +475,8 @@ unsafe fn taken_out(node: *mut pg_sys::Node, walk: &mut Walk, how: Call) -> *mut
         let call = match how {
             _ if row || !once => call,
             Call::Plain => format!("((SELECT {call})::{returns})"),
-            Call::Array => format!("ARRAY(SELECT pg_catalog.unnest({call}))"),
+            // The call in a sub-select of its own: for an estimate the planner would call it once more.
+            Call::Array => format!("ARRAY(SELECT pg_catalog.unnest((SELECT {call})))"),
         };
         walk.calls.push(call);
         walk.parts.push(Part {
