@@ -67,9 +67,10 @@ extern "C-unwind" fn xact_callback(event: pg_sys::XactEvent::Type, _arg: *mut co
         _ => return,
     };
     // Every transaction of the server passes here twice: each part in its place, and nothing copied.
-    for place in 0..PARTS {
-        // SAFETY: written while preloading, only read since.
-        let Some(f) = (unsafe { AT_MOMENT[place] }) else { break };
+    let parts = &raw const AT_MOMENT;
+    // SAFETY: written while preloading, only read since.
+    for place in unsafe { &*parts } {
+        let Some(f) = place else { break };
         f(moment);
     }
 }
@@ -82,9 +83,10 @@ extern "C-unwind" fn subxact_callback(
     _arg: *mut core::ffi::c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        for place in 0..PARTS {
-            // SAFETY: written while preloading, only read since.
-            let Some(f) = (unsafe { AT_SUBXACT_ABORT[place] }) else { break };
+        let parts = &raw const AT_SUBXACT_ABORT;
+        // SAFETY: written while preloading, only read since.
+        for place in unsafe { &*parts } {
+            let Some(f) = place else { break };
             f(id);
         }
     }
