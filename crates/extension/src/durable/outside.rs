@@ -160,7 +160,7 @@ pub fn run(database: Oid) {
 
 /// Reads what is to be run. As the owner.
 fn task(right: &Worker, id: &str, number: i32) -> Option<Task> {
-    let (strand, instance) = store::claim_one(id, number, NEVER)?;
+    let (strand, instance) = store::claim_one(id, number, NEVER).ok()??;
     if !is_running(&strand) || !matches!(instance.status.as_str(), "pending" | "running") {
         return None;
     }
