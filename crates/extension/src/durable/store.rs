@@ -253,24 +253,33 @@ pub fn companions(first: &Strand, now: i64, limit: i64) -> Result<Vec<(Strand, I
         .collect()
 }
 
+/// One strand with its instance, by its key.
+macro_rules! one {
+    ($lock:literal) => {
+        sql!(
+            "SELECT ",
+            strand_columns!(),
+            ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
+             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
+             WHERE s.instance = $1 AND s.strand = $2 ",
+            $lock
+        )
+    };
+}
+
 /// Locks and gives one strand that is due, unless another executor holds it.
 pub fn claim_one(id: &str, number: i32, now: i64) -> Result<Option<(Strand, Instance)>, Stale> {
-    let rows = query::run(
-        const {
-            sql!(
-                "SELECT ",
-                strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
-             WHERE s.instance = $1 AND s.strand = $2 FOR UPDATE OF s SKIP LOCKED"
-            )
-        },
-        &[Arg::Text(id), Arg::Int4(number)],
-    );
+    let rows = query::run(const { one!("FOR UPDATE OF s SKIP LOCKED") }, &[Arg::Text(id), Arg::Int4(number)]);
     match rows.first().map(|row| (strand(row), instance(row, STRAND))) {
         Some((strand, _)) if strand.due > now => Err(Stale),
         found => Ok(found),
     }
+}
+
+/// As [`lock`], with the instance.
+pub fn lock_with_instance(id: &str, number: i32) -> Option<(Strand, Instance)> {
+    let rows = query::run(const { one!("FOR UPDATE OF s") }, &[Arg::Text(id), Arg::Int4(number)]);
+    rows.first().map(|row| (strand(row), instance(row, STRAND)))
 }
 
 /// Locks and gives a strand whatever it does; waits for whoever holds it.
