@@ -16,9 +16,9 @@ use postern_durable::Graph;
 
 use super::quota::{May, Quotas};
 use super::schedule::{self, Clock};
-use super::store::{self, End, Instance, NEVER, State, Strand};
+use super::store::{self, End, Instance, NEVER, Stale, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, messages, outside, pause, rerun, rights};
+use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -48,6 +48,9 @@ const RETIRE_EVERY: i64 = 3_600_000_000;
 /// Turns between two such looks, where much does; each may have ended [`GROUP`] instances.
 const RETIRE_TURNS: u32 = 250;
 
+/// Microseconds until the box is looked into again for what could not be delivered: at first, and at the most.
+const LOOK_AGAIN: (i64, i64) = (2_000, 1_000_000);
+
 /// How many are removed at once: as many as may have ended since the last look.
 const RETIRE_AT_ONCE: i64 = 4_000;
 
@@ -72,7 +75,7 @@ pub fn start(database: Oid) -> bool {
 enum Claim {
     /// These, at least one.
     Strands(Vec<(Strand, Instance)>),
-    /// Nothing is due; the next thing is at this time.
+    /// Nothing is due; the next thing is at this time, or it must be looked for again at once.
     Nothing(i64),
 }
 
@@ -97,6 +100,9 @@ struct Executor {
     graphs: HashMap<String, Rc<Graph>>,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// When to look into it again, if something could not be delivered, and how long after that.
+    look_at: Option<i64>,
+    again: i64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
     /// When the next tick of a schedule comes.
@@ -140,6 +146,8 @@ pub fn run(database: Oid) {
         graphs: HashMap::new(),
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        look_at: None,
+        again: LOOK_AGAIN.0,
         // As above.
         orphans: board::orphans().wrapping_sub(1),
         clock: Clock::new(),
@@ -177,7 +185,13 @@ impl Executor {
             worker::attend();
             worker::statistics(false);
             let rank = board::rank(self.slot);
-            if rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot) {
+            let leaves =
+                rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot);
+            // Everybody looks: this one may have to do something long meanwhile.
+            if self.look_at.take_if(|at| leaves || *at <= worker::now()).is_some() {
+                board::sent();
+            }
+            if leaves {
                 return;
             }
             self.deliver();
@@ -474,11 +488,18 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        match self.quotas.take(self.slot, owner, now, self.group) {
+                        let group =
+                            if guc::STEP_COMMIT.get() == guc::StepCommit::Each { 1 } else { self.group };
+                        match self.quotas.take(self.slot, owner, now, group) {
                             May::Go(most) => {
-                                if let Some(first) = store::claim(owner, priority, now) {
+                                let Ok(claimed) = store::claim(owner, priority, now) else {
+                                    return Claim::Nothing(now);
+                                };
+                                if let Some(first) = claimed {
+                                    let Ok(strands) = self.with_others(first, most, now) else {
+                                        return Claim::Nothing(now);
+                                    };
                                     self.quotas.count(owner);
-                                    let strands = self.with_others(first, most, now);
                                     // Whoever waits can take the rest, and what this process had taken until now.
                                     if self.role != owner || strands.len() == 1 {
                                         self.role = owner;
@@ -518,11 +539,11 @@ impl Executor {
             return Claim::Nothing(NEVER);
         };
         match store::claim_one(id, strand, now) {
-            Some(found) => {
+            Ok(Some(found)) => {
                 self.quotas.count(self.role);
                 Claim::Strands(vec![found])
             }
-            None => Claim::Nothing(NEVER),
+            Ok(None) | Err(Stale) => Claim::Nothing(NEVER),
         }
     }
 
@@ -534,16 +555,21 @@ impl Executor {
     }
 
     /// A strand that was claimed, with others that share its commit.
-    fn with_others(&mut self, first: (Strand, Instance), most: i64, now: i64) -> Vec<(Strand, Instance)> {
+    fn with_others(
+        &mut self,
+        first: (Strand, Instance),
+        most: i64,
+        now: i64,
+    ) -> Result<Vec<(Strand, Instance)>, Stale> {
         let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
         let others = if self.alone > 0 || slow { 0 } else { most - 1 };
         let mut strands = vec![first];
         if others > 0 {
-            strands.extend(store::companions(&strands[0].0, now, others));
+            strands.extend(store::companions(&strands[0].0, now, others)?);
         }
         // Who asked for none does not know whether there are some.
         self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
-        strands
+        Ok(strands)
     }
 
     /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
@@ -686,8 +712,11 @@ impl Executor {
             }
         }
         if again {
-            worker::wait(Some(2));
-            board::sent();
+            // Whoever holds it does so for a moment, or for as long as its statement takes.
+            self.look_at = Some(worker::now() + self.again);
+            self.again = (2 * self.again).min(LOOK_AGAIN.1);
+        } else {
+            (self.look_at, self.again) = (None, LOOK_AGAIN.0);
         }
         Self::answer_pauses();
     }
@@ -749,7 +778,6 @@ impl Executor {
                 if store::lock(id, 0).is_none() {
                     // It has ended: what the turn had taken out of the box is there again.
                     store::delete_messages(id);
-                    return;
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
                 if store::is_wanted(&held) {
@@ -764,6 +792,8 @@ impl Executor {
                 } else {
                     store::delete(id, strand);
                     call::drop_unwanted(id);
+                    // What was left of it can be taken away.
+                    outbox::sent();
                 }
             });
         });
@@ -814,7 +844,7 @@ impl Executor {
         // Whoever committed before we said that we wait has woken nobody: look once more.
         let due = match self.turn(None) {
             Done::Nothing(next) if board::sent_so_far() == self.seen && !self.clock.has_changed() => {
-                next.min(due).min(self.clock.next)
+                next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
             }
             Done::Nothing(_) => 0,
             Done::Gone => return,
@@ -856,9 +886,7 @@ fn fail(id: &str, failure: &Failure, graph: Option<&Graph>) {
             call::tell(id, &caller, None, None, Some(failure.clone()));
         }
         let all: Vec<i32> = store::strands(id).iter().map(|strand| strand.strand).collect();
-        for number in store::delete_free(id, &all) {
-            board::cancel(worker::database(), id, Some(number));
-        }
+        debris::clear(id, &all);
         call::drop_unwanted(id);
     });
 }
