@@ -363,12 +363,12 @@ fn key(database: Oid, instance: u32) -> u64 {
     u64::from(database.to_u32()) << 32 | u64::from(instance)
 }
 
-/// Has this process woken when an instance has ended; false if all places are taken. Whoever then looks at the instance, and waits,
+/// Has this process woken when an instance of a database has ended; false if all places are taken. Whoever then looks at the instance, and waits,
 /// misses nothing. It is taken back by [`wait_no_more`], at the end of the transaction at the latest.
-pub fn wait_for_end(instance: &str) -> bool {
+pub fn wait_for_end(database: Oid, instance: &str) -> bool {
     wait_no_more();
     let (Some(number), Some(board)) = (number(instance), shmem::board()) else { return false };
-    let key = key(worker::database(), number);
+    let key = key(database, number);
     let free = |waiter: &shmem::Waiter| waiter.key.compare_exchange(0, key, AcqRel, Relaxed).is_ok();
     WAITING.set(board.waiters.iter().position(free));
     let Some(place) = WAITING.get() else { return false };

@@ -12,7 +12,7 @@ use pgrx::datum::TimestampWithTimeZone;
 
 use super::error::Refusal;
 use super::pause::Wish;
-use super::{board, control, home, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
+use super::{afar, board, control, home, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
 use crate::error::Error;
 use crate::guc;
 use crate::pg::{log, worker};
@@ -139,6 +139,12 @@ fn durable_resume_schedule(name: &str) -> Result<Option<TimestampWithTimeZone>, 
 #[pg_extern(sql = false)]
 fn durable_status(id: &str) -> Result<Option<String>, ErrorReport> {
     Ok(control::status(id)?)
+}
+
+/// `postern.durable_afar(instance_id text)`
+#[pg_extern(sql = false)]
+fn durable_afar(id: &str) -> Result<Option<String>, ErrorReport> {
+    Ok(afar::result(id)?)
 }
 
 /// `df.await_instance(instance_id text, timeout_seconds integer)`

@@ -678,6 +678,12 @@ pub fn owner_and_status(id: &str) -> Option<(Oid, String)> {
     rows.first().map(|row| (row.oid(0), row.string(1)))
 }
 
+/// The result of an instance that has one.
+pub fn output(id: &str) -> Option<String> {
+    let rows = query::run(c"SELECT i.output FROM postern.instance i WHERE i.id = $1", &[Arg::Text(id)]);
+    rows.first().and_then(|row| row.text(0).map(str::to_owned))
+}
+
 /// Writes a variable of a role, or takes it away, or all of them.
 pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
     match (name, value) {
@@ -695,15 +701,19 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
 }
 
 /// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
-/// They are looked for by when they were created, which never changes: an index on their end would be written at every end.
+/// They are looked for by when they were created, which never changes: an index on their end would be written at every end. Notes of
+/// instances in other databases go as well, but not within a day: whether those have ended is not known here.
 pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     let rows = query::run(
         c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
                              (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+               far AS (SELECT greatest(now() - make_interval(days => greatest($1, 1)), \
+                           (SELECT c.created_at FROM postern.elsewhere c ORDER BY c.created_at DESC, c.id OFFSET greatest($2, 10000) LIMIT 1)) AS at), \
                old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
                        ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
                steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
-               messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id) \
+               messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id), \
+               notes AS (DELETE FROM postern.elsewhere e WHERE e.created_at <= (SELECT b.at FROM far b)) \
           DELETE FROM postern.instance i USING old o WHERE i.id = o.id RETURNING i.id",
         &[Arg::Int4(days), Arg::Int8(keep), Arg::Int8(limit)],
     );
