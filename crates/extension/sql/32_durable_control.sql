@@ -47,6 +47,14 @@ RETURNS pg_catalog.text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_await_wrapper';
 COMMENT ON FUNCTION df.await_instance(pg_catalog.text, pg_catalog.int4) IS 'Waits until an instance has ended; gives its status';
 
+CREATE PROCEDURE df.await(
+    instance_id pg_catalog.text, timeout_seconds pg_catalog.int4 DEFAULT 30, INOUT status pg_catalog.text DEFAULT NULL
+)
+-- Without SET: what has one cannot commit.
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_await_between_wrapper';
+COMMENT ON PROCEDURE df.await(pg_catalog.text, pg_catalog.int4, pg_catalog.text) IS
+    'Waits until an instance has ended, in no transaction, so that vacuum is not held back meanwhile; gives its status';
+
 CREATE FUNCTION df.wait_for_completion(instance_id pg_catalog.text, timeout_seconds pg_catalog.int4 DEFAULT 30)
 RETURNS pg_catalog.text
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

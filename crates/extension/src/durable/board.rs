@@ -364,7 +364,7 @@ fn key(database: Oid, instance: u32) -> u64 {
 }
 
 /// Has this process woken when an instance of a database has ended; false if all places are taken. Whoever then looks at the instance, and waits,
-/// misses nothing. It is taken back by [`wait_no_more`], at the end of the transaction at the latest.
+/// misses nothing. It is taken back by [`wait_no_more`], at the end of the transaction at the latest, but for [`waiting_over`].
 pub fn wait_for_end(database: Oid, instance: &str) -> bool {
     wait_no_more();
     let (Some(number), Some(board)) = (number(instance), shmem::board()) else { return false };
@@ -375,6 +375,26 @@ pub fn wait_for_end(database: Oid, instance: &str) -> bool {
     board.waiters[place].latch.store(worker::latch(), Release);
     fence(SeqCst);
     true
+}
+
+thread_local! {
+    /// It goes on waiting after the commit.
+    static GOES_ON: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Commits by `f`, and goes on waiting.
+pub fn waiting_over(f: impl FnOnce()) {
+    GOES_ON.set(true);
+    f();
+    GOES_ON.set(false);
+}
+
+/// The end of a transaction, committed or not: whoever waited does no more, unless it said so. Never raises.
+pub fn transaction_ends(committed: bool) {
+    if !(committed && GOES_ON.get()) {
+        GOES_ON.set(false);
+        wait_no_more();
+    }
 }
 
 /// Never raises.

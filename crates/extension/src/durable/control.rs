@@ -6,6 +6,7 @@ use super::error::Refusal;
 use super::{afar, board, outbox, store};
 use crate::error::Error;
 use crate::guc;
+use crate::pg::nonatomic::Procedure;
 use crate::pg::query::as_owner;
 use crate::pg::{Oid, role, user, worker};
 
@@ -120,8 +121,8 @@ fn status_of(what: &'static str, id: &str, found: Result<Found, Error>) -> Resul
     }
 }
 
-/// Waits until an instance has ended; gives how.
-pub fn await_end(id: &str, seconds: i32) -> Result<String, Error> {
+/// Waits until an instance has ended; gives how. `let_go` is called before each wait.
+pub fn await_end(id: &str, seconds: i32, let_go: &dyn Fn()) -> Result<String, Error> {
     if worker::is_ours() {
         return Err(Refusal::AwaitInside.into());
     }
@@ -129,7 +130,7 @@ pub fn await_end(id: &str, seconds: i32) -> Result<String, Error> {
         return Err(Refusal::Timeout.into());
     }
     let deadline = worker::now().saturating_add(i64::from(seconds) * 1_000_000);
-    let status = until_ended(id, deadline);
+    let status = until_ended(id, deadline, let_go);
     board::wait_no_more();
     let status = status?;
     if has_ended(&status) {
@@ -138,8 +139,13 @@ pub fn await_end(id: &str, seconds: i32) -> Result<String, Error> {
     Err(Refusal::TimedOut { seconds, id: id.into(), status }.into())
 }
 
+/// As [`await_end`], between transactions: it holds no snapshot while it waits.
+pub fn await_between(id: &str, seconds: i32, procedure: &Procedure) -> Result<String, Error> {
+    await_end(id, seconds, &|| board::waiting_over(|| procedure.commit()))
+}
+
 /// Waits until an instance has ended, or for that long; gives its status.
-fn until_ended(id: &str, deadline: i64) -> Result<String, Error> {
+fn until_ended(id: &str, deadline: i64, let_go: &dyn Fn()) -> Result<String, Error> {
     let far = match find(id) {
         Ok(Found::There(there)) => Some(there.database),
         _ => None,
@@ -162,6 +168,7 @@ fn until_ended(id: &str, deadline: i64) -> Result<String, Error> {
             (true, Some(_)) => 10_000,
             (false, Some(_)) => ((now - began) / 3_000).clamp(100, 1_000),
         };
+        let_go();
         worker::nap(longest.min((deadline - now) / 1_000 + 1));
     }
 }

@@ -133,6 +133,9 @@ pub enum Refusal {
         "df.await_instance() cannot be called inside a workflow - it would block a worker thread (and self-deadlock if waiting on the current instance). Use df.signal() and df.wait_for_signal() for cross-workflow coordination."
     )]
     AwaitInside,
+    /// Between transactions there must be none around it.
+    #[error("df.await() cannot be called inside a transaction block, a function or a request of the gate")]
+    AwaitInBlock,
     /// Variables belong to the start.
     #[error("df.{function}() cannot be called inside a workflow - {instead}")]
     VariablesInside {
@@ -221,6 +224,7 @@ impl Refusal {
             | Self::Superuser(_)
             | Self::InDefiner { .. } => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoId | Self::TooLong => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::AwaitInBlock => C::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Self::ReadOnly(_) => C::ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::NoPlace { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::NoWorker(_) => C::ERRCODE_INSUFFICIENT_RESOURCES,
@@ -249,6 +253,9 @@ impl Refusal {
                 "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
             )),
             Self::Language(error) => error.detail(),
+            Self::AwaitInBlock => Some(
+                "It ends its transaction before it waits, so that it holds back nothing meanwhile.".into(),
+            ),
             Self::HasEnded(_) => Some("What has ended takes no further step.".into()),
             Self::NotFailed(_) => Some("Only what has failed can go on from the step that failed.".into()),
             Self::NoWayBack => Some("Its undo steps have run, or what failed was no step.".into()),
@@ -303,6 +310,7 @@ impl Refusal {
             Self::TimedOut { .. } => {
                 Some("A function that was started in this transaction runs when it is committed.")
             }
+            Self::AwaitInBlock => Some("df.await_instance() waits inside one."),
             Self::HasEnded(status) if status == "failed" => {
                 Some("df.rerun() has it go on from the step that failed.")
             }

@@ -14,8 +14,9 @@ use super::error::Refusal;
 use super::pause::Wish;
 use super::{afar, board, control, home, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
 use crate::error::Error;
-use crate::guc;
+use crate::pg::nonatomic::{Given, Procedure};
 use crate::pg::{log, worker};
+use crate::{guc, identity};
 
 fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
     value.ok_or_else(|| Refusal::Null(name).into())
@@ -150,9 +151,28 @@ fn durable_afar(id: &str) -> Result<Option<String>, ErrorReport> {
 /// `df.await_instance(instance_id text, timeout_seconds integer)`
 #[pg_extern(sql = false)]
 fn durable_await(id: &str, seconds: i32) -> Result<String, ErrorReport> {
-    let status = control::await_end(id, seconds)?;
+    let status = control::await_end(id, seconds, &|| ())?;
     misuse::answered("await_instance");
     Ok(status)
+}
+
+/// `df.await(instance_id text, timeout_seconds integer, INOUT status text)`, a procedure.
+#[pg_extern(sql = false)]
+fn durable_await_between(
+    id: Option<&str>,
+    seconds: Option<i32>,
+    _status: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Given, ErrorReport> {
+    let (id, seconds) = (needed(id, "instance_id")?.to_owned(), needed(seconds, "timeout_seconds")?);
+    if worker::is_ours() {
+        return Err(Error::from(Refusal::AwaitInside).into());
+    }
+    let procedure = if identity::is_entered() { None } else { Procedure::begin(fcinfo) };
+    let procedure = procedure.ok_or(Error::from(Refusal::AwaitInBlock))?;
+    let status = control::await_between(&id, seconds, &procedure)?;
+    misuse::answered("await_instance");
+    Ok(procedure.end(fcinfo, &status))
 }
 
 /// `postern.durable_running(instance text)`: whether an executor is at it right now.

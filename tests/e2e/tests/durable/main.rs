@@ -22,4 +22,5 @@ mod quotas;
 mod retention;
 mod schedules;
 mod stage;
+mod waiting;
 mod workflows;
