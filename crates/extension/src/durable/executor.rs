@@ -18,7 +18,7 @@ use super::quota::{May, Quotas};
 use super::schedule::{self, Clock};
 use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, messages, outside, pause, rerun, rights};
+use super::{board, call, messages, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -53,6 +53,9 @@ const RETIRE_AT_ONCE: i64 = 4_000;
 
 /// Milliseconds after which an executor that has nothing to do ends, unless it is the only one.
 const IDLE: i64 = 60_000;
+
+/// Milliseconds without work after which rows of maps are forgotten, should a map have some left.
+const ROWS_KEPT: i64 = 5_000;
 
 /// Functions whose graphs an executor remembers.
 const GRAPHS: usize = 256;
@@ -841,7 +844,11 @@ impl Executor {
             let began = worker::now();
             // The first of them stays; it is there when something comes.
             let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };
+            let longest = if turn::remembers_rows() { ROWS_KEPT } else { longest };
             worker::wait(Some(wait.map_or(longest, |milliseconds| milliseconds.min(longest))));
+            if worker::now() - began >= ROWS_KEPT * 1_000 {
+                turn::forget_rows();
+            }
             self.superfluous = worker::now() - began >= IDLE * 1_000 && board::rank(self.slot) > 0;
         }
         self.slot.idle.store(0, SeqCst);
