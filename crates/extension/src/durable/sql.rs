@@ -233,10 +233,12 @@ fn durable_executors() -> TableIterator<
         name!(strand, Option<i32>),
         name!(node, Option<i32>),
         name!(since, Option<TimestampWithTimeZone>),
+        name!(woken, i64),
     ),
 > {
     TableIterator::new(board::shown().into_iter().map(|shown| {
         let database = pg_sys::Oid::from(shown.database);
+        let woken = i64::try_from(shown.woken).unwrap_or(i64::MAX);
         match shown.at {
             Some((instance, strand, node, since)) => (
                 shown.pid,
@@ -246,8 +248,9 @@ fn durable_executors() -> TableIterator<
                 Some(strand),
                 Some(node),
                 TimestampWithTimeZone::try_from(since).ok(),
+                woken,
             ),
-            None => (shown.pid, database, shown.idle, None, None, None, None),
+            None => (shown.pid, database, shown.idle, None, None, None, None, woken),
         }
     }))
 }

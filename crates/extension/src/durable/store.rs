@@ -170,6 +170,26 @@ pub fn queue_after(owner: Oid, priority: i16) -> Option<(Oid, i16, i64)> {
         .map(|row| (row.oid(0), i16::try_from(row.int4(1)).unwrap_or(0), row.time(2).unwrap_or(NEVER)))
 }
 
+thread_local! {
+    /// When the next strand is due that this process has put to rest since [`put_to_rest`] was asked.
+    static RESTS: std::cell::Cell<i64> = const { std::cell::Cell::new(NEVER) };
+}
+
+/// When the next strand is due that this process has put to rest since this was asked last.
+pub fn put_to_rest() -> i64 {
+    RESTS.replace(NEVER)
+}
+
+/// The strands of a queue that have been due longest, whoever holds them.
+pub fn due(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(String, i32)> {
+    let rows = query::run(
+        c"SELECT s.instance, s.strand FROM postern.strand s WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
+          ORDER BY s.due LIMIT $4",
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now), Arg::Int8(limit)],
+    );
+    rows.iter().map(|row| (row.string(0), row.int4(1))).collect()
+}
+
 /// Locks and gives the strand of a queue that has been due longest, with its instance; those that others hold are passed over.
 pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> {
     let rows = query::run(
@@ -399,6 +419,7 @@ pub fn save_done(id: &str, branches: &[(i32, u32, Frame)]) {
 
 /// Writes what may have changed of a strand that is locked.
 pub fn save(strand: &Strand) {
+    RESTS.set(RESTS.get().min(strand.due));
     query::run(
         c"UPDATE postern.strand SET node = $3, state = $4, due = $5, signal = $6, frame = $7, held = $8 WHERE instance = $1 AND strand = $2",
         &[

@@ -23,4 +23,5 @@ mod retention;
 mod schedules;
 mod stage;
 mod waiting;
+mod waking;
 mod workflows;
