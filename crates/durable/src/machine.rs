@@ -167,13 +167,16 @@ pub struct Frame {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slept: bool,
     /// How many of its branches have not ended.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pending: usize,
+    /// The number of the first of its branches. What has a lower one was begun for an earlier fork, and decides nothing in this.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub first: i32,
     /// The instance that it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<String>,
     /// How often the node was begun that is run at top level.
-    #[serde(default, skip_serializing_if = "is_none_begun")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub begun: u32,
     /// What the strand came to, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,14 +242,8 @@ impl Frame {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(n: &usize) -> bool {
-    *n == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_none_begun(n: &u32) -> bool {
-    *n == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Where a strand goes.

@@ -164,7 +164,7 @@ CREATE POLICY own ON postern.message FOR SELECT
 REVOKE ALL ON TABLE postern.message FROM PUBLIC;
 GRANT SELECT ON TABLE postern.message TO postern_application, postern_admin, postern_monitor;
 COMMENT ON TABLE postern.message IS 'What was sent to running functions: signals, kept until they are waited for, and requests to cancel, to pause and to resume';
-COMMENT ON COLUMN postern.message.kind IS 's: a signal; c: cancel; p: pause; u: resume; e: a function that was called has ended';
+COMMENT ON COLUMN postern.message.kind IS 's: a signal; c: cancel; p: pause; u: resume; e: a function that was called has ended; d: strands that nobody wants are to be taken away';
 COMMENT ON COLUMN postern.message.fresh IS 'Nobody has looked at it yet';
 SELECT pg_catalog.pg_extension_config_dump('postern.message', '');
 SELECT pg_catalog.pg_extension_config_dump('postern.message_id_seq', '');

@@ -362,9 +362,12 @@ pub fn cancel(database: Oid, instance: &str, strand: Option<i32>) -> bool {
     // Whoever is not shown yet will see that something was sent: that was before this.
     fence(SeqCst);
     for slot in at_work(database).filter(|slot| slot.instance.load(Acquire) == u64::from(number) + 1) {
+        if strand.is_some_and(|strand| slot.strand.load(Relaxed) != strand) {
+            continue;
+        }
         let pid = slot.pid.load(Relaxed);
         found = true;
-        if pid != worker::pid() && strand.is_none_or(|strand| slot.strand.load(Relaxed) == strand) {
+        if pid != worker::pid() {
             slot.asked.store(1, Release);
             worker::cancel(pid);
         }

@@ -16,9 +16,9 @@ use postern_durable::Graph;
 
 use super::quota::{May, Quotas};
 use super::schedule::{self, Clock};
-use super::store::{self, End, Instance, NEVER, State, Strand};
+use super::store::{self, End, Instance, NEVER, Stale, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, messages, outside, pause, rerun, rights, turn};
+use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -51,6 +51,9 @@ const RETIRE_EVERY: i64 = 3_600_000_000;
 /// Turns between two such looks, where much does; each may have ended [`GROUP`] instances.
 const RETIRE_TURNS: u32 = 250;
 
+/// Microseconds until the box is looked into again for what could not be delivered: at first, and at the most.
+const LOOK_AGAIN: (i64, i64) = (2_000, 1_000_000);
+
 /// How many are removed at once: as many as may have ended since the last look.
 const RETIRE_AT_ONCE: i64 = 4_000;
 
@@ -78,7 +81,7 @@ pub fn start(database: Oid) -> bool {
 enum Claim {
     /// These, at least one.
     Strands(Vec<(Strand, Instance)>),
-    /// Nothing is due; the next thing is at this time.
+    /// Nothing is due; the next thing is at this time, or it must be looked for again at once.
     Nothing(i64),
 }
 
@@ -105,6 +108,9 @@ struct Executor {
     later: i64,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// When to look into it again, if something could not be delivered, and how long after that.
+    look_at: Option<i64>,
+    again: i64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
     /// When the next tick of a schedule comes.
@@ -149,6 +155,8 @@ pub fn run(database: Oid) {
         later: 0,
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        look_at: None,
+        again: LOOK_AGAIN.0,
         // As above.
         orphans: board::orphans().wrapping_sub(1),
         clock: Clock::new(),
@@ -186,7 +194,13 @@ impl Executor {
             worker::attend();
             worker::statistics(false);
             let rank = board::rank(self.slot);
-            if rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot) {
+            let leaves =
+                rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot);
+            // Everybody looks: this one may have to do something long meanwhile.
+            if self.look_at.take_if(|at| leaves || *at <= worker::now()).is_some() {
+                board::sent();
+            }
+            if leaves {
                 // What it alone has waited for is another's from here on.
                 board::wake_for(worker::database(), 0);
                 return;
@@ -479,11 +493,18 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        match self.quotas.take(self.slot, owner, now, self.group) {
+                        let group =
+                            if guc::STEP_COMMIT.get() == guc::StepCommit::Each { 1 } else { self.group };
+                        match self.quotas.take(self.slot, owner, now, group) {
                             May::Go(most) => {
-                                if let Some(first) = store::claim(owner, priority, now) {
+                                let Ok(claimed) = store::claim(owner, priority, now) else {
+                                    return Claim::Nothing(now);
+                                };
+                                if let Some(first) = claimed {
+                                    let Ok(strands) = self.with_others(first, most, now) else {
+                                        return Claim::Nothing(now);
+                                    };
                                     self.quotas.count(owner);
-                                    let strands = self.with_others(first, most, now);
                                     self.role = owner;
                                     // First: whoever wakes it until now has told it before.
                                     self.slot.idle.store(0, std::sync::atomic::Ordering::SeqCst);
@@ -522,11 +543,11 @@ impl Executor {
             return Claim::Nothing(NEVER);
         };
         match store::claim_one(id, strand, now) {
-            Some(found) => {
+            Ok(Some(found)) => {
                 self.quotas.count(self.role);
                 Claim::Strands(vec![found])
             }
-            None => Claim::Nothing(NEVER),
+            Ok(None) | Err(Stale) => Claim::Nothing(NEVER),
         }
     }
 
@@ -534,9 +555,14 @@ impl Executor {
     /// who waits would look when the next thing is due that this process knows of. `next` is what it has just seen.
     fn hand_over(&mut self, priority: i16, mine: &[(Strand, Instance)], now: i64, next: i64) {
         let known = self.later.min(next).min(store::put_to_rest()).min(board::told(self.slot));
-        let unknown = known == 0;
+        // What could not be delivered is looked at by whoever is woken.
+        let undelivered = board::somebody_waits() && self.look_at.take().is_some();
+        if undelivered {
+            board::sent();
+        }
+        let unknown = known == 0 || undelivered;
         // What is due by now is seen below.
-        self.later = if known <= now && !unknown { NEVER } else { known };
+        self.later = if known <= now && known > 0 { NEVER } else { known };
         if board::somebody_waits()
             && (unknown || !board::is_covered(self.later) || self.is_left(priority, mine, now))
             && board::wake_for(worker::database(), self.later)
@@ -575,16 +601,21 @@ impl Executor {
     }
 
     /// A strand that was claimed, with others that share its commit.
-    fn with_others(&mut self, first: (Strand, Instance), most: i64, now: i64) -> Vec<(Strand, Instance)> {
+    fn with_others(
+        &mut self,
+        first: (Strand, Instance),
+        most: i64,
+        now: i64,
+    ) -> Result<Vec<(Strand, Instance)>, Stale> {
         let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
         let others = if self.alone > 0 || slow { 0 } else { most - 1 };
         let mut strands = vec![first];
         if others > 0 {
-            strands.extend(store::companions(&strands[0].0, now, others));
+            strands.extend(store::companions(&strands[0].0, now, others)?);
         }
         // Who asked for none does not know whether there are some.
         self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
-        strands
+        Ok(strands)
     }
 
     /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
@@ -727,8 +758,11 @@ impl Executor {
             }
         }
         if again {
-            worker::wait(Some(2));
-            board::sent();
+            // Whoever holds it does so for a moment, or for as long as its statement takes.
+            self.look_at = Some(worker::now() + self.again);
+            self.again = (2 * self.again).min(LOOK_AGAIN.1);
+        } else {
+            (self.look_at, self.again) = (None, LOOK_AGAIN.0);
         }
         Self::answer_pauses();
     }
@@ -790,7 +824,6 @@ impl Executor {
                 if store::lock(id, 0).is_none() {
                     // It has ended: what the turn had taken out of the box is there again.
                     store::delete_messages(id);
-                    return;
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
                 if store::is_wanted(&held) {
@@ -805,6 +838,8 @@ impl Executor {
                 } else {
                     store::delete(id, strand);
                     call::drop_unwanted(id);
+                    // What was left of it can be taken away.
+                    outbox::sent();
                 }
             });
         });
@@ -860,7 +895,7 @@ impl Executor {
                 let _ = store::put_to_rest();
                 self.later = next;
                 if board::sent_so_far() == self.seen && !self.clock.has_changed() {
-                    next.min(due).min(self.clock.next)
+                    next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
                 } else {
                     0
                 }
@@ -908,9 +943,7 @@ fn fail(id: &str, failure: &Failure, graph: Option<&Graph>) {
             call::tell(id, &caller, None, None, Some(failure.clone()));
         }
         let all: Vec<i32> = store::strands(id).iter().map(|strand| strand.strand).collect();
-        for number in store::delete_free(id, &all) {
-            board::cancel(worker::database(), id, Some(number));
-        }
+        debris::clear(id, &all);
         call::drop_unwanted(id);
     });
 }

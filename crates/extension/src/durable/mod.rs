@@ -25,6 +25,7 @@
 //! | [`outside`] | one statement at top level, in a process of its own |
 //! | [`outbound`] | HTTP requests, for the worker that sends them |
 //! | [`secrets`] | secrets of HTTP steps |
+//! | [`debris`] | what nobody wants any more |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
 //! | [`leave`] | making way for DROP DATABASE and its kin |
@@ -48,6 +49,7 @@ mod board;
 mod call;
 mod compose;
 mod control;
+mod debris;
 mod errand;
 mod error;
 mod executor;

@@ -25,7 +25,7 @@ use postern_durable::{Failure, Graph, Kind, value};
 use super::outside::Beginning;
 use super::rerun::{self, Before};
 use super::store::{self, End, Instance, NEVER, State, Step, Strand};
-use super::{board, call, step, substitution};
+use super::{board, call, debris, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
@@ -580,6 +580,9 @@ impl<'a> Course<'a> {
             return false;
         }
         let first = as_owner(|| store::last_strand(&self.strand.instance)) + 1;
+        if self.strand.state != State::Forked {
+            self.strand.frame.first = first;
+        }
         let branches: Vec<_> = branches
             .into_iter()
             .zip(first..)
@@ -604,7 +607,7 @@ impl<'a> Course<'a> {
         }
         let id = self.strand.instance.clone();
         let parent = self.above.take().or_else(|| as_owner(|| store::lock(&id, parent)));
-        let Some(mut parent) = parent.filter(|parent| parent.state == State::Forked) else {
+        let Some(mut parent) = parent.filter(|parent| parent.waits_for(self.strand.strand)) else {
             return Err(Turn::NotNow);
         };
         let node = parent.node;
@@ -630,7 +633,7 @@ impl<'a> Course<'a> {
         let mut branches = vec![self.strand.clone()];
         if all || (!succeeded && matches!(self.kind(node), Kind::First { .. })) {
             let mine = self.strand.strand;
-            let others = as_owner(|| store::branches(&id, parent.strand));
+            let others = as_owner(|| store::branches(&id, parent.strand, parent.frame.first));
             branches.extend(others.into_iter().filter(|strand| strand.strand != mine));
         }
         if all {
@@ -727,9 +730,7 @@ impl<'a> Course<'a> {
         let mine = self.strand.strand;
         let others: Vec<i32> =
             below.into_iter().filter(|number| *number != above && *number != mine).collect();
-        for number in as_owner(|| store::delete_free(id, &others)) {
-            board::cancel(worker::database(), id, Some(number));
-        }
+        as_owner(|| debris::clear(id, &others));
         if mine != above {
             as_owner(|| store::delete(id, mine));
         }
@@ -752,7 +753,7 @@ impl<'a> Course<'a> {
         let id = &self.strand.instance;
         let Some(root) = as_owner(|| store::lock(id, 0)) else { return false };
         if self.strand.parent == Some(0) {
-            self.root = root.state == State::Forked;
+            self.root = root.waits_for(self.strand.strand);
             self.above = Some(root);
         } else {
             self.root = self.wanted();
@@ -768,7 +769,7 @@ impl<'a> Course<'a> {
         self.root
     }
 
-    /// Whether every strand above this one waits for its branches.
+    /// Whether every strand above this one waits for the branch that leads to it.
     fn wanted(&self) -> bool {
         as_owner(|| store::is_wanted(&self.strand))
     }

@@ -116,6 +116,11 @@ fn a_cancelled_fork_does_nothing_more() {
     STAGE.until("some have run", "select count(*) >= 20 from app.stopped", "t");
     STAGE.run("alice", &format!("select df.cancel('{id}', 'enough')"));
     assert_eq!(STAGE.end_of(&id).0, "cancelled");
+    STAGE.until(
+        "nothing is left",
+        &format!("select count(*) from postern.strand where instance = '{id}'"),
+        "0",
+    );
     let recorded = format!(
         "select count(*) = (select count(*) from app.stopped) from postern.step where instance = '{id}' and status = 'completed'"
     );

@@ -5,6 +5,7 @@ mod branches;
 mod call;
 mod cancel;
 mod copies;
+mod debris;
 mod disk;
 mod elsewhere;
 mod engine;
