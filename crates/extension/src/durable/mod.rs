@@ -10,6 +10,7 @@
 //! | [`control`] | signals, cancelling, waiting |
 //! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
 //! | [`home`] | copies of a database |
+//! | [`afar`] | instances of another database |
 //! | [`quota`] | how much of the executors one role gets |
 //! | [`schedule`] | functions that start again and again |
 //! | [`inspect`] | what nodes came to; pictures; who executes what |
@@ -43,6 +44,7 @@
 //! # Unwinding
 //! An ERROR of a step is caught with its subtransaction; any other ends the turn's transaction.
 
+mod afar;
 mod board;
 mod call;
 mod compose;

@@ -22,6 +22,7 @@ pub mod letter;
 pub mod log;
 pub mod memory;
 pub mod node;
+pub mod nonatomic;
 pub mod owner_run;
 pub mod path;
 pub mod policy;
