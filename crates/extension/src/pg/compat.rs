@@ -139,6 +139,8 @@ unsafe extern "C" {
     pub fn GetTempNamespaceState(schema: *mut pg_sys::Oid, toast: *mut pg_sys::Oid);
     /// `src/backend/utils/misc/guc.c`.
     pub fn NewGUCNestLevel() -> core::ffi::c_int;
+    /// `src/backend/replication/logical/worker.c`; asked while an error is being reported, where a guard has no place.
+    pub fn IsLogicalWorker() -> bool;
 }
 
 unsafe extern "C-unwind" {

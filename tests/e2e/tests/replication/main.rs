@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod apply;
+mod conflicts;
 mod pair;
 mod random;
 mod restore;
