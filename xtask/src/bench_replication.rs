@@ -13,14 +13,24 @@ use crate::process::{Error, Result, output};
 use crate::workspace::Profile;
 
 /// What each client runs again and again; the first word names it. `:client_id` keeps clients from waiting for each other.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("insert", "insert into bench.doc (body) values ('x');\n"),
     ("update", "\\set id random(1, 1000)\nupdate bench.doc set body = 'y' where id = :id;\n"),
     (
         "trigger",
         "create or replace trigger t:client_id before insert on bench.ddl:client_id for each row execute function bench.f();\n",
     ),
+    (
+        "when",
+        "create or replace trigger t:client_id before insert on bench.ddl:client_id for each row when (new.id > 0) execute function bench.f();\n",
+    ),
     ("table", "create table bench.made:client_id (id int);\ndrop table bench.made:client_id;\n"),
+    ("column", "alter table bench.ddl:client_id alter id set default 1;\n"),
+    ("function", "create or replace function bench.g:client_id() returns int language sql as 'select 1';\n"),
+    (
+        "used",
+        "create or replace function bench.f:client_id() returns trigger language plpgsql as 'begin return new; end';\n",
+    ),
 ];
 
 /// Rows with a trigger, tables for DDL, both published.
@@ -30,6 +40,10 @@ const SCHEMA: &str = "
     create table bench.ddl0 (id int primary key); create table bench.ddl1 (id int primary key);
     create function bench.f() returns trigger language plpgsql as 'begin return new; end';
     create trigger t before insert or update on bench.doc for each row execute function bench.f();
+    create function bench.f0() returns trigger language plpgsql as 'begin return new; end';
+    create function bench.f1() returns trigger language plpgsql as 'begin return new; end';
+    create trigger f before insert on bench.ddl0 for each row execute function bench.f0();
+    create trigger f before insert on bench.ddl1 for each row execute function bench.f1();
     create publication bench for table bench.doc, bench.ddl0, bench.ddl1;";
 
 /// Runs it.

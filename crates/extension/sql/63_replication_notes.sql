@@ -2,7 +2,7 @@
 
 CREATE FUNCTION postern.replication_basis(sources pg_catalog.text)
 RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     touched CONSTANT pg_catalog.oid[] := pg_catalog.string_to_array(sources, ',')::pg_catalog.oid[];
     relations CONSTANT pg_catalog.oid[] := ARRAY(
@@ -26,13 +26,45 @@ COMMENT ON FUNCTION postern.replication_basis(pg_catalog.text) IS
 
 CREATE FUNCTION postern.trigger_now(relation pg_catalog.oid, trigger pg_catalog.oid)
 RETURNS TABLE (table_name pg_catalog.text, now_name pg_catalog.text, now_enabled pg_catalog."char")
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+BEGIN
+    RETURN QUERY
     SELECT c.oid::pg_catalog.regclass::pg_catalog.text, t.tgname::pg_catalog.text, t.tgenabled
       FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_trigger t ON t.oid = trigger_now.trigger
-     WHERE c.oid = trigger_now.relation AND EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = c.oid)
+     WHERE c.oid = trigger_now.relation AND EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = c.oid);
+END
 $$;
 REVOKE ALL ON FUNCTION postern.trigger_now(pg_catalog.oid, pg_catalog.oid) FROM PUBLIC;
 COMMENT ON FUNCTION postern.trigger_now(pg_catalog.oid, pg_catalog.oid) IS 'What became of a trigger of a replicated table';
+
+CREATE FUNCTION postern.recheck_replication(hold pg_catalog.bool DEFAULT false)
+RETURNS TABLE (
+    relation pg_catalog.regclass, publication pg_catalog.name, subscription pg_catalog.name, sentence pg_catalog.text, mend pg_catalog.text,
+    held pg_catalog.bool
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    FOR relation, publication, subscription, sentence, mend, held IN
+        SELECT DISTINCT m.relation::pg_catalog.regclass, p.pubname, s.subname, f.sentence, f.mend, $1 AND coalesce(s.subenabled, false)
+          FROM postern.table_findings(ARRAY(SELECT DISTINCT m.relation FROM postern.replication_members m)) f
+          JOIN postern.replication_members m ON m.relation = f.relation
+          LEFT JOIN pg_catalog.pg_publication p ON p.oid = m.publication
+          LEFT JOIN pg_catalog.pg_subscription s ON s.oid = m.subscription
+         WHERE f.severe AND (f.reason <> 'subscription' OR f.subscription = m.subscription)
+         ORDER BY 1, 2, 3, 4
+    LOOP
+        IF held THEN
+            PERFORM postern.subscription_hold(subscription::pg_catalog.text);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.recheck_replication(pg_catalog.bool) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.recheck_replication(pg_catalog.bool) TO postern_admin;
+COMMENT ON FUNCTION postern.recheck_replication(pg_catalog.bool) IS
+    'What replicated tables have that the rules forbid, as after a time without the library; with hold, subscriptions of such tables are disabled';
 
 CREATE VIEW postern.replication_notes AS
 WITH member AS MATERIALIZED (

@@ -21,6 +21,7 @@ pub mod json;
 pub mod jsonb;
 pub mod letter;
 pub mod log;
+pub mod member;
 pub mod memory;
 pub mod node;
 pub mod owner_run;

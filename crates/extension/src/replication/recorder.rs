@@ -84,12 +84,14 @@ pub struct Recorders {
     errors: HashMap<Oid, i64>,
     /// When the counters are looked at next.
     due: i64,
+    /// The server has just started.
+    first: bool,
 }
 
 impl Recorders {
     /// Nothing yet: whatever counters say is new.
     pub fn new() -> Self {
-        Self { errors: HashMap::new(), due: 0 }
+        Self { errors: HashMap::new(), due: 0, first: true }
     }
 
     /// Sees to it that every database with something to write down has a recorder. Gives after how many milliseconds to look again;
@@ -106,8 +108,9 @@ impl Recorders {
                 Some(60_000)
             }
         };
+        let first = std::mem::take(&mut self.first);
         for database in databases {
-            if !apply::wake_recorder(database) && !start(database) {
+            if !apply::wake_recorder(database) && !start(database, first) {
                 log::warning(
                     "could not start a recorder of errors of subscriptions",
                     "No background worker is free; they are written down later.",
@@ -122,15 +125,20 @@ impl Recorders {
     fn look(&mut self) -> (Vec<Oid>, Option<i64>) {
         let subscriptions = catalog::subscriptions();
         let interval = i64::from(guc::CONFLICT_INTERVAL.get()) * 1_000;
+        // What was done while the library was not loaded is looked at as well.
+        let mut changed: Vec<Oid> = if self.first {
+            subscriptions.iter().map(|(_, database)| *database).collect()
+        } else {
+            Vec::new()
+        };
         if subscriptions.is_empty() || interval == 0 {
             self.errors.clear();
             self.due = 0;
-            return (Vec::new(), None);
+            return (changed, None);
         }
         let now = worker::now();
         // A change of the setting counts at once.
         self.due = self.due.min(now + interval * 1_000);
-        let mut changed = Vec::new();
         if self.due <= now {
             self.due = now + interval * 1_000;
             let before = std::mem::take(&mut self.errors);
@@ -146,12 +154,12 @@ impl Recorders {
     }
 }
 
-fn start(database: Oid) -> bool {
+fn start(database: Oid, first: bool) -> bool {
     worker::start(Job {
         function: "postern_recorder",
         name: "postern recorder",
         argument: u64::from(database.to_u32()),
-        extra: 0,
+        extra: first.into(),
         restart: -1,
     })
 }
@@ -166,6 +174,9 @@ pub fn run(database: Oid) {
         settings::set_for_session(c"search_path", c"pg_catalog, pg_temp");
         settings::set_for_session(c"row_security", c"off");
     });
+    if worker::extra() == 1 {
+        recheck();
+    }
     let mut last = worker::now();
     loop {
         let notes = apply::take(database);
@@ -203,6 +214,37 @@ pub fn run(database: Oid) {
         if slot.is_to_leave() {
             return;
         }
+    }
+}
+
+/// Says in the log which replicated tables have code that the rules forbid: it may have come while the library was not loaded.
+fn recheck() {
+    /// How many sentences are shown.
+    const SHOWN: usize = 6;
+    if guc::TRIGGER_RULE.get() == guc::TriggerRule::Off {
+        return;
+    }
+    let found = worker::transaction(|| {
+        if !catalog::hold_extension() {
+            return None;
+        }
+        let rows = as_owner(|| {
+            query::run(c"SELECT DISTINCT sentence FROM postern.recheck_replication() ORDER BY 1", &[])
+        });
+        let sentences: Vec<String> = rows.iter().take(SHOWN).map(|row| row.string(0)).collect();
+        (!sentences.is_empty()).then(|| (catalog::database_name(worker::database()), sentences.join("\n")))
+    });
+    match found {
+        Ok(None) => {}
+        Ok(Some((database, sentences))) => log::warning(
+            &format!(
+                "replicated tables of database \"{}\" have code that may not run on apply",
+                database.unwrap_or_default()
+            ),
+            &sentences,
+            "SELECT * FROM postern.recheck_replication(hold => true) disables the subscriptions, and shows the commands that mend it.",
+        ),
+        Err(error) => log::warning(&error.message, "Replicated tables could not be looked at.", ""),
     }
 }
 

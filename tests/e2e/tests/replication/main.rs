@@ -7,4 +7,6 @@ mod conflicts;
 mod pair;
 mod random;
 mod restore;
+mod ring;
+mod scripts;
 mod stalled;
