@@ -312,7 +312,8 @@ BEGIN
     SELECT pg_catalog.array_agg(DISTINCT m.relation) INTO relevant FROM postern.replication_members m;
     IF pg_catalog.string_to_array(classes, ',')::pg_catalog.oid[] OPERATOR(pg_catalog.<@) ARRAY[
            'pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_inherits'::pg_catalog.regclass
-       ]::pg_catalog.oid[] THEN
+       ]::pg_catalog.oid[]
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = ANY (touched_objects) AND c.relkind = 'c') THEN
         relevant := ARRAY(
             SELECT r.oid FROM pg_catalog.unnest(relevant) r (oid)
              WHERE r.oid = ANY (touched_objects)
@@ -348,6 +349,9 @@ BEGIN
            WHEN 'pg_catalog.pg_authid'::pg_catalog.regclass THEN f.function_owner = t.object
            WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN
                f.object_id = t.object
+               -- What a composite type has now, every table with a column of it has.
+               OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.object AND c.relkind = 'c')
+                  AND f.object_id IN (SELECT k.object_id FROM postern.table_code(ARRAY[t.object]) k)
                OR f.relation = t.object AND (
                    -- New, or new in its schema: all of it. Of a new owner: what was the old one's. A column: its type.
                    t.owner_before = 0::pg_catalog.oid AND t.sub = 0

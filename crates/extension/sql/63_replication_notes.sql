@@ -118,6 +118,15 @@ SELECT t.relation, 'type', a.attname::pg_catalog.text, y.typinput,
   JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
  WHERE y.typinput >= 16384::pg_catalog.oid AND NOT postern.is_trusted_code(y.typinput)
 UNION ALL
+SELECT DISTINCT t.relation, 'operator class', x.indexrelid::pg_catalog.regclass::pg_catalog.text, a.amproc::pg_catalog.oid,
+       pg_catalog.format('Index %s of %s uses the operator class %s, whose function %s the server did not come with.',
+                         x.indexrelid::pg_catalog.regclass, t.relation, pg_catalog.quote_ident(o.opcname), a.amproc::pg_catalog.regprocedure)
+  FROM tab t
+  JOIN pg_catalog.pg_index x ON x.indrelid = t.oid
+  JOIN pg_catalog.pg_opclass o ON o.oid = ANY (x.indclass)
+  JOIN pg_catalog.pg_amproc a ON a.amprocfamily = o.opcfamily
+ WHERE a.amproc::pg_catalog.oid >= 16384::pg_catalog.oid AND NOT postern.is_trusted_code(a.amproc)
+UNION ALL
 SELECT t.relation, 'identity', NULL, NULL,
        pg_catalog.format('%s has no replica identity, and its updates or deletes are published: they fail.', t.relation)
   FROM tab t

@@ -97,6 +97,12 @@ pub fn table_of(relation: pg_sys::Oid) -> pg_sys::Oid {
     }
 }
 
+/// Whether it is a composite type.
+pub fn is_composite_type(relation: pg_sys::Oid) -> bool {
+    // SAFETY: reads the system cache.
+    unsafe { pg_sys::get_rel_relkind(relation).cast_unsigned() == pg_sys::RELKIND_COMPOSITE_TYPE }
+}
+
 /// The table of a constraint; 0 for one of a domain, `None` if there is no such constraint.
 pub fn table_of_constraint(constraint: pg_sys::Oid) -> Option<pg_sys::Oid> {
     // SAFETY: a tuple from the cache is pinned until it is released; `conrelid` is NOT NULL.

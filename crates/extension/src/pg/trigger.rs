@@ -1,6 +1,6 @@
 //! Triggers and what else is being changed right now, as it was before the change.
 
-use pgrx::pg_sys;
+use pgrx::{FromDatum, pg_sys};
 
 /// A trigger as it was before the command that changes it.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +97,9 @@ pub fn function_existed(function: pg_sys::Oid) -> bool {
     }
 }
 
+/// What a function of a replicated table may not set.
+const SETTINGS: [&str; 3] = ["role", "session_authorization", "session_replication_role"];
+
 /// What the rules ask of a function.
 #[derive(Debug, Clone, Copy)]
 pub struct Function {
@@ -104,7 +107,7 @@ pub struct Function {
     pub owner: pg_sys::Oid,
     /// Whether it is SECURITY DEFINER.
     pub definer: bool,
-    /// Whether it has a SET clause.
+    /// Whether it sets what a role is, or which triggers fire.
     pub sets: bool,
 }
 
@@ -121,8 +124,13 @@ pub fn function(function: pg_sys::Oid) -> Option<Function> {
         let form = data.cast::<u8>().add(usize::from((*data).t_hoff)).cast::<pg_sys::FormData_pg_proc>();
         let mut unset = true;
         let column = pg_sys::AttrNumber::try_from(pg_sys::Anum_pg_proc_proconfig).unwrap_or(0);
-        pg_sys::SysCacheGetAttr(cache, tuple, column, &raw mut unset);
-        let found = Function { owner: (*form).proowner, definer: (*form).prosecdef, sets: !unset };
+        let settings = pg_sys::SysCacheGetAttr(cache, tuple, column, &raw mut unset);
+        let settings = Vec::<Option<String>>::from_datum(settings, unset).unwrap_or_default();
+        let sets = settings.iter().flatten().any(|setting| {
+            let name = setting.split('=').next().unwrap_or_default();
+            SETTINGS.iter().any(|other| other.eq_ignore_ascii_case(name))
+        });
+        let found = Function { owner: (*form).proowner, definer: (*form).prosecdef, sets };
         pg_sys::ReleaseSysCache(tuple);
         Some(found)
     }

@@ -83,7 +83,11 @@ fn replaced(created: Created, function_owner: pg_sys::Oid) -> Option<Replaced> {
 /// Whether what was touched can be of a replicated table, in a database that has such. It may be of all of them, if it is no table's.
 fn matters(touched: &Touched) -> bool {
     match touched.class {
-        class::RELATION => member::is_replicated(member::table_of(touched.object)),
+        // The columns of a composite type are in tables that have a column of it.
+        class::RELATION => {
+            member::is_composite_type(touched.object)
+                || member::is_replicated(member::table_of(touched.object))
+        }
         class::DEFAULT | class::INHERITS => member::is_replicated(touched.object),
         class::CONSTRAINT => member::table_of_constraint(touched.object)
             .is_some_and(|table| table == pg_sys::InvalidOid || member::is_replicated(table)),
