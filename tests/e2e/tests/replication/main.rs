@@ -5,6 +5,7 @@
 mod apply;
 mod conflicts;
 mod pair;
+mod pg_upgrade;
 mod random;
 mod restore;
 mod ring;
