@@ -89,10 +89,10 @@ pub unsafe fn reported(report: *const pg_sys::ErrorData) {
         let error = (*report).elevel == pg_sys::PGERROR.cast_signed();
         // 18 and later say so what they found otherwise than it should be, and went on.
         let conflict =
-            (*report).elevel == pg_sys::LOG.cast_signed() && (*report).sqlerrcode == code(b"40001");
+            (*report).elevel == pg_sys::LOG.cast_signed() && (*report).sqlerrcode == code(*b"40001");
         // A connection that is lost is no conflict; the counters have it.
         let class = (*report).sqlerrcode & 0xfff;
-        if !(error || conflict) || class == code(b"08000") & 0xfff {
+        if !(error || conflict) || class == code(*b"08000") & 0xfff {
             return;
         }
         let name = CStr::from_ptr((*pg_sys::MyBgworkerEntry).bgw_name.as_ptr()).to_bytes();
@@ -125,7 +125,7 @@ unsafe fn bytes<'a>(text: *const core::ffi::c_char) -> &'a [u8] {
 }
 
 /// An SQLSTATE as the server packs it.
-const fn code(text: &[u8; 5]) -> i32 {
+const fn code(text: [u8; 5]) -> i32 {
     let mut packed = 0;
     let mut n = 0;
     while n < 5 {
@@ -298,6 +298,6 @@ mod tests {
         assert_eq!(numbers(b"logical replication apply worker for subscription 7"), (7, 0));
         assert_eq!(numbers(b"logical replication launcher"), (0, 0));
         assert_eq!(numbers(b"subscription 99999999999 sync x"), (0, 0));
-        assert_eq!(super::caught::sqlstate(code(b"40001")), "40001");
+        assert_eq!(super::caught::sqlstate(code(*b"40001")), "40001");
     }
 }

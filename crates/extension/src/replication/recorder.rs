@@ -201,7 +201,7 @@ pub fn run(database: Oid) {
             Ok(None) => return,
             // What was noted is in the counters too.
             Err(error) => {
-                log::warning(&error.message, "Errors of subscriptions could not be written down.", "")
+                log::warning(&error.message, "Errors of subscriptions could not be written down.", "");
             }
         }
         let rest = LINGER - (worker::now() - last).div_euclid(1_000);
