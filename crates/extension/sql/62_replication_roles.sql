@@ -165,12 +165,16 @@ BEGIN
         RETURN;
     END IF;
     IF target IS NULL THEN
-        -- The server names the table as "schema.table", with nothing quoted inside, in whatever language. If it could be one of two, it is neither.
+        -- The server names the table as schema.table between the quotation marks of its language, with nothing quoted inside. If it could be one
+        -- of two, it is neither: who may read one of them may not have to do with the other.
         SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(c.oid) END INTO target
           FROM pg_catalog.pg_subscription_rel r
           JOIN pg_catalog.pg_class c ON c.oid = r.srrelid
-          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE r.srsubid = $1 AND pg_catalog.strpos($6, pg_catalog.concat('"', n.nspname, '.', c.relname, '"')) > 0;
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+               LATERAL (SELECT pg_catalog.concat(n.nspname, '.', c.relname)) t (text),
+               LATERAL (SELECT pg_catalog.strpos($6, t.text)) p (at)
+         WHERE r.srsubid = $1 AND p.at > 1 AND pg_catalog.substr($6, p.at - 1, 1) ~ '[^\w.]'
+           AND pg_catalog.substr($6, p.at + pg_catalog.length(t.text), 1) ~ '[^\w.]';
     END IF;
     -- Two at once would count the same errors twice.
     LOCK TABLE postern.apply_conflicts IN SHARE ROW EXCLUSIVE MODE;
