@@ -1,5 +1,20 @@
 -- What the judge asks beside the rules, and what is allowed but worth to know.
 
+CREATE FUNCTION postern.code_basis(relations pg_catalog.text)
+RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN k.kind = 'domain type' THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_proc'::pg_catalog.regclass END::pg_catalog.oid,
+           CASE WHEN k.kind = 'domain type' THEN k.object_id ELSE k.function END
+      FROM postern.table_code(pg_catalog.string_to_array(relations, ',')::pg_catalog.oid[]) k
+     WHERE k.kind = 'domain type' OR k.function >= 16384::pg_catalog.oid
+     GROUP BY 1, 2 ORDER BY 1, 2;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.code_basis(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION postern.code_basis(pg_catalog.text) IS 'The code that tables have';
+
 CREATE FUNCTION postern.replication_basis(sources pg_catalog.text)
 RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
@@ -13,10 +28,7 @@ BEGIN
     RETURN QUERY
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, r.oid FROM pg_catalog.unnest(relations) r (oid)
     UNION
-    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, k.function FROM postern.table_code(relations) k
-     WHERE k.function >= 16384::pg_catalog.oid
-    UNION
-    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, k.object_id FROM postern.table_code(relations) k WHERE k.kind = 'domain type'
+    SELECT b.class, b.object FROM postern.code_basis(pg_catalog.array_to_string(relations, ',')) b
      ORDER BY 1, 2;
 END
 $$;

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 use postern_core::trigger_rule::{self, Actor, Decision, Facts, Level, Reason, Replaced, Setting};
 
-use super::pending::{self, Changed, Created, Touched, class};
+use super::pending::{self, Changed, Created, Pending, Touched, class};
 use super::refusal::Refusal;
 use crate::error::{Error, raise};
 use crate::guc::{TRIGGER_RULE, TriggerRule};
@@ -22,6 +22,9 @@ pub fn judge() {
         return;
     }
     settle(&pending.touched);
+    if member::any() {
+        hold(&pending);
+    }
     member::refresh();
     snapshot::with_latest(|| {
         for created in &pending.created {
@@ -129,6 +132,49 @@ fn settle(touched: &[Touched]) {
     // What a trigger made meanwhile calls is among them only now.
     for row in ask().iter().filter(|row| row.oid(0) != class::RELATION) {
         trigger::keep(row.oid(0), row.oid(1));
+    }
+}
+
+/// What a replicated table got, and that others are changing: waits for what becomes of it, and keeps them from changing it until this
+/// transaction ends. The table itself nobody else changes meanwhile.
+fn hold(pending: &Pending) {
+    let (mut code, tables) = snapshot::with_latest(|| {
+        let (mut code, mut tables) = (Vec::new(), Vec::new());
+        for made in pending.created.iter().filter_map(|created| trigger::before(created.oid)) {
+            if made.internal || !member::is_replicated(made.relation) {
+                continue;
+            }
+            code.push((class::FUNCTION, made.function));
+            if made.conditional {
+                tables.push(made.relation);
+            }
+        }
+        for touched in &pending.touched {
+            let table = match touched.class {
+                class::RELATION => member::table_of(touched.object),
+                class::DEFAULT => touched.object,
+                class::CONSTRAINT => member::table_of_constraint(touched.object).unwrap_or_default(),
+                _ => pg_sys::InvalidOid,
+            };
+            if !tables.contains(&table) && member::is_replicated(table) {
+                tables.push(table);
+            }
+        }
+        (code, tables)
+    });
+    if !tables.is_empty() {
+        let tables: Vec<String> = tables.iter().map(|table| table.to_u32().to_string()).collect();
+        let args = [Arg::Text(&tables.join(","))];
+        let rows = snapshot::with_latest(|| {
+            query::as_owner(|| query::look(c"SELECT class, object FROM postern.code_basis($1)", &args))
+        });
+        code.extend(rows.iter().map(|row| (row.oid(0), row.oid(1))));
+    }
+    // In one order, so that two do not wait for each other in a circle.
+    code.sort_unstable_by_key(|(class, object)| (class.to_u32(), object.to_u32()));
+    code.dedup();
+    for (class, object) in code.into_iter().filter(|(_, object)| !trigger::came_with_the_server(*object)) {
+        trigger::keep(class, object);
     }
 }
 
