@@ -175,7 +175,7 @@ fn every_kind_of_stored_expression_is_read_back() {
     );
     let found = findings(&session);
     for object in [
-        "constraint even_check",
+        "constraint even_check on domain app.even",
         "default value for column k of table app.x",
         "default value for column g of table app.x",
         "constraint positive on table app.x",

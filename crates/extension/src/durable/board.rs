@@ -191,7 +191,7 @@ fn want_another(database: Oid) {
             .iter()
             .any(|wanting| wanting.compare_exchange(0, database.to_u32(), AcqRel, Relaxed).is_ok());
     if asked {
-        worker::wake(board.launcher.load(Acquire));
+        shmem::ask_for_executors();
     }
 }
 
@@ -263,20 +263,6 @@ pub fn take_wanting() -> Vec<Oid> {
         .filter(|&oid| oid != 0)
         .map(Oid::from_u32)
         .collect()
-}
-
-/// Wakes the launcher: there may be a database that has no executors yet.
-pub fn wake_launcher() {
-    if let Some(board) = shmem::board() {
-        worker::wake(board.launcher.load(Acquire));
-    }
-}
-
-/// Says where the launcher can be woken.
-pub fn i_am_the_launcher() {
-    if let Some(board) = shmem::board() {
-        board.launcher.store(worker::latch(), Release);
-    }
 }
 
 /// Something was put into a box.
