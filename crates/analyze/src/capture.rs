@@ -8,9 +8,6 @@
 //! * A *capturable* verdict names a role that holds the rights now, and DDL that this role can run.
 //! * What could not be decided is [`Verdict::Unknown`], never [`Verdict::Safe`].
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use crate::catalog::{Catalog, Oid, Operator, PG_CATALOG, Routine, Schema};
@@ -74,20 +71,17 @@ pub struct Judge<'a> {
     catalog: &'a Catalog,
     path: &'a Path,
     situation: Situation,
-    /// Who could create in a schema. The question comes back with every name, and its answer takes a walk through all roles.
-    intruders: RefCell<HashMap<Oid, Option<Oid>>>,
 }
 
 impl<'a> Judge<'a> {
-    /// A judge who remembers nothing yet.
+    /// A judge of names.
     pub fn new(catalog: &'a Catalog, path: &'a Path, situation: Situation) -> Self {
-        Self { catalog, path, situation, intruders: RefCell::default() }
+        Self { catalog, path, situation }
     }
 
     /// An untrusted role that may create in a schema of the catalog.
     fn intruder(&self, schema: &Schema) -> Option<Oid> {
-        let mut known = self.intruders.borrow_mut();
-        *known.entry(schema.oid).or_insert_with(|| self.catalog.intruder(schema, self.situation.victim))
+        self.catalog.intruder(schema, self.situation.victim)
     }
 
     /// What can happen to a name.

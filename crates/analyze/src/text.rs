@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -25,6 +26,54 @@ pub fn position(text: &str, byte: usize) -> Position {
     Position { line: before.matches('\n').count() + 1, column: text[start..byte].chars().count() + 1 }
 }
 
+/// Where the lines of a text begin: for many positions in one text.
+#[derive(Debug, Clone)]
+pub struct Lines<'t> {
+    /// The text.
+    pub text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    /// Of a text.
+    pub fn new(text: &'t str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        Self { text, starts: starts.collect() }
+    }
+
+    /// The line of a byte.
+    pub fn line(&self, byte: usize) -> usize {
+        self.starts.partition_point(|&start| start <= byte)
+    }
+
+    /// The first byte of a line.
+    pub fn start(&self, line: usize) -> usize {
+        self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0)
+    }
+
+    /// The position of a byte.
+    pub fn position(&self, byte: usize) -> Position {
+        let byte = floor(self.text, byte);
+        let line = self.line(byte);
+        Position { line, column: self.text[self.start(line)..byte].chars().count() + 1 }
+    }
+
+    /// The line that bytes begin on, and how many characters of it they are.
+    pub fn excerpt(&self, span: &Range<usize>) -> (String, usize) {
+        let start = self.start(self.line(floor(self.text, span.start)));
+        let line = self.text[start..].lines().next().unwrap_or_default();
+        let end = floor(self.text, span.end.min(start + line.len()));
+        let meant = self.text.get(floor(self.text, span.start)..end).unwrap_or_default();
+        (line.to_owned(), meant.chars().count().max(1))
+    }
+}
+
+/// Is one of the words, in lower case, somewhere in a text in any case?
+pub fn mentions<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> bool {
+    let lower = text.to_ascii_lowercase();
+    words.into_iter().any(|word| lower.contains(word))
+}
+
 /// The nearest boundary of a character at or before a byte.
 pub fn floor(text: &str, byte: usize) -> usize {
     let mut byte = byte.min(text.len());
@@ -42,9 +91,15 @@ pub fn quote(name: &str) -> String {
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
+/// The longest word of the grammar: `current_timestamp`.
+const LONGEST_KEYWORD: usize = 17;
+
 /// A word that the grammar does not take everywhere as a name: the server's own scanner says so. It is asked once for each word,
-/// since the same few thousand are quoted again and again.
+/// since the same few thousand are quoted again and again; and not for what no word of the grammar is like.
 fn reserved(name: &str) -> bool {
+    if name.len() > LONGEST_KEYWORD || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        return false;
+    }
     thread_local! {
         static ASKED: RefCell<HashMap<String, bool>> = RefCell::default();
     }

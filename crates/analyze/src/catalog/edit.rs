@@ -28,6 +28,7 @@ fn forget(index: &mut HashMap<String, Vec<usize>>, name: &str, at: usize) {
 impl Catalog {
     /// Adds a schema, or changes the one of the same OID.
     pub fn put_schema(&mut self, schema: Schema) {
+        self.asked.forget();
         let (name, oid) = (schema.name.clone(), schema.oid);
         let at = self.schema_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.schemas, at, schema, |old| self.schema_by_name.remove(&old.name));
@@ -90,6 +91,7 @@ impl Catalog {
 
     /// Adds a role, or changes it.
     pub fn put_role(&mut self, role: Role) {
+        self.asked.forget();
         let oid = role.oid;
         let at = self.role_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.roles, at, role, |_| ());
@@ -104,6 +106,7 @@ impl Catalog {
 
     /// Removes an object of whatever kind.
     pub fn remove(&mut self, oid: Oid) {
+        self.asked.forget();
         if let Some(at) = self.schema_by_oid.remove(&oid) {
             self.schema_by_name.remove(&self.snapshot.schemas[at].name);
         }

@@ -320,6 +320,10 @@ pub struct Catalog {
     casts: HashMap<(Oid, Oid), Cast>,
     collation_by_name: HashMap<(Oid, String), usize>,
     role_by_oid: HashMap<Oid, usize>,
+    uses_by_function: HashMap<Oid, Vec<usize>>,
+    on_apply_by_function: HashMap<Oid, Vec<usize>>,
+    triggers_by_function: HashMap<Oid, Vec<usize>>,
+    asked: rights::Asked,
 }
 
 impl Catalog {
@@ -347,6 +351,10 @@ impl Catalog {
             casts: snapshot.casts.iter().map(|cast| ((cast.source, cast.target), *cast)).collect(),
             collation_by_name: index(&snapshot.collations, |c| (c.schema, c.name.clone())),
             role_by_oid: index(&snapshot.roles, |r| r.oid),
+            uses_by_function: group(&snapshot.uses, |used| used.function),
+            on_apply_by_function: group(&snapshot.on_apply, |used| used.function),
+            triggers_by_function: group(&snapshot.triggers, |trigger| trigger.function),
+            asked: rights::Asked::default(),
             snapshot,
         }
     }
@@ -426,6 +434,21 @@ impl Catalog {
         self.snapshot.roles.iter().find(|role| role.name == name)
     }
 
+    /// What calls a function from a stored expression, as of when the catalog was made.
+    pub fn uses_of(&self, function: Oid) -> impl Iterator<Item = &Use> {
+        self.uses_by_function.get(&function).into_iter().flatten().map(|&at| &self.snapshot.uses[at])
+    }
+
+    /// What calls a function when a row is applied, as of when the catalog was made.
+    pub fn on_apply_of(&self, function: Oid) -> impl Iterator<Item = &OnApply> {
+        self.on_apply_by_function.get(&function).into_iter().flatten().map(|&at| &self.snapshot.on_apply[at])
+    }
+
+    /// The triggers of a function, as of when the catalog was made.
+    pub fn triggers_of(&self, function: Oid) -> impl Iterator<Item = &Trigger> {
+        self.triggers_by_function.get(&function).into_iter().flatten().map(|&at| &self.snapshot.triggers[at])
+    }
+
     /// The type below all domains.
     pub fn base_type(&self, oid: Oid) -> Oid {
         let mut oid = oid;
@@ -466,4 +489,12 @@ impl Catalog {
 
 fn index<T, K: std::hash::Hash + Eq>(items: &[T], key: impl Fn(&T) -> K) -> HashMap<K, usize> {
     items.iter().enumerate().map(|(at, item)| (key(item), at)).collect()
+}
+
+fn group<T>(items: &[T], key: impl Fn(&T) -> Oid) -> HashMap<Oid, Vec<usize>> {
+    let mut groups: HashMap<Oid, Vec<usize>> = HashMap::new();
+    for (at, item) in items.iter().enumerate() {
+        groups.entry(key(item)).or_default().push(at);
+    }
+    groups
 }

@@ -3,9 +3,39 @@
 //! A role is *trusted* towards the role whose rights are at stake (the victim) if it is a superuser, the victim itself, or
 //! able to become it. Everyone else is not, and what they can write is where a name can be captured.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use super::{Catalog, Oid, PG_CATALOG, Schema};
+
+/// Who could create in a schema, or hold a privilege on the database, against a victim. Every name asks, and the answer takes a walk
+/// through all roles. A catalog forgets the answers when it changes.
+#[derive(Debug, Default)]
+pub(super) struct Asked(Mutex<HashMap<(Place, Oid), Option<Oid>>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Place {
+    Schema(Oid),
+    Database(String),
+}
+
+impl Clone for Asked {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Asked {
+    fn or(&self, place: Place, victim: Oid, answer: impl FnOnce() -> Option<Oid>) -> Option<Oid> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry((place, victim)).or_insert_with(answer)
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
 
 impl Catalog {
     /// Every role that this one is a member of, itself included, at any distance. A membership without INHERIT counts: the
@@ -70,14 +100,13 @@ impl Catalog {
 
     /// The roles that could act against the victim: not trusted, and not one of the server's own that nobody has.
     pub fn untrusted(&self, victim: Oid) -> impl Iterator<Item = &super::Role> {
-        self.snapshot.roles.iter().filter(move |role| {
-            let predefined = role.name.starts_with("pg_") && !self.has_members(role.oid);
+        let roles = &self.snapshot.roles;
+        let with_members: HashSet<Oid> =
+            roles.iter().flat_map(|role| role.member_of.iter().copied()).collect();
+        roles.iter().filter(move |role| {
+            let predefined = role.name.starts_with("pg_") && !with_members.contains(&role.oid);
             !predefined && !self.trusted(role.oid, victim)
         })
-    }
-
-    fn has_members(&self, role: Oid) -> bool {
-        self.snapshot.roles.iter().any(|other| other.member_of.contains(&role))
     }
 
     /// A role that is not trusted towards the victim and may create in the schema. One that can log in is preferred: it is
@@ -86,12 +115,16 @@ impl Catalog {
         if schema.oid == PG_CATALOG {
             return None;
         }
-        self.first(victim, |role| self.may_create_in(role, schema))
+        self.asked.or(Place::Schema(schema.oid), victim, || {
+            self.first(victim, |role| self.may_create_in(role, schema))
+        })
     }
 
     /// A role that is not trusted towards the victim and holds a privilege on the database.
     pub fn intruder_on_database(&self, privilege: &str, victim: Oid) -> Option<Oid> {
-        self.first(victim, |role| self.may_on_database(role, privilege))
+        self.asked.or(Place::Database(privilege.to_owned()), victim, || {
+            self.first(victim, |role| self.may_on_database(role, privilege))
+        })
     }
 
     fn first(&self, victim: Oid, may: impl Fn(Oid) -> bool) -> Option<Oid> {

@@ -9,6 +9,8 @@
 //! * No file and no statement stops the others: what cannot be read is a finding.
 //! * Nothing is executed. `IF` in a `DO` block is not decided: what stands there is assumed to run.
 
+mod batch;
+mod bound;
 mod judge;
 mod mend;
 mod objects;

@@ -161,7 +161,7 @@ impl State<'_> {
         let oid = routine.oid;
         self.supersede(oid);
         if old.is_some() {
-            self.forget(|expression| expression.relation == oid);
+            self.forget_of(oid, |_| true);
         }
         let span = self.function_name(&name);
         let origin = self.origin(span.clone(), code);

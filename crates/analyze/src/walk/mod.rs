@@ -78,6 +78,7 @@ pub struct Walker<'a> {
     pub(crate) text: &'a str,
     pub(crate) tokens: &'a [Token],
     pub(crate) around: &'a Surroundings,
+    base: usize,
     /// Temporary tables that this text has created so far.
     created: HashSet<String>,
     /// The token after the last join whose place was found.
@@ -95,12 +96,19 @@ impl<'a> Walker<'a> {
             text,
             tokens,
             around,
+            base: 0,
             created: HashSet::new(),
             joins: 0,
             levels: Vec::new(),
             ctes: Vec::new(),
             found: Found::default(),
         }
+    }
+
+    /// The places in the trees are those of the text plus this.
+    #[must_use]
+    pub fn based(self, base: usize) -> Self {
+        Self { base, ..self }
     }
 
     /// Walks a statement; gives the columns of its result.
