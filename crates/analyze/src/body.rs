@@ -7,9 +7,10 @@ mod together;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use self::together::Together;
-use crate::catalog::{Catalog, Oid, Routine};
+use crate::catalog::{Catalog, Names, Oid, Routine};
 use crate::occurrence::Occurrence;
 use crate::parse::{As, Token, parse_scanned, tokens};
 use crate::path::Path;
@@ -99,7 +100,9 @@ pub fn statements(catalog: &Catalog, path: &Path, text: &str, around: &Surroundi
     };
     let mut around = around.clone();
     around.local_tables.extend(temporary_tables(text, &tokens));
-    let mut walker = Walker::new(Typer::new(catalog, path), text, &tokens, &around);
+    let names = catalog.names(path);
+    let mut walker =
+        Walker::new(Typer::new(catalog, path), text, &tokens, &around).remembering(names.as_deref());
     match parse_scanned(text, &tokens, As::Statements) {
         Ok(statements) => {
             for (_, statement) in &statements {
@@ -174,7 +177,9 @@ fn one(catalog: &Catalog, path: &Path, text: &str, parse_as: As, around: &Surrou
     match parse_scanned(text, &tokens, parse_as) {
         Err(error) => (gap(0..text.len(), error.message), None),
         Ok(statements) => {
-            let mut walker = Walker::new(Typer::new(catalog, path), text, &tokens, around);
+            let names = catalog.names(path);
+            let mut walker =
+                Walker::new(Typer::new(catalog, path), text, &tokens, around).remembering(names.as_deref());
             let mut columns = None;
             for (_, statement) in &statements {
                 columns = walker.statement(statement);
@@ -204,6 +209,13 @@ fn within<'t>(tokens: &'t [Token], part: &Range<usize>) -> &'t [Token] {
     tokens.get(first..end).unwrap_or_default()
 }
 
+/// Is it one word that looks nothing up: a constant, a variable, a parameter?
+fn nameless(tokens: &[Token]) -> bool {
+    use pg_query::protobuf::Token as Kind;
+    let [one] = tokens else { return false };
+    matches!(one.kind, Kind::Iconst | Kind::Fconst | Kind::Sconst | Kind::Ident | Kind::Param)
+}
+
 /// Where a type says `%TYPE` or `%ROWTYPE`.
 fn percent_of(text: &str, tokens: &[Token]) -> Option<usize> {
     tokens.iter().position(|token| token.text(text) == "%")
@@ -212,6 +224,7 @@ fn percent_of(text: &str, tokens: &[Token]) -> Option<usize> {
 struct Reading<'a> {
     catalog: &'a Catalog,
     path: &'a Path,
+    names: Option<Arc<Names>>,
     text: &'a str,
     tokens: &'a [Token],
     together: Together,
@@ -244,6 +257,7 @@ pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings)
     let mut reading = Reading {
         catalog,
         path,
+        names: catalog.names(path),
         text,
         tokens: &tokens,
         together,
@@ -288,13 +302,14 @@ impl Reading<'_> {
             }
             Event::Sql { piece, at, text, into } => {
                 let parse_as = if piece == Piece::Statement { As::Statements } else { As::Expression };
+                if into.is_empty() && piece != Piece::Statement && nameless(within(self.tokens, &at)) {
+                    return self.ran(piece, at);
+                }
                 let (found, columns) = self
                     .parsed(number)
                     .unwrap_or_else(|| one(self.catalog, self.path, &text, parse_as, &self.around));
                 add(&mut self.found, found, at.start);
-                if piece == Piece::Dynamic {
-                    self.found.gaps.push((at, "the SQL that EXECUTE runs is made at run time".into()));
-                }
+                self.ran(piece, at);
                 if let [target] = into.as_slice() {
                     self.give_row(target, columns);
                 }
@@ -305,11 +320,19 @@ impl Reading<'_> {
         }
     }
 
+    /// Notes SQL that is made at run time.
+    fn ran(&mut self, piece: Piece, at: Range<usize>) {
+        if piece == Piece::Dynamic {
+            self.found.gaps.push((at, "the SQL that EXECUTE runs is made at run time".into()));
+        }
+    }
+
     /// Walks what an event has, if it could be parsed with the others.
     fn parsed(&self, number: usize) -> Option<(Found, Columns)> {
         let piece = self.together.piece(number)?;
         let typer = Typer::new(self.catalog, self.path);
-        let mut walker = Walker::new(typer, self.together.text(), piece.tokens, &self.around);
+        let mut walker = Walker::new(typer, self.together.text(), piece.tokens, &self.around)
+            .remembering(self.names.as_deref());
         let columns = walker.statement(piece.statement);
         let mut found = walker.finish();
         // What has no place stands at the beginning, as it does in a text of its own.

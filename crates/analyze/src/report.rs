@@ -327,8 +327,12 @@ fn binds(routine: &Routine, occurrence: &Occurrence) -> &'static str {
 
 /// The object that a name means, described.
 pub fn object(catalog: &Catalog, occurrence: &Occurrence) -> Option<Object> {
-    let oid = occurrence.object()?;
-    let (schema, name) = match occurrence.kind() {
+    let (kind, oid) = (occurrence.kind(), occurrence.object()?);
+    catalog.described(kind, oid, || describe(catalog, kind, oid))
+}
+
+fn describe(catalog: &Catalog, kind: Kind, oid: Oid) -> Option<Object> {
+    let (schema, name) = match kind {
         Kind::Relation => catalog.relation_of(oid).map(|found| (found.schema, found.name.clone()))?,
         Kind::Type => catalog.type_of(oid).map(|found| (found.schema, found.name.clone()))?,
         Kind::Function => {

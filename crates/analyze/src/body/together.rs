@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use pg_query::protobuf::{Node, Token as Kind};
 
-use super::{CAST, percent_of, within};
+use super::{CAST, nameless, percent_of, within};
 use crate::parse::{As, Token, parse_scanned};
 use crate::plpgsql::{Event, Piece};
 
@@ -57,7 +57,8 @@ impl Together {
                 Event::Sql { piece, at, text: sql, .. } => {
                     let own = within(tokens, at);
                     let prefix = if *piece == Piece::Statement { "" } else { SELECT };
-                    if *piece == Piece::Statement || !more_than_an_expression(own) {
+                    let plain = !nameless(own) && !more_than_an_expression(own);
+                    if *piece == Piece::Statement || plain {
                         all.write(number, prefix, sql, at.start, own);
                     }
                 }

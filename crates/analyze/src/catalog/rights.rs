@@ -3,39 +3,10 @@
 //! A role is *trusted* towards the role whose rights are at stake (the victim) if it is a superuser, the victim itself, or
 //! able to become it. Everyone else is not, and what they can write is where a name can be captured.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
 
+use super::memory::Right;
 use super::{Catalog, Oid, PG_CATALOG, Schema};
-
-/// Who could create in a schema, or hold a privilege on the database, against a victim. Every name asks, and the answer takes a walk
-/// through all roles. A catalog forgets the answers when it changes.
-#[derive(Debug, Default)]
-pub(super) struct Asked(Mutex<HashMap<(Place, Oid), Option<Oid>>>);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Place {
-    Schema(Oid),
-    Database(String),
-}
-
-impl Clone for Asked {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl Asked {
-    fn or(&self, place: Place, victim: Oid, answer: impl FnOnce() -> Option<Oid>) -> Option<Oid> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *known.entry((place, victim)).or_insert_with(answer)
-    }
-
-    /// Forgets everything.
-    pub(super) fn forget(&mut self) {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
 
 impl Catalog {
     /// Every role that this one is a member of, itself included, at any distance. A membership without INHERIT counts: the
@@ -115,16 +86,18 @@ impl Catalog {
         if schema.oid == PG_CATALOG {
             return None;
         }
-        self.asked.or(Place::Schema(schema.oid), victim, || {
-            self.first(victim, |role| self.may_create_in(role, schema))
-        })
+        let right = Right::Schema(schema.oid);
+        self.memory.intruder(right, victim, || self.first(victim, |role| self.may_create_in(role, schema)))
     }
 
     /// A role that is not trusted towards the victim and holds a privilege on the database.
     pub fn intruder_on_database(&self, privilege: &str, victim: Oid) -> Option<Oid> {
-        self.asked.or(Place::Database(privilege.to_owned()), victim, || {
-            self.first(victim, |role| self.may_on_database(role, privilege))
-        })
+        let answer = || self.first(victim, |role| self.may_on_database(role, privilege));
+        match privilege {
+            "CREATE" => self.memory.intruder(Right::Create, victim, answer),
+            "TEMPORARY" => self.memory.intruder(Right::Temporary, victim, answer),
+            _ => answer(),
+        }
     }
 
     fn first(&self, victim: Oid, may: impl Fn(Oid) -> bool) -> Option<Oid> {

@@ -82,7 +82,7 @@ pub(super) struct State<'s> {
 pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
     let mut base = base;
     let bound = Bound::new(std::mem::take(&mut base.expressions), std::mem::take(&mut base.uses));
-    let catalog = Catalog::new(base);
+    let catalog = Catalog::changing(base);
     let role = catalog.role(&catalog.snapshot.user).map_or(builtin::BOOTSTRAP, |role| role.oid);
     let initial =
         Session { user: role, role, search_path: catalog.snapshot.search_path.clone(), before_local: None };

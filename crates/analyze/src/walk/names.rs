@@ -77,7 +77,11 @@ impl Walker<'_> {
             [name] => (None, (*name).to_owned()),
             [] => return Meaning::Unknown("there is no name".into()),
         };
-        let meaning = look_up(&self.typer, schema.as_deref(), &name, &lookup);
+        let answer = || look_up(&self.typer, schema.as_deref(), &name, &lookup);
+        let meaning = match self.names {
+            Some(names) => names.meaning(schema.as_deref(), &name, &lookup, answer),
+            None => answer(),
+        };
         self.found.occurrences.push(Occurrence {
             span,
             schema,
