@@ -127,34 +127,55 @@ pub fn literal(text: &str) -> String {
 pub struct Decoded {
     /// What the literal means.
     pub text: String,
-    /// For each byte of `text`, and one past its end, the byte of the source.
-    map: Map,
+    /// Where it stands.
+    pub places: Places,
 }
+
+/// Where the bytes of a text stand in its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places(Map);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Map {
     // The source is the text, from here on.
     Shift(usize),
-    Each(Vec<usize>),
+    // From a byte of the text on, from a byte of the source on; and where the source ends.
+    Pieces(Vec<(usize, usize)>, usize),
 }
 
 impl Decoded {
     /// A text that is its own source, at an offset.
     pub fn plain(text: &str, offset: usize) -> Self {
-        Self { text: text.to_owned(), map: Map::Shift(offset) }
+        Self { text: text.to_owned(), places: Places(Map::Shift(offset)) }
     }
 
     /// Where a byte of the text stands in the source.
     pub fn source(&self, byte: usize) -> usize {
-        match &self.map {
+        self.places.source(byte)
+    }
+
+    /// May the text be edited where it stands, byte for byte?
+    pub fn is_identity(&self) -> bool {
+        self.places.is_identity()
+    }
+}
+
+impl Places {
+    /// Where a byte of the text stands in the source.
+    pub fn source(&self, byte: usize) -> usize {
+        match &self.0 {
             Map::Shift(offset) => byte + offset,
-            Map::Each(each) => each.get(byte).or(each.last()).copied().unwrap_or(0),
+            Map::Pieces(pieces, end) => {
+                let after = pieces.partition_point(|(from, _)| *from <= byte);
+                let (from, source) = after.checked_sub(1).map_or((0, 0), |at| pieces[at]);
+                (source + byte - from).min(*end)
+            }
         }
     }
 
     /// May the text be edited where it stands, byte for byte?
     pub fn is_identity(&self) -> bool {
-        matches!(self.map, Map::Shift(_))
+        matches!(self.0, Map::Shift(_))
     }
 }
 
@@ -171,7 +192,7 @@ pub fn decode(literal: &str, offset: usize) -> Option<Decoded> {
         _ => return None,
     };
     let body = literal.get(start..literal.len().checked_sub(1)?)?;
-    let (mut text, mut each) = (String::new(), Vec::new());
+    let (mut text, mut pieces) = (String::new(), vec![(0, offset + start)]);
     let mut chars = body.char_indices().peekable();
     while let Some((at, character)) = chars.next() {
         let meant = match character {
@@ -189,11 +210,17 @@ pub fn decode(literal: &str, offset: usize) -> Option<Decoded> {
             },
             other => other,
         };
+        let (from, source) = pieces[pieces.len() - 1];
+        if source + text.len() - from != offset + start + at {
+            pieces.push((text.len(), offset + start + at));
+        }
         text.push(meant);
-        each.resize(text.len(), offset + start + at);
     }
-    each.push(offset + start + body.len());
-    Some(Decoded { text, map: Map::Each(each) })
+    let end = offset + start + body.len();
+    if text.len() < body.len() {
+        pieces.push((text.len(), end));
+    }
+    Some(Decoded { text, places: Places(Map::Pieces(pieces, end)) })
 }
 
 #[cfg(test)]
@@ -213,7 +240,11 @@ mod tests {
         let source = "x = 'it''s'";
         let decoded = decode(&source[4..], 4).unwrap();
         assert_eq!(decoded.text, "it's");
-        assert_eq!(&source[decoded.source(3)..decoded.source(4)], "s");
+        let place = |byte| decoded.source(byte);
+        assert_eq!((&source[place(3)..place(4)], &source[place(2)..place(3)], place(0)), ("s", "''", 5));
+        let ends = decode("'x''''ä'", 7).unwrap();
+        let places: Vec<usize> = (0..7).map(|byte| ends.source(byte)).collect();
+        assert_eq!((ends.text.as_str(), places), ("x''ä", vec![8, 9, 11, 13, 14, 15, 15]));
         let dollar = decode("$f$body$f$", 10).unwrap();
         assert_eq!((dollar.text.as_str(), dollar.source(0), dollar.is_identity()), ("body", 13, true));
         assert_eq!(decode("E'a\\nb\\'c'", 0).unwrap().text, "a\nb'c");

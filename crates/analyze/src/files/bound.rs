@@ -156,3 +156,55 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expression(oid: Oid, relation: Oid, by: &str) -> Expression {
+        Expression {
+            oid,
+            kind: "policy".into(),
+            by: by.into(),
+            owner: 10,
+            relation,
+            source: String::new(),
+            search_path: String::new(),
+            found: None,
+        }
+    }
+
+    fn calls(by: &str, function: Oid) -> Use {
+        Use { kind: "policy".into(), by: by.into(), function }
+    }
+
+    #[test]
+    fn what_is_taken_takes_its_calls_with_it_and_the_rest_keeps_its_order() {
+        let expressions = vec![
+            expression(1, 100, "a"),
+            expression(2, 100, "b"),
+            expression(3, 200, "c"),
+            expression(4, 200, "a"),
+        ];
+        let uses = vec![calls("a", 7), calls("b", 7), calls("c", 8), calls("c", 7)];
+        let mut bound = Bound::new(expressions, uses);
+        let taken = bound.take_of(100, |found| found.by == "a");
+        assert_eq!(taken.iter().map(|found| found.oid).collect::<Vec<_>>(), [1]);
+        // Calls belong to a description, whoever else has it.
+        assert_eq!(bound.called_by("a").count(), 0);
+        assert_eq!(bound.callers_of(7).map(|used| used.by.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(bound.take_of(100, |found| found.by == "a"), []);
+        bound.forget_calls_of(7);
+        assert_eq!(bound.called_by("c").map(|used| used.function).collect::<Vec<_>>(), [8]);
+        bound.add(expression(5, 100, "a"));
+        bound.add_use(calls("a", 9));
+        bound.give(200, 11);
+        assert_eq!(bound.take_described("b").len(), 1);
+        let (left, uses) = bound.into_parts();
+        assert_eq!(
+            left.iter().map(|found| (found.oid, found.owner)).collect::<Vec<_>>(),
+            [(3, 11), (4, 11), (5, 10)]
+        );
+        assert_eq!(uses, [calls("c", 8), calls("a", 9)]);
+    }
+}

@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::catalog::{Catalog, Oid, Role, Schema, Snapshot, builtin};
-use crate::text::Decoded;
+use crate::text::Places;
 
 pub use judge::check;
 pub use mend::{Mended, mend};
@@ -79,8 +79,8 @@ pub struct Origin {
     pub statement: Range<usize>,
     /// Its name in that statement.
     pub name: Range<usize>,
-    /// The code that was analysed, with the places of its bytes in the file.
-    pub code: Option<Decoded>,
+    /// Where the bytes of the code that was analysed stand in the file.
+    pub code: Option<Places>,
     /// The path that was in force there.
     pub search_path: String,
     /// Of a routine: the statements that altered it later, as (file, statement).

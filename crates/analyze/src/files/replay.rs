@@ -18,7 +18,7 @@ use crate::occurrence::Kind as Named;
 use crate::parse::{Token, tokens};
 use crate::path::Path;
 use crate::plpgsql::{Event, Piece, events};
-use crate::text::{Decoded, decode, quote};
+use crate::text::{Decoded, Places, decode, quote};
 use crate::typing::Typer;
 use crate::walk::{Found, Surroundings, Walker};
 
@@ -359,7 +359,7 @@ impl State<'_> {
     }
 
     /// Where something is defined: by the statement of now, with a name at these bytes of it.
-    pub(super) fn origin(&self, name: Range<usize>, code: Option<Decoded>) -> Origin {
+    pub(super) fn origin(&self, name: Range<usize>, code: Option<Places>) -> Origin {
         Origin {
             file: self.at.file,
             statement: self.at.start..self.at.start + self.at.text.len(),
@@ -407,9 +407,9 @@ impl State<'_> {
                 self.bound.add_use(Use { kind: kind.into(), by: by.clone(), function });
             }
         }
-        let source = code.text.clone();
+        let Decoded { text: source, places } = code;
         let mut origin = self.origin(name, None);
-        origin.code = Some(code);
+        origin.code = Some(places);
         self.origins.insert(oid, origin);
         self.bound.add(Expression {
             oid,
