@@ -86,8 +86,12 @@ WITH RECURSIVE replicated (oid) AS (
     UNION ALL
     SELECT r.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, r.oid FROM replicated r
 )
-SELECT DISTINCT p.relation, COALESCE(o.oprcode::pg_catalog.oid, d.refobjid), pg_catalog.pg_describe_object(p.class, p.object, 0)
+SELECT DISTINCT p.relation, COALESCE(o.oprcode::pg_catalog.oid, d.refobjid),
+       -- The server names a constraint of a domain without the domain.
+       pg_catalog.concat(pg_catalog.pg_describe_object(p.class, p.object, 0), ' on domain ' OPERATOR(pg_catalog.||) pg_catalog.format_type(k.contypid, NULL))
   FROM part p
+  LEFT JOIN pg_catalog.pg_constraint k ON p.class OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass
+   AND k.oid OPERATOR(pg_catalog.=) p.object AND k.contypid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
   JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) p.class AND d.objid OPERATOR(pg_catalog.=) p.object
   LEFT JOIN pg_catalog.pg_operator o ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass
    AND o.oid OPERATOR(pg_catalog.=) d.refobjid

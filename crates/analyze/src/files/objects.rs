@@ -395,10 +395,7 @@ impl State<'_> {
         if let Some(old) = self.catalog.operator_of(oid).cloned() {
             self.catalog.put_operator(Operator { owner, ..old });
         }
-        let expressions = self.catalog.snapshot.expressions.iter_mut();
-        expressions
-            .filter(|found| found.relation == oid && found.kind != "statement")
-            .for_each(|found| found.owner = owner);
+        self.bound.give(oid, owner);
     }
 
     pub(super) fn drop(&mut self, drop: &DropStmt) {
@@ -451,7 +448,7 @@ impl State<'_> {
                 }
                 ObjectType::ObjectEventTrigger => {
                     let by = format!("event trigger {}", quote(&string(Some(object)).unwrap_or_default()));
-                    self.forget(|expression| expression.by == by);
+                    self.forget_described(&by);
                 }
                 ObjectType::ObjectPublication => {
                     self.drop_publication(&string(Some(object)).unwrap_or_default());
@@ -476,12 +473,9 @@ impl State<'_> {
         };
         let start = format!("{kind} {} on ", quote(&string(Some(own)).unwrap_or_default()));
         if kind == "trigger" {
-            let function = |by: &str| {
-                self.catalog.snapshot.uses.iter().find(|used| used.by == by).map(|used| used.function)
-            };
-            let mut expressions = self.catalog.snapshot.expressions.iter();
-            let found = expressions.find(|found| found.relation == table && found.by.starts_with(&start));
-            if let Some(function) = found.and_then(|found| function(&found.by)) {
+            let found = self.bound.of(table).find(|found| found.by.starts_with(&start));
+            let called = found.and_then(|found| self.bound.called_by(&found.by).next());
+            if let Some(function) = called.map(|used| used.function) {
                 let triggers = &mut self.catalog.snapshot.triggers;
                 if let Some(at) =
                     triggers.iter().position(|found| found.relation == table && found.function == function)
@@ -490,7 +484,7 @@ impl State<'_> {
                 }
             }
         }
-        self.forget(|expression| expression.relation == table && expression.by.starts_with(&start));
+        self.forget_of(table, |expression| expression.by.starts_with(&start));
     }
 
     fn drop_relation(&mut self, oid: Oid, cascade: bool) {
@@ -511,7 +505,7 @@ impl State<'_> {
         }
         self.catalog.remove(oid);
         self.catalog.snapshot.triggers.retain(|trigger| trigger.relation != oid);
-        self.forget(|expression| expression.relation == oid && expression.kind != "statement");
+        self.forget_of(oid, |expression| expression.kind != "statement");
         if cascade {
             let views: Vec<Oid> = self.dependent_views(oid);
             for view in views {
@@ -522,14 +516,7 @@ impl State<'_> {
 
     /// Views that read a relation, or call a routine.
     fn dependent_views(&self, oid: Oid) -> Vec<Oid> {
-        let views = self.catalog.snapshot.expressions.iter();
-        let views = views.filter(|view| view.kind.ends_with("view"));
-        let reads = views.filter(|view| {
-            view.found
-                .as_ref()
-                .is_some_and(|found| found.occurrences.iter().any(|name| name.object() == Some(oid)))
-        });
-        reads.map(|view| view.relation).filter(|&view| view != oid).collect()
+        self.bound.views_of(oid).map(|view| view.relation).filter(|&view| view != oid).collect()
     }
 
     fn drop_type(&mut self, oid: Oid) {
@@ -540,29 +527,24 @@ impl State<'_> {
         if relation != 0 {
             self.catalog.remove(relation);
         }
-        self.forget(|expression| expression.relation == oid && expression.kind == "domain");
+        self.forget_of(oid, |expression| expression.kind == "domain");
     }
 
     fn drop_routine(&mut self, oid: Oid, cascade: bool) {
         self.supersede(oid);
         self.catalog.remove(oid);
         self.catalog.snapshot.triggers.retain(|trigger| trigger.function != oid);
-        self.forget(|expression| expression.relation == oid && expression.kind != "statement");
+        self.forget_of(oid, |expression| expression.kind != "statement");
         if cascade {
-            let users: Vec<String> = self
-                .catalog
-                .snapshot
-                .uses
-                .iter()
-                .filter(|used| used.function == oid)
-                .map(|used| used.by.clone())
-                .collect();
+            let users: Vec<String> = self.bound.callers_of(oid).map(|used| used.by.clone()).collect();
             for view in self.dependent_views(oid) {
                 self.drop_relation(view, true);
             }
-            self.forget(|expression| users.contains(&expression.by));
+            for by in users {
+                self.forget_described(&by);
+            }
         }
-        self.catalog.snapshot.uses.retain(|used| used.function != oid);
+        self.bound.forget_calls_of(oid);
     }
 
     fn drop_schema(&mut self, schema: Oid) {

@@ -30,7 +30,7 @@ const PLACES: [(&str, &str); 7] = [
     ("in_predicate", "index app.doc_i_idx"),
     ("in_generated", "default value for column g of table app."),
     ("in_check", "constraint parent_i_check on table app."),
-    ("in_domain", "constraint positive_check"),
+    ("in_domain", "constraint positive_check on domain app.positive"),
     ("in_default", "default value for column e of table app."),
     ("in_operator", "constraint parent_i_check1 on table app."),
 ];

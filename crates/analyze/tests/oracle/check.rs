@@ -186,7 +186,7 @@ pub fn every_expression(session: &Session<'_>) {
     );
     let found = findings(session);
     for object in [
-        "constraint even_check",
+        "constraint even_check on domain app.even",
         "default value for column k of table app.x",
         "default value for column g of table app.x",
         "constraint positive on table app.x",
