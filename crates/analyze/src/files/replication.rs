@@ -79,7 +79,7 @@ impl State<'_> {
                     schemas.extend(self.catalog.schema(&object.name).map(|schema| schema.oid));
                 }
                 Ok(PublicationObjSpecType::PublicationobjTablesInCurSchema) => {
-                    schemas.extend(self.schema(""))
+                    schemas.extend(self.schema(""));
                 }
                 _ => {
                     let range = object.pubtable.as_ref().and_then(|table| table.relation.as_ref());
@@ -203,12 +203,11 @@ pub(super) fn on_apply(catalog: &Catalog) -> Vec<OnApply> {
                 || (found.kind == "domain" && domains.contains(&found.relation))
         });
         for expression in evaluated {
-            let functions: Vec<Oid> = match &expression.found {
-                Some(found) => found.occurrences.iter().filter_map(|name| called(catalog, name)).collect(),
-                None => {
-                    let uses = snapshot.uses.iter().filter(|used| used.by == expression.by);
-                    uses.map(|used| used.function).collect()
-                }
+            let functions: Vec<Oid> = if let Some(found) = &expression.found {
+                found.occurrences.iter().filter_map(|name| called(catalog, name)).collect()
+            } else {
+                let uses = snapshot.uses.iter().filter(|used| used.by == expression.by);
+                uses.map(|used| used.function).collect()
             };
             for function in functions {
                 let new = OnApply { relation: table, function, by: expression.by.clone() };
