@@ -18,7 +18,7 @@ mod stored;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
-pub use apply::OnApply;
+pub use apply::{OnApply, Publication};
 use by_oid::ByOid;
 pub use memory::Names;
 use named::Named;
@@ -298,6 +298,9 @@ pub struct Snapshot {
     pub triggers: Vec<Trigger>,
     /// What calls which function from a stored expression.
     pub uses: Vec<Use>,
+    /// Publications.
+    #[serde(default)]
+    pub publications: Vec<Publication>,
     /// What runs when a row is applied.
     #[serde(default)]
     pub on_apply: Vec<OnApply>,

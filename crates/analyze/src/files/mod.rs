@@ -16,6 +16,7 @@ mod mend;
 mod objects;
 mod problems;
 mod replay;
+mod replication;
 mod rights;
 mod routines;
 mod split;

@@ -309,6 +309,10 @@ impl State<'_> {
                 }
                 self.catalog.put_relation(relation);
             }
+            ObjectType::ObjectPublication => {
+                let old = string(rename.object.as_deref()).unwrap_or_default();
+                self.rename_publication(&old, &rename.newname);
+            }
             _ if !rename.subname.is_empty() => {}
             _ => {
                 let object = rename.object.as_deref();
@@ -446,6 +450,9 @@ impl State<'_> {
                     let by = format!("event trigger {}", quote(&string(Some(object)).unwrap_or_default()));
                     self.forget_described(&by);
                 }
+                ObjectType::ObjectPublication => {
+                    self.drop_publication(&string(Some(object)).unwrap_or_default());
+                }
                 ObjectType::ObjectExtension => {
                     let name = string(Some(object)).unwrap_or_default();
                     self.catalog.snapshot.sealed.retain(|(extension, _)| *extension != name);
@@ -482,7 +489,16 @@ impl State<'_> {
 
     fn drop_relation(&mut self, oid: Oid, cascade: bool) {
         if let Some(relation) = self.catalog.relation_of(oid) {
-            let row_type = relation.row_type;
+            let (row_type, partitioned) = (relation.row_type, relation.kind == 'p');
+            let of = |(child, parent): &(Oid, Oid)| (*parent == oid && *child != oid).then_some(*child);
+            let children: Vec<Oid> = self.catalog.snapshot.inherits.iter().filter_map(of).collect();
+            // So that each is met once, whatever inherits from what.
+            self.catalog.snapshot.inherits.retain(|(child, parent)| *child != oid && *parent != oid);
+            if cascade || partitioned {
+                for child in children {
+                    self.drop_relation(child, cascade);
+                }
+            }
             if row_type != 0 {
                 self.drop_type(row_type);
             }

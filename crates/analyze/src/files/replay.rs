@@ -121,6 +121,8 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
     }
     let State { mut catalog, bound, origins, superseded, problems, .. } = state;
     (catalog.snapshot.expressions, catalog.snapshot.uses) = bound.into_parts();
+    let applied = super::replication::on_apply(&catalog);
+    catalog.snapshot.on_apply.extend(applied);
     Project { catalog: catalog.settled(), origins, superseded, problems, sources }
 }
 
@@ -303,6 +305,8 @@ impl State<'_> {
                 }
             }
             NodeEnum::CreateExtensionStmt(create) => self.create_extension(create),
+            NodeEnum::CreatePublicationStmt(create) => self.create_publication(create),
+            NodeEnum::AlterPublicationStmt(alter) => self.alter_publication(alter),
             NodeEnum::DoStmt(block) => self.do_block(&block.args),
             NodeEnum::SelectStmt(_) => {
                 self.set_by_function();

@@ -16,9 +16,9 @@ use postern_durable::Graph;
 
 use super::quota::{May, Quotas};
 use super::schedule::{self, Clock};
-use super::store::{self, End, Instance, NEVER, State, Strand};
+use super::store::{self, End, Instance, NEVER, Stale, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, messages, outside, pause, rerun, rights};
+use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -39,6 +39,9 @@ const GROUP: i64 = 16;
 /// Milliseconds that a step has while others wait for the same commit.
 const PATIENCE: i32 = 20;
 
+/// Queues that are looked at for something left to do, before it is taken for granted.
+const QUEUES: usize = 8;
+
 /// Microseconds after which a turn that others share takes no further strand.
 const GROUP_TIME: i64 = 10_000;
 
@@ -48,11 +51,17 @@ const RETIRE_EVERY: i64 = 3_600_000_000;
 /// Turns between two such looks, where much does; each may have ended [`GROUP`] instances.
 const RETIRE_TURNS: u32 = 250;
 
+/// Microseconds until the box is looked into again for what could not be delivered: at first, and at the most.
+const LOOK_AGAIN: (i64, i64) = (2_000, 1_000_000);
+
 /// How many are removed at once: as many as may have ended since the last look.
 const RETIRE_AT_ONCE: i64 = 4_000;
 
 /// Milliseconds after which an executor that has nothing to do ends, unless it is the only one.
 const IDLE: i64 = 60_000;
+
+/// Milliseconds without work after which rows of maps are forgotten, should a map have some left.
+const ROWS_KEPT: i64 = 5_000;
 
 /// Functions whose graphs an executor remembers.
 const GRAPHS: usize = 256;
@@ -72,7 +81,7 @@ pub fn start(database: Oid) -> bool {
 enum Claim {
     /// These, at least one.
     Strands(Vec<(Strand, Instance)>),
-    /// Nothing is due; the next thing is at this time.
+    /// Nothing is due; the next thing is at this time, or it must be looked for again at once.
     Nothing(i64),
 }
 
@@ -95,8 +104,13 @@ struct Executor {
     /// Where the round of owners is.
     after: (Oid, i16),
     graphs: HashMap<String, Rc<Graph>>,
+    /// When the next thing is due that it knows of, and perhaps nobody else; 0: there may be something.
+    later: i64,
     /// How much had been sent when the box was looked into last.
     seen: u64,
+    /// When to look into it again, if something could not be delivered, and how long after that.
+    look_at: Option<i64>,
+    again: i64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
     /// When the next tick of a schedule comes.
@@ -138,8 +152,11 @@ pub fn run(database: Oid) {
         after: (NO_OID, i16::MIN),
         superfluous: false,
         graphs: HashMap::new(),
+        later: 0,
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
+        look_at: None,
+        again: LOOK_AGAIN.0,
         // As above.
         orphans: board::orphans().wrapping_sub(1),
         clock: Clock::new(),
@@ -177,7 +194,15 @@ impl Executor {
             worker::attend();
             worker::statistics(false);
             let rank = board::rank(self.slot);
-            if rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot) {
+            let leaves =
+                rank >= guc::executors_at_most() || self.superfluous || board::is_to_leave(self.slot);
+            // Everybody looks: this one may have to do something long meanwhile.
+            if self.look_at.take_if(|at| leaves || *at <= worker::now()).is_some() {
+                board::sent();
+            }
+            if leaves {
+                // What it alone has waited for is another's from here on.
+                board::wake_for(worker::database(), 0);
                 return;
             }
             self.deliver();
@@ -187,10 +212,7 @@ impl Executor {
             match self.turn(None) {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
-                Done::Turn(id, strand, turn) => {
-                    self.wake_another();
-                    self.streak(id, strand, turn);
-                }
+                Done::Turn(id, strand, turn) => self.streak(id, strand, turn),
             }
         }
     }
@@ -201,11 +223,6 @@ impl Executor {
         for _ in 0..most {
             match turn {
                 Turn::Goes => {}
-                Turn::Rests => {
-                    // It may rest until a time that nobody's timer knows of.
-                    board::wake(worker::database());
-                    return;
-                }
                 Turn::Awaits(name) => {
                     // Sent after our look into the box, and before it could be seen that somebody waits.
                     let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
@@ -220,12 +237,14 @@ impl Executor {
                     Self::let_go(&id, strand);
                     return;
                 }
-                Turn::Slow => return,
+                Turn::Rests | Turn::Slow => return,
                 Turn::Outside(beginning) => {
                     outside::run_in_process(self.slot, &id, strand, beginning);
                     // Who was to be cancelled while it wrote down what it came to was told, and could not hear.
                     board::sent();
                     board::leave_role(self.slot);
+                    // That process may have written when it is to be run again.
+                    self.later = 0;
                     return;
                 }
             }
@@ -474,16 +493,22 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        match self.quotas.take(self.slot, owner, now, self.group) {
+                        let group =
+                            if guc::STEP_COMMIT.get() == guc::StepCommit::Each { 1 } else { self.group };
+                        match self.quotas.take(self.slot, owner, now, group) {
                             May::Go(most) => {
-                                if let Some(first) = store::claim(owner, priority, now) {
+                                let Ok(claimed) = store::claim(owner, priority, now) else {
+                                    return Claim::Nothing(now);
+                                };
+                                if let Some(first) = claimed {
+                                    let Ok(strands) = self.with_others(first, most, now) else {
+                                        return Claim::Nothing(now);
+                                    };
                                     self.quotas.count(owner);
-                                    let strands = self.with_others(first, most, now);
-                                    // Whoever waits can take the rest, and what this process had taken until now.
-                                    if self.role != owner || strands.len() == 1 {
-                                        self.role = owner;
-                                        self.wake_another();
-                                    }
+                                    self.role = owner;
+                                    // First: whoever wakes it until now has told it before.
+                                    self.slot.idle.store(0, std::sync::atomic::Ordering::SeqCst);
+                                    self.hand_over(priority, &strands, now, next);
                                     // The next round begins with the next owner: its own later priorities come after it.
                                     self.after = (owner, i16::MAX);
                                     return Claim::Strands(strands);
@@ -518,32 +543,79 @@ impl Executor {
             return Claim::Nothing(NEVER);
         };
         match store::claim_one(id, strand, now) {
-            Some(found) => {
+            Ok(Some(found)) => {
                 self.quotas.count(self.role);
                 Claim::Strands(vec![found])
             }
-            None => Claim::Nothing(NEVER),
+            Ok(None) | Err(Stale) => Claim::Nothing(NEVER),
         }
     }
 
-    /// Others may have something to do as well; not if it could only be what they may not take.
-    fn wake_another(&self) {
-        if self.role == NO_OID || board::others_at(self.slot, self.role) + 1 < self.quotas.most(self.role) {
-            board::wake(worker::database());
+    /// This process is about to be busy with what it has claimed: it wakes another one if there is something left to do, or if nobody
+    /// who waits would look when the next thing is due that this process knows of. `next` is what it has just seen.
+    fn hand_over(&mut self, priority: i16, mine: &[(Strand, Instance)], now: i64, next: i64) {
+        let known = self.later.min(next).min(store::put_to_rest()).min(board::told(self.slot));
+        // What could not be delivered is looked at by whoever is woken.
+        let undelivered = board::somebody_waits() && self.look_at.take().is_some();
+        if undelivered {
+            board::sent();
         }
+        let unknown = known == 0 || undelivered;
+        // What is due by now is seen below.
+        self.later = if known <= now && known > 0 { NEVER } else { known };
+        if board::somebody_waits()
+            && (unknown || !board::is_covered(self.later) || self.is_left(priority, mine, now))
+            && board::wake_for(worker::database(), self.later)
+            && unknown
+        {
+            self.later = NEVER;
+        }
+    }
+
+    /// Whether something is due that another may take. What processes hold that do not show it counts as well.
+    fn is_left(&self, priority: i16, mine: &[(Strand, Instance)], now: i64) -> bool {
+        let free = |owner, priority| {
+            store::due(owner, priority, now, 2 * GROUP).iter().any(|(id, number)| {
+                !mine.iter().any(|(strand, _)| strand.strand == *number && strand.instance == *id)
+                    && !board::is_at(id, *number)
+            })
+        };
+        if self.quotas.might(self.slot, self.role, now, 1) && free(self.role, priority) {
+            return true;
+        }
+        let mut at = (NO_OID, i16::MIN);
+        for _ in 0..QUEUES {
+            let Some((owner, its, due)) = store::queue_after(at.0, at.1) else { return false };
+            at = (owner, its);
+            let own = owner == self.role;
+            if due <= now
+                && !(own && its == priority)
+                && self.quotas.might(self.slot, owner, now, usize::from(own))
+                && free(owner, its)
+            {
+                return true;
+            }
+        }
+        // Too many to look at each.
+        true
     }
 
     /// A strand that was claimed, with others that share its commit.
-    fn with_others(&mut self, first: (Strand, Instance), most: i64, now: i64) -> Vec<(Strand, Instance)> {
+    fn with_others(
+        &mut self,
+        first: (Strand, Instance),
+        most: i64,
+        now: i64,
+    ) -> Result<Vec<(Strand, Instance)>, Stale> {
         let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
         let others = if self.alone > 0 || slow { 0 } else { most - 1 };
         let mut strands = vec![first];
         if others > 0 {
-            strands.extend(store::companions(&strands[0].0, now, others));
+            strands.extend(store::companions(&strands[0].0, now, others)?);
         }
         // Who asked for none does not know whether there are some.
         self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
-        strands
+        Ok(strands)
     }
 
     /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
@@ -686,8 +758,11 @@ impl Executor {
             }
         }
         if again {
-            worker::wait(Some(2));
-            board::sent();
+            // Whoever holds it does so for a moment, or for as long as its statement takes.
+            self.look_at = Some(worker::now() + self.again);
+            self.again = (2 * self.again).min(LOOK_AGAIN.1);
+        } else {
+            (self.look_at, self.again) = (None, LOOK_AGAIN.0);
         }
         Self::answer_pauses();
     }
@@ -749,7 +824,6 @@ impl Executor {
                 if store::lock(id, 0).is_none() {
                     // It has ended: what the turn had taken out of the box is there again.
                     store::delete_messages(id);
-                    return;
                 }
                 let Some(mut held) = store::try_lock(id, strand) else { return };
                 if store::is_wanted(&held) {
@@ -764,6 +838,8 @@ impl Executor {
                 } else {
                     store::delete(id, strand);
                     call::drop_unwanted(id);
+                    // What was left of it can be taken away.
+                    outbox::sent();
                 }
             });
         });
@@ -810,17 +886,23 @@ impl Executor {
     /// Waits for something to do.
     fn pause(&mut self, due: i64) {
         use std::sync::atomic::Ordering::SeqCst;
+        board::waits_until(self.slot, NEVER);
         self.slot.idle.store(1, SeqCst);
         // Whoever committed before we said that we wait has woken nobody: look once more.
         let due = match self.turn(None) {
-            Done::Nothing(next) if board::sent_so_far() == self.seen && !self.clock.has_changed() => {
-                next.min(due).min(self.clock.next)
+            Done::Nothing(next) => {
+                // It has seen everything.
+                let _ = store::put_to_rest();
+                self.later = next;
+                if board::sent_so_far() == self.seen && !self.clock.has_changed() {
+                    next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
+                } else {
+                    0
+                }
             }
-            Done::Nothing(_) => 0,
             Done::Gone => return,
             Done::Turn(id, strand, turn) => {
                 self.slot.idle.store(0, SeqCst);
-                board::wake(worker::database());
                 return self.streak(id, strand, turn);
             }
         };
@@ -829,6 +911,7 @@ impl Executor {
         } else {
             due
         };
+        board::waits_until(self.slot, due);
         let wait = if due == NEVER {
             None
         } else {
@@ -841,7 +924,11 @@ impl Executor {
             let began = worker::now();
             // The first of them stays; it is there when something comes.
             let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };
+            let longest = if turn::remembers_rows() { ROWS_KEPT } else { longest };
             worker::wait(Some(wait.map_or(longest, |milliseconds| milliseconds.min(longest))));
+            if worker::now() - began >= ROWS_KEPT * 1_000 {
+                turn::forget_rows();
+            }
             self.superfluous = worker::now() - began >= IDLE * 1_000 && board::rank(self.slot) > 0;
         }
         self.slot.idle.store(0, SeqCst);
@@ -856,9 +943,7 @@ fn fail(id: &str, failure: &Failure, graph: Option<&Graph>) {
             call::tell(id, &caller, None, None, Some(failure.clone()));
         }
         let all: Vec<i32> = store::strands(id).iter().map(|strand| strand.strand).collect();
-        for number in store::delete_free(id, &all) {
-            board::cancel(worker::database(), id, Some(number));
-        }
+        debris::clear(id, &all);
         call::drop_unwanted(id);
     });
 }
