@@ -113,7 +113,7 @@ fn aims(server: &Value, files: &Value, generated: &Value, pgspot: &Value) -> Vec
     let trips = number(&server["round_trips_per_function"]);
     below(&mut aims, format!("{of_database}: round trips for each"), trips, 1.0);
     below(&mut aims, format!("{of_database}: MB of memory"), number(&server["peak_memory_mb"]), 300.0);
-    let linear = [&generated["30000"], &generated[&size]].map(|of| rate(of));
+    let linear = [&generated["30000"], &generated[&size]].map(rate);
     if let [Some(many), Some(few)] = linear {
         at_least(&mut aims, "30,000 functions: speed, to that with 1,000".into(), Some(many / few), 0.8);
     }
