@@ -1,8 +1,9 @@
 //! `make bench-rows`: reads under row security, PostgreSQL's own and ours, on one machine, in one run.
 //!
 //! Every case is a statement of pgbench. The cases of a group take turns in every round, so that what disturbs the machine disturbs
-//! all of them. What counts is time on a processor of the server for each statement; of its rounds the least, since other work only
-//! ever adds to it. Transactions per second stand beside it; their ratios are made within a round, and the median is told.
+//! all of them. What counts is time on a processor of the server for each statement, as a ratio to that of the first case in the same
+//! round: the median of the rounds. Transactions per second stand beside it, likewise. A second server without the extension is measured
+//! like the one with it: what these two differ by is what the measurement cannot tell.
 #![forbid(unsafe_code)]
 
 mod fixture;
@@ -17,13 +18,13 @@ use postern_bench::error::Result;
 use postern_bench::machine::{self, Machine};
 use serde::Serialize;
 
-use crate::fixture::{Fixture, OF_TENANT};
+use crate::fixture::{Fixture, OF_TENANT, Server};
 use crate::measure::{Case, Mode, Turn};
 
 #[derive(Debug, Parser)]
 #[command(name = "bench-rows", about = "Measures reads under row security, ours and PostgreSQL's own")]
 struct Arguments {
-    /// For trying: a tenth of the rows, one round, a second each
+    /// For trying: a tenth of the rows, one round, a second each; two minutes, and not what is kept
     #[arg(long)]
     quick: bool,
     /// Rows of each table
@@ -41,9 +42,9 @@ struct Arguments {
     /// Only the groups with this in their name: index, loaded, …
     #[arg(long, value_name = "WORD", default_value = "")]
     only: String,
-    /// Where the JSON goes
-    #[arg(long, value_name = "FILE", default_value = "bench/results/rows.json")]
-    output: PathBuf,
+    /// Where the JSON goes: bench/results/recorded-rows.json, or rows.json beside it for a trial
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// A case, measured.
@@ -54,10 +55,12 @@ struct Measured {
     clients: usize,
     mode: Mode,
     turns: Vec<Turn>,
-    /// The least of the rounds.
+    /// The median of the rounds.
     server_micros: f64,
-    /// How much of the first case's of its group that is.
+    /// How much of the first case's of its group that is: the median of the ratios within a round.
     server_of_first: f64,
+    /// The same of the least of all rounds: other work of the machine only ever adds.
+    least_of_first: f64,
     /// Transactions per second, of the first case's of the same round: the median.
     speed_of_first: f64,
 }
@@ -71,8 +74,6 @@ struct Report {
     machine: Machine,
     rows: u64,
     rows_of_tenant: u64,
-    rounds: usize,
-    seconds: u32,
     aims: Vec<Aim>,
     measured: Vec<Measured>,
 }
@@ -89,16 +90,16 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let rows = arguments.rows.unwrap_or(if arguments.quick { 100_000 } else { 1_000_000 });
-    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 5 });
-    let seconds = arguments.seconds.unwrap_or(if arguments.quick { 1 } else { 3 }).max(1);
     let machine = Machine::here();
-    eprintln!("starting two servers and filling them with {rows} rows a table");
+    eprintln!("starting three servers and filling them with {rows} rows a table");
     let fixture = Fixture::start(rows)?;
     let mut all = Vec::new();
-    for (group, cases) in groups(rows).into_iter().filter(|(group, _)| group.contains(&arguments.only)) {
+    for mut group in groups(rows).into_iter().filter(|group| group.name.contains(&arguments.only)) {
+        group.rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { group.rounds }).max(1);
+        group.seconds = arguments.seconds.unwrap_or(if arguments.quick { 1 } else { group.seconds }).max(1);
         for &clients in &arguments.clients {
             for mode in [Mode::Simple, Mode::Prepared] {
-                let measured = turns(&fixture, &group, &cases, clients, mode, rounds, seconds)?;
+                let measured = turns(&fixture, &group, clients, mode)?;
                 for one in &measured {
                     println!(
                         "{:<26} {:<34} {:>2} clients, {:<8} {:>10.1} µs {:>7.3} {:>10.1}/s {:>7.3}",
@@ -129,81 +130,68 @@ fn run(arguments: &Arguments) -> Result<()> {
     let report = Report {
         at: machine::now(),
         postern: machine::postern(),
-        server: fixture.with.installation().version.clone(),
+        server: fixture.of(Server::With).installation().version.clone(),
         machine,
         rows,
         rows_of_tenant: OF_TENANT,
-        rounds,
-        seconds,
         aims,
         measured: all,
     };
-    machine::save(&report, &arguments.output)?;
-    eprintln!("written to {}", arguments.output.display());
+    let whole = !arguments.quick && arguments.only.is_empty();
+    let name = if whole { "bench/results/recorded-rows.json" } else { "bench/results/rows.json" };
+    let output = arguments.output.clone().unwrap_or_else(|| name.into());
+    machine::save(&report, &output)?;
+    eprintln!("written to {}", output.display());
     Ok(())
 }
 
-/// What is compared with what: within a group the first case is what the others are measured by.
-fn groups(rows: u64) -> Vec<(String, Vec<Case>)> {
+/// What is compared with what: the first case is what the others are measured by.
+struct Group {
+    name: &'static str,
+    cases: Vec<Case>,
+    rounds: usize,
+    /// Of each turn. What takes a tenth of a second needs more of them.
+    seconds: u32,
+}
+
+fn groups(rows: u64) -> Vec<Group> {
     let mut groups = Vec::new();
-    for (words, suffix) in [("one tenant, index", ""), ("one tenant, no index", "_noindex")] {
+    for (name, suffix, rounds, seconds) in
+        [("one tenant, index", "", 3, 1), ("one tenant, no index", "_noindex", 2, 2)]
+    {
         let all = |table: &str| format!("select sum(amount) from {table}{suffix};\n");
         let tenant = |table: &str| format!("select sum(amount) from {table}{suffix} where tenant = 5;\n");
-        groups.push((
-            words.to_owned(),
-            vec![
-                Case {
-                    name: "no policy, tenant = 5",
-                    extension: true,
-                    role: "filtered",
-                    sql: tenant("plain"),
-                },
-                Case { name: "policy tenant = 5", extension: true, role: "filtered", sql: all("constant") },
-                Case {
-                    name: "policy by hand, SECURITY DEFINER",
-                    extension: true,
-                    role: "filtered",
-                    sql: all("by_hand"),
-                },
-                Case {
-                    name: "create_policy, run_as owner",
-                    extension: true,
-                    role: "filtered",
-                    sql: all("ours"),
-                },
-                Case {
-                    name: "direct access, tenant = 5",
-                    extension: true,
-                    role: "direct",
-                    sql: tenant("ours"),
-                },
-            ],
-        ));
+        let case = |name, role, sql| Case { name, server: Server::With, role, sql };
+        let cases = vec![
+            case("no policy, tenant = 5", "filtered", tenant("plain")),
+            case("policy tenant = 5", "filtered", all("constant")),
+            case("policy by hand, SECURITY DEFINER", "filtered", all("by_hand")),
+            case("create_policy, run_as owner", "filtered", all("ours")),
+            case("direct access, tenant = 5", "direct", tenant("ours")),
+        ];
+        groups.push(Group { name, cases, rounds, seconds });
     }
-    for (words, table) in [("loaded, no row security", "plain"), ("loaded, row security", "constant")] {
-        let sql = format!("\\set id random(1, {rows})\nselect amount from {table} where id = :id;\n");
-        groups.push((
-            words.to_owned(),
-            vec![
-                Case { name: "without the extension", extension: false, role: "filtered", sql: sql.clone() },
-                Case { name: "with the extension", extension: true, role: "filtered", sql },
-            ],
-        ));
+    for (name, table) in [("loaded, no row security", "plain"), ("loaded, row security", "constant")] {
+        let case = |name, server| Case {
+            name,
+            server,
+            role: "filtered",
+            sql: format!("\\set id random(1, {rows})\nselect amount from {table} where id = :id;\n"),
+        };
+        let cases = vec![
+            case("without the extension", Server::Without),
+            case("with the extension", Server::With),
+            case("another without the extension", Server::Another),
+        ];
+        groups.push(Group { name, cases, rounds: 4, seconds: 1 });
     }
     groups
 }
 
-fn turns(
-    fixture: &Fixture,
-    group: &str,
-    cases: &[Case],
-    clients: usize,
-    mode: Mode,
-    rounds: usize,
-    seconds: u32,
-) -> Result<Vec<Measured>> {
+fn turns(fixture: &Fixture, group: &Group, clients: usize, mode: Mode) -> Result<Vec<Measured>> {
+    let cases = &group.cases;
     let mut turns: Vec<Vec<Turn>> = vec![Vec::new(); cases.len()];
-    for round in 0..rounds {
+    for round in 0..group.rounds {
         // Every other round the other way: whoever comes first after a pause has it easier, or harder.
         let mut order: Vec<usize> = (0..cases.len()).collect();
         if round % 2 == 1 {
@@ -211,25 +199,26 @@ fn turns(
         }
         for n in order {
             let case = &cases[n];
-            let cluster = if case.extension { &fixture.with } else { &fixture.without };
-            turns[n].push(measure::run(cluster, case, clients, mode, seconds)?);
+            turns[n].push(measure::run(fixture.of(case.server), case, clients, mode, group.seconds)?);
         }
     }
     let least = |turns: &[Turn]| turns.iter().map(|turn| turn.server_micros).fold(f64::INFINITY, f64::min);
     let first = turns[0].clone();
+    let ratio = |turns: &[Turn], of: fn(&Turn) -> f64| {
+        median(turns.iter().zip(&first).map(|(one, first)| of(one) / of(first)))
+    };
     Ok(cases
         .iter()
         .zip(turns)
         .map(|(case, turns)| Measured {
-            group: group.to_owned(),
+            group: group.name.to_owned(),
             case: case.name,
             clients,
             mode,
-            server_micros: least(&turns),
-            server_of_first: least(&turns) / least(&first),
-            speed_of_first: median(
-                turns.iter().zip(&first).map(|(one, first)| one.per_second / first.per_second),
-            ),
+            server_micros: median(turns.iter().map(|turn| turn.server_micros)),
+            server_of_first: ratio(&turns, |turn| turn.server_micros),
+            least_of_first: least(&turns) / least(&first),
+            speed_of_first: ratio(&turns, |turn| turn.per_second),
             turns,
         })
         .collect())

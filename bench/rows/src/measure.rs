@@ -13,11 +13,13 @@ use postern_bench::process::Cast;
 use postern_cluster::Cluster;
 use serde::Serialize;
 
+use crate::fixture::Server;
+
 /// A statement, who runs it, and on which server.
 #[derive(Debug, Clone)]
 pub struct Case {
     pub name: &'static str,
-    pub extension: bool,
+    pub server: Server,
     pub role: &'static str,
     pub sql: String,
 }
@@ -71,8 +73,18 @@ pub fn run(cluster: &Cluster, case: &Case, clients: usize, mode: Mode, seconds: 
     child.wait().context("wait for pgbench")?;
     match watched? {
         (Some(turn), _) if !ended => Ok(turn),
-        (_, said) => Err(Error::wrong(format!("pgbench, {}, {clients} clients", case.name), said.trim())),
+        (_, said) => Err(Error::wrong(
+            format!("pgbench, {}, {clients} clients", case.name),
+            format!("{}\nthe server's log ends with:\n{}", said.trim(), log_end(cluster)),
+        )),
     }
+}
+
+/// The end of a server's log, for whoever was not there.
+fn log_end(cluster: &Cluster) -> String {
+    let log = std::fs::read(cluster.folder().join("log")).unwrap_or_default();
+    let lines: Vec<_> = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
 /// Reads what pgbench says until the last second is over; what it said that is no progress comes with it.

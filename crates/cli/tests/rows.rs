@@ -428,3 +428,133 @@ fn a_simulation_says_what_changes_and_changes_nothing() {
     assert_eq!(simulate("select 1", &["--table", "nothing"]).status, 1);
     assert_eq!(cluster.psql("app", STATE).unwrap(), before);
 }
+
+/// Nobody needs a superuser for it: who owns the tables, and is an administrator of ours. What they may not look at is said, and is
+/// not taken for what the role meets.
+#[test]
+fn an_owner_tests_and_simulates_without_being_a_superuser() {
+    let (cluster, _) = stage();
+    cluster
+        .psql(
+            "app",
+            "create role dev login in role postern_admin; create role past nologin bypassrls; grant select on doc to past;
+             grant create on schema public to dev; alter table doc owner to dev;
+             insert into doc (tenant, body) select case when n % 2 = 0 then 'acme' else 'other' end, 'b' || n from generate_series(1, 6) n;
+             create table foreign_doc (id int); alter table foreign_doc enable row level security; create policy f on foreign_doc using (id = 1)",
+        )
+        .unwrap();
+    cluster.set_password("dev").unwrap();
+    let url = cluster.url("dev", "app");
+    let room = room();
+    let file = |name: &str, text: &str| {
+        let path = room.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let before = cluster.psql("app", STATE).unwrap();
+
+    let tests = file("tests.toml", TESTS);
+    cluster.psql("app", "delete from doc").unwrap();
+    let Output { status, stdout, stderr } =
+        run(postern().args(["rows", "test", &tests, "--mutate", "--db", &url]));
+    assert_eq!((status, stderr.as_str()), (1, ""), "{stdout}");
+    assert!(stdout.starts_with("TAP version 14\n1..8\nok 1 - a tenant sees its own\nok 2"), "{stdout}");
+    assert!(stdout.contains("ok 7 - policy \"mine\" of public.doc: USING (true), noticed by"), "{stdout}");
+    assert!(!stdout.contains("foreign_doc"), "{stdout}");
+    // The error that is expected is not that of looking.
+    for role in ["past", "postgres", "nobody_here"] {
+        let refused = file(
+            "refused.toml",
+            &format!(
+                "[[test]]\nname = 'x'\nrole = '{role}'\nsql = 'select'\nerror = '42501'\n[[test]]\nname = 'y'\nrole = '{role}'\nsql = 'select'\nerror = ''"
+            ),
+        );
+        let Output { status, stdout, .. } = run(postern().args(["rows", "test", &refused, "--db", &url]));
+        assert_eq!(status, 1, "{role}: {stdout}");
+        assert!(stdout.contains("not ok 1 - x") && stdout.contains("not ok 2 - y"), "{role}: {stdout}");
+        assert!(stdout.contains("it was not run: "), "{role}: {stdout}");
+    }
+    cluster
+        .psql("app", "insert into doc (id, tenant, body) overriding system value select n, case when n % 2 = 0 then 'acme' else 'other' end, 'b' || n from generate_series(1, 6) n")
+        .unwrap();
+    assert_eq!(cluster.psql("app", STATE).unwrap(), before);
+
+    let migration = file("migration.sql", "alter policy mine on doc using (true)");
+    let simulate = |arguments: &[&str]| {
+        let facts = r#"{"claims": {"tenant": "acme"}}"#;
+        run(postern().args(["rows", "simulate", &migration, "--facts", facts, "--db", &url]).args(arguments))
+    };
+    let Output { status, stdout, stderr } = simulate(&["--as", "clerk"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert_eq!(stdout, "public.doc for clerk:\n  3 rows appear (id): 1, 3, 5\n");
+    for role in [&["--as", "past"][..], &["--as", "postgres"], &[]] {
+        let Output { status, stdout, stderr } = simulate(role);
+        assert_eq!((status, stdout.as_str()), (1, ""), "{role:?}");
+        assert!(stderr.contains("--as"), "{stderr}");
+    }
+    assert_eq!(cluster.psql("app", STATE).unwrap(), before);
+}
+
+/// 200 roles in groups, 500 tables, most of them with policies, direct access, a mode, a view.
+const CROWD: &str = "
+    do $$ begin
+        for n in 1 .. 200 loop
+            execute format('create role crowd%s nologin', n);
+            if n > 10 then execute format('grant crowd%s to crowd%s', 1 + n % 10, n); end if;
+        end loop;
+        for n in 1 .. 500 loop
+            execute format('create table t%s (id int primary key, who name)', n);
+            if n % 5 <> 0 then
+                execute format('alter table t%s enable row level security', n);
+                execute format('create policy p on t%s to crowd%s using (true)', n, 1 + n % 10);
+                execute format('create policy q on t%s using (who = current_user)', n);
+            end if;
+            execute format('grant select, insert on t%s to crowd%s', n, 1 + n % 10);
+        end loop;
+    end $$;
+    select count(*) from postern.grant_direct('{select}', 't1', '{crowd3}');
+    select postern.set_row_security('error', 't2');
+    create view v as select * from t1; grant select on v to public";
+
+/// How many rows the steps of the matrix's own query give, or look at and drop, and how many it gives itself. Its text is the function's.
+const WORK: &str = "
+    create function work(out work bigint, out cells bigint) language plpgsql as $$
+    declare body text := pg_get_function_sqlbody('postern.row_access_of'::regproc); plan jsonb;
+    begin
+        body := regexp_replace(body, '^\\s*BEGIN ATOMIC|;\\s*END\\s*$', '', 'g');
+        body := replace(replace(body, 'row_access_of.roles', 'null::oid[]'), 'row_access_of.relations', 'null::oid[]');
+        execute 'explain (analyze, timing off, format json) ' || body into plan;
+        cells := (plan -> 0 -> 'Plan' ->> 'Actual Rows')::numeric;
+        select sum((n ->> 'Actual Loops')::numeric * ((n ->> 'Actual Rows')::numeric + coalesce((n ->> 'Rows Removed by Filter')::numeric, 0)
+                   + coalesce((n ->> 'Rows Removed by Join Filter')::numeric, 0)))
+          into work from jsonb_path_query(plan, 'strict $.**?(@.\"Node Type\" != \"\")') n;
+    end $$;
+    select work, cells from work()";
+
+/// The work for each cell stays small, however many there are: counted, since time depends on what else the machine does.
+#[test]
+fn the_matrix_of_200_roles_and_500_tables_takes_few_steps_for_each_cell() {
+    let cluster = Cluster::builder().extension(true).start().unwrap();
+    cluster.create_database("app", true).unwrap();
+    cluster.psql("app", CROWD).unwrap();
+    let asked = cluster.psql("app", WORK).unwrap();
+    let (work, cells) = asked.trim().split_once('|').unwrap();
+    let (work, cells): (u64, u64) = (work.parse().unwrap(), cells.parse().unwrap());
+    assert!(cells >= 200 * 500 * 4, "{cells}");
+    assert!(work < 40 * cells, "{work} rows for {cells} cells");
+
+    // The program, of some of the tables.
+    let url = cluster.url("postgres", "app");
+    let tables = ["t1", "t2", "t5", "t500"].map(|table| ["--table", table]).concat();
+    let Output { status, stdout, stderr } =
+        run(postern().args(["rows", "matrix", "--db", &url]).args(tables));
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert_eq!(stdout.lines().count() as u64, cells / 500 * 4 + 1);
+    let of = |row: &str| {
+        stdout.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(row))
+    };
+    assert!(of("public.t1 crowd3 SELECT direct granted to crowd3"));
+    assert!(of("public.t2 crowd3 SELECT error the error mode is set"));
+    assert!(of("public.t5 crowd6 INSERT open"));
+    assert!(of("public.t500 crowd2 SELECT none no privilege on the table"));
+}

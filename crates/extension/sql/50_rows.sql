@@ -376,10 +376,10 @@ RETURNS TABLE (role pg_catalog.name, command pg_catalog.text, before pg_catalog.
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted CONSTANT pg_catalog.text[] := postern.row_commands(commands);
+    target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
     grantee pg_catalog.oid;
     letter pg_catalog."char";
 BEGIN
-    PERFORM postern.row_table(relation);
     IF roles IS NULL THEN
         RAISE EXCEPTION 'roles must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Give an array of names of roles.';
     END IF;
@@ -389,7 +389,12 @@ BEGIN
             letter := postern.row_command(command);
             before := postern.direct_state(relation, grantee, letter);
             IF before OPERATOR(pg_catalog.<>) 'None' THEN
-                EXECUTE pg_catalog.format('REVOKE %s ON TABLE %s FROM %I', command, relation, role);
+                BEGIN
+                    EXECUTE pg_catalog.format('REVOKE %s ON TABLE %s FROM %I', command, relation, role);
+                EXCEPTION WHEN insufficient_privilege THEN
+                    RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'insufficient_privilege',
+                        HINT = pg_catalog.format('Ask a member of "%s", or who granted it.', pg_catalog.pg_get_userbyid(target.relowner));
+                END;
             END IF;
             after := postern.direct_state(relation, grantee, letter);
             IF after OPERATOR(pg_catalog.<>) 'None' THEN

@@ -312,6 +312,9 @@ BEGIN
             EXECUTE pg_catalog.format('SELECT t::pg_catalog.text FROM ONLY %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', below::pg_catalog.regclass, below::pg_catalog.regclass, condition)
                INTO STRICT base_row USING base_key;
         EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'insufficient_privilege',
+                    HINT = 'Whoever asks must see the whole table below: ask its owner, or a role with BYPASSRLS.';
             WHEN no_data_found THEN missing := true;
             -- It is made of several.
             WHEN too_many_rows THEN base_row := NULL;
@@ -427,6 +430,9 @@ BEGIN
             EXECUTE pg_catalog.format('SELECT t::pg_catalog.text FROM ONLY %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', relation, relation, condition)
                INTO STRICT old_text USING key;
         EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'insufficient_privilege',
+                    HINT = 'Whoever asks must see the whole table: ask its owner, or a role with BYPASSRLS.';
             WHEN no_data_found THEN
                 step := 'verdict'; name := NULL; says := 'no such row'; RETURN NEXT;
                 RETURN;

@@ -68,6 +68,7 @@ DECLARE
     made pg_catalog.text;
     stranger pg_catalog.text;
     unread pg_catalog.regclass;
+    hint pg_catalog.text;
     tries pg_catalog.int4 := 1;
 BEGIN
     IF name IS NULL OR name OPERATOR(pg_catalog.=) '' OR command IS NULL OR roles IS NULL OR search_path IS NULL THEN
@@ -98,19 +99,38 @@ BEGIN
     IF grantees IS NULL THEN
         RAISE EXCEPTION 'no role given' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give names of roles, or public.';
     END IF;
+    IF EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid OPERATOR(pg_catalog.=) target.oid AND p.polname OPERATOR(pg_catalog.=) policy::pg_catalog.name) THEN
+        RAISE EXCEPTION 'policy "%" for table "%" already exists', policy, target.relname
+            USING ERRCODE = 'duplicate_object', HINT = 'Give another name, or call postern.drop_policy() first.';
+    ELSIF pg_catalog.upper(command) OPERATOR(pg_catalog.=) 'INSERT' AND using_qual IS NOT NULL THEN
+        RAISE EXCEPTION 'only WITH CHECK expression allowed for INSERT'
+            USING ERRCODE = 'syntax_error', HINT = 'Give it as check_qual: there is no old row to look at.';
+    ELSIF pg_catalog.upper(command) OPERATOR(pg_catalog.=) ANY ('{SELECT,DELETE}'::pg_catalog.text[]) AND check_qual IS NOT NULL THEN
+        RAISE EXCEPTION 'WITH CHECK cannot be applied to SELECT or DELETE'
+            USING ERRCODE = 'syntax_error', HINT = 'Give it as using_qual: there is no new row to look at.';
+    END IF;
     FOREACH qual IN ARRAY ARRAY[using_qual, check_qual] LOOP
-        IF NOT postern.is_expression(qual) THEN
-            RAISE EXCEPTION 'not one expression: %', qual
-                USING ERRCODE = 'syntax_error', HINT = 'Give what stands between the parentheses of USING or WITH CHECK.';
-        END IF;
+        BEGIN
+            IF NOT postern.is_expression(qual) THEN
+                RAISE EXCEPTION 'not one expression: %', qual USING ERRCODE = 'syntax_error';
+            END IF;
+        EXCEPTION WHEN syntax_error THEN
+            RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'syntax_error', HINT = 'Give what stands between the parentheses of USING or WITH CHECK.';
+        END;
     END LOOP;
 
     -- The caller's names mean what they mean to the caller; nothing but this statement runs with the caller's path.
     PERFORM pg_catalog.set_config('search_path', search_path, true);
-    EXECUTE pg_catalog.format('CREATE POLICY %I ON %s AS %s FOR %s TO %s', policy, table_name,
-        CASE combine WHEN 'and' THEN 'RESTRICTIVE' ELSE 'PERMISSIVE' END, pg_catalog.upper(command), grantees)
-        OPERATOR(pg_catalog.||) coalesce(E' USING (\n' OPERATOR(pg_catalog.||) using_qual OPERATOR(pg_catalog.||) E'\n)', '')
-        OPERATOR(pg_catalog.||) coalesce(E' WITH CHECK (\n' OPERATOR(pg_catalog.||) check_qual OPERATOR(pg_catalog.||) E'\n)', '');
+    BEGIN
+        EXECUTE pg_catalog.format('CREATE POLICY %I ON %s AS %s FOR %s TO %s', policy, table_name,
+            CASE combine WHEN 'and' THEN 'RESTRICTIVE' ELSE 'PERMISSIVE' END, pg_catalog.upper(command), grantees)
+            OPERATOR(pg_catalog.||) coalesce(E' USING (\n' OPERATOR(pg_catalog.||) using_qual OPERATOR(pg_catalog.||) E'\n)', '')
+            OPERATOR(pg_catalog.||) coalesce(E' WITH CHECK (\n' OPERATOR(pg_catalog.||) check_qual OPERATOR(pg_catalog.||) E'\n)', '');
+    EXCEPTION WHEN undefined_column OR undefined_function OR undefined_table OR undefined_object OR invalid_schema_name THEN
+        GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = coalesce(nullif(hint, ''), pg_catalog.format('Names are looked up by the path "%s": write their schemas, or give search_path.', search_path));
+    END;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     IF NOT target.relrowsecurity THEN
         RAISE NOTICE 'row security is off for table "%", so its policies do nothing yet', target.relname
@@ -188,6 +208,7 @@ CREATE FUNCTION postern.drop_policy(relation pg_catalog.regclass, name pg_catalo
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
+    me CONSTANT pg_catalog.oid := (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER);
     policy CONSTANT pg_catalog.oid := (SELECT p.oid FROM pg_catalog.pg_policy p
         WHERE p.polrelid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND p.polname OPERATOR(pg_catalog.=) drop_policy.name);
     helpers CONSTANT pg_catalog.regprocedure[] := ARRAY(
@@ -203,6 +224,10 @@ BEGIN
     IF policy IS NULL THEN
         RAISE EXCEPTION 'policy "%" for table "%" does not exist', name, target.relname
             USING ERRCODE = 'undefined_object', HINT = 'Give the name that postern.create_policy() gave: a position is part of it.';
+    END IF;
+    IF NOT pg_catalog.pg_has_role(me, target.relowner, 'USAGE') THEN
+        RAISE EXCEPTION 'must be owner of table %', target.relname
+            USING ERRCODE = 'insufficient_privilege', HINT = pg_catalog.format('Ask a member of "%s".', pg_catalog.pg_get_userbyid(target.relowner));
     END IF;
     EXECUTE pg_catalog.format('DROP POLICY %I ON %s', name, relation);
     FOREACH helper IN ARRAY helpers LOOP

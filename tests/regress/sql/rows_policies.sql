@@ -92,6 +92,20 @@ set enable_seqscan = off;
 explain (costs off) select * from rp.doc;
 reset enable_seqscan;
 select count(*), min(tenant), max(tenant) from doc;
+-- Once per statement and mention of the table, however many rows there are.
+reset role;
+begin;
+set local track_functions = 'all';
+set local role rp_clerk;
+select count(*) from doc;
+reset role;
+select funcname, calls from pg_stat_xact_user_functions where schemaname = 'rp';
+set local role rp_clerk;
+select count(*) from doc d, doc e;
+reset role;
+select funcname, calls from pg_stat_xact_user_functions where schemaname = 'rp';
+rollback;
+set role rp_clerk;
 insert into doc values (101, 1, 'ok');
 insert into doc values (102, 3, 'not mine');
 update doc set tenant = 3 where id = 101;
@@ -178,6 +192,10 @@ select postern.drop_policy('doc', 'p');
 select count(*) from pg_proc where proname = 'doc_p2_using_1';
 drop policy q on doc;
 drop function doc_p2_using_1(), doc_p_using_1();
+-- An array is made anew by the statement, not taken out of a row, where it would be packed; what may be null is not.
+select postern.create_policy('doc', 'a', using_qual => 'tenant = any (array(select tenant from closed)) or tenant = any ((select array_agg(tenant) from closed)::int[])', run_as => 'owner');
+select pg_get_expr(polqual, polrelid) from pg_policy where polrelid = 'doc'::regclass;
+select postern.drop_policy('doc', 'a');
 -- A function of somebody's is called as the owner, once where it does not use the row.
 create function rp.open_tenants() returns int[] language sql stable as 'select array_agg(tenant) from rp.closed';
 create function rp.is_open(t int) returns bool language sql stable as 'select exists (select from rp.closed c where c.tenant = t)';

@@ -28,9 +28,10 @@ set check_function_bodies = off;
 create view rv.of_lens as select * from rv.doc;
 create view rv.of_invoker with (security_invoker) as select * from rv.doc;
 create view rv.above as select id as n, who as person from rv.of_invoker;
+create view rv.checked as select * from rv.doc where tenant < 2 with check option;
 create view rv.joined as select a.id, b.body from rv.doc a join rv.doc b using (id);
 create view rv.sums as select tenant, count(*) as n from rv.doc group by tenant;
-grant select, update, insert, delete on rv.of_lens, rv.of_invoker, rv.above to rv_clerk;
+grant select, update, insert, delete on rv.of_lens, rv.of_invoker, rv.above, rv.checked to rv_clerk;
 grant select on rv.joined, rv.sums to rv_clerk;
 reset role;
 select command, access, reason, permissive, through from postern.row_access where relation = 'rv.doc'::regclass and role = 'rv_clerk' order by array_position('{SELECT,INSERT,UPDATE,DELETE}', command);
@@ -79,6 +80,10 @@ begin
 exception when insufficient_privilege then
     return case when sqlerrm like 'new row violates%' then 'refused' when sqlerrm like 'row security would filter%' then 'error mode'
                 when sqlerrm like 'permission denied%' then 'permission denied' else sqlerrm end;
+when with_check_option_violation then
+    return 'refused';
+when unique_violation then
+    return 'may raise';
 end
 $$;
 grant execute on function rv.try(text) to public;
@@ -86,36 +91,44 @@ do $$
 declare
     expressions text[] := array['true', 'false', 'tenant = 1', 'who = current_user', 'id > 6', 'body is null', 'null::bool', 'tenant in (select 1 union select 2)'];
     roles text[] := array['rv_clerk', 'rv_lens', 'rv_group', 'rv_owner'];
-    views text[] := array['of_owner number', 'of_lens id', 'of_invoker id', 'above n'];
+    views text[] := array['of_owner number', 'of_lens id', 'of_invoker id', 'above n', 'checked id'];
     policy name; command text; who text; view text; key text; id int; statement text; new_row jsonb;
     verdict text; real text; seen jsonb := '{}'; wrong int := 0;
 begin
     perform setseed(0.7);
-    for round in 1 .. 8 loop
+    for round in 1 .. 12 loop
         for policy in select polname from pg_policy where polrelid = 'rv.doc'::regclass loop
             execute format('drop policy %I on rv.doc', policy);
         end loop;
         for n in 1 .. 1 + (random() * 4)::int loop
-            command := (array['ALL', 'ALL', 'SELECT', 'UPDATE', 'DELETE'])[1 + floor(random() * 5)];
-            execute format('create policy %I on rv.doc as %s for %s to %s using (%s)', 'p' || n, case when random() < 0.7 then 'permissive' else 'restrictive' end,
-                command, (array['public', 'rv_lens', 'rv_group'])[1 + floor(random() * 3)], expressions[1 + floor(random() * cardinality(expressions))]);
+            command := (array['ALL', 'ALL', 'SELECT', 'UPDATE', 'DELETE', 'INSERT'])[1 + floor(random() * 6)];
+            execute format('create policy %I on rv.doc as %s for %s to %s', 'p' || n, case when random() < 0.7 then 'permissive' else 'restrictive' end,
+                command, (array['public', 'rv_lens', 'rv_group'])[1 + floor(random() * 3)])
+                || case when command <> 'INSERT' then format(' using (%s)', expressions[1 + floor(random() * cardinality(expressions))]) else '' end
+                || case when command = 'INSERT' or (command in ('ALL', 'UPDATE') and random() < 0.5)
+                        then format(' with check (%s)', expressions[1 + floor(random() * cardinality(expressions))]) else '' end;
         end loop;
         execute case when random() < 0.3 then 'alter table rv.doc force row level security' else 'alter table rv.doc no force row level security' end;
         perform postern.revoke_direct('{all}', 'rv.doc', '{rv_lens,rv_group}', true);
-        if random() < 0.3 then perform postern.grant_direct('{select,update}', 'rv.doc', array[(array['rv_lens', 'rv_group'])[1 + floor(random() * 2)]]::name[]); end if;
-        perform postern.set_row_security(case when random() < 0.2 then 'error' else 'default' end, 'rv.doc', 'rv_lens');
-        for attempt in 1 .. 8 loop
+        if random() < 0.3 then perform postern.grant_direct('{select,insert,update}', 'rv.doc', array[(array['rv_lens', 'rv_group'])[1 + floor(random() * 2)]]::name[]); end if;
+        perform postern.set_row_security(case when random() < 0.4 then 'error' else 'default' end, 'rv.doc', 'rv_lens');
+        for attempt in 1 .. 12 loop
             who := roles[1 + floor(random() * cardinality(roles))];
             view := views[1 + floor(random() * cardinality(views))];
             key := split_part(view, ' ', 2);
             view := split_part(view, ' ', 1);
             id := 1 + floor(random() * 12);
-            command := (array['SELECT', 'SELECT', 'UPDATE', 'DELETE'])[1 + floor(random() * 4)];
-            new_row := case when command = 'UPDATE' then jsonb_build_object(key, id + 100) end;
+            command := (array['SELECT', 'INSERT', 'INSERT', 'UPDATE', 'DELETE'])[1 + floor(random() * 5)];
+            new_row := case command when 'UPDATE' then jsonb_build_object(key, id + 100)
+                                    when 'INSERT' then jsonb_build_object(key, id + case when random() < 0.2 then 0 else 100 end,
+                                        case view when 'above' then 'person' else 'who' end, (array['rv_clerk', 'rv_lens'])[1 + floor(random() * 2)])
+                                        || case view when 'above' then '{}' else jsonb_build_object('tenant', floor(random() * 4)::int) end end;
             statement := case command when 'SELECT' then format('select from rv.%I where %I = %s', view, key, id)
                                       when 'UPDATE' then format('update rv.%I set %I = %s where %I = %s', view, key, id + 100, key, id)
+                                      when 'INSERT' then (select format('insert into rv.%I (%s) values (%s)', view, string_agg(quote_ident(c.key), ', '), string_agg(quote_literal(c.value), ', '))
+                                                            from jsonb_each_text(new_row) c)
                                       else format('delete from rv.%I where %I = %s', view, key, id) end;
-            select says into verdict from postern.explain_row(('rv.' || view)::regclass, jsonb_build_object(key, id), command, who, null, new_row) where step = 'verdict';
+            select says into verdict from postern.explain_row(('rv.' || view)::regclass, case when command <> 'INSERT' then jsonb_build_object(key, id) end, command, who, null, new_row) where step = 'verdict';
             real := postern.evaluate_as(who::regrole, null, format('select rv.try(%L)', statement));
             real := case real when '1' then case command when 'SELECT' then 'visible' else 'allowed' end when '0' then 'hidden' else real end;
             seen := jsonb_set(seen, array[real], to_jsonb(coalesce((seen ->> real)::int, 0) + 1));

@@ -4,6 +4,34 @@ use serde::{Deserialize, Serialize};
 
 use super::Oid;
 
+/// Which tables are sent to subscribers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// Its name.
+    pub name: String,
+    /// Has it every table, those of later too?
+    pub all: bool,
+    /// The tables that it names.
+    pub tables: Vec<Oid>,
+    /// The schemas whose tables it has.
+    pub schemas: Vec<Oid>,
+}
+
+/// Columns: name, every table, tables, schemas. Before PostgreSQL 15 a publication has no schemas.
+pub(super) fn publications(version: u32) -> String {
+    let schemas = if version >= 150_000 {
+        "ARRAY(SELECT n.pnnspid FROM pg_catalog.pg_publication_namespace n WHERE n.pnpubid OPERATOR(pg_catalog.=) p.oid ORDER BY 1)"
+    } else {
+        "'{}'::pg_catalog.oid[]"
+    };
+    format!(
+        "SELECT p.pubname, p.puballtables,
+            ARRAY(SELECT r.prrelid FROM pg_catalog.pg_publication_rel r WHERE r.prpubid OPERATOR(pg_catalog.=) p.oid ORDER BY 1),
+            {schemas}
+         FROM pg_catalog.pg_publication p ORDER BY 1"
+    )
+}
+
 /// A function that runs when a row is applied: a trigger that fires then (ENABLE ALWAYS, ENABLE REPLICA) calls it, itself or in its WHEN
 /// clause; or, of a table that is published or subscribed, a check, a domain, a default, a generated column, an index or a partition
 /// key.

@@ -6,7 +6,7 @@ use postern_analyze::check::{self, Finding, Scope};
 use crate::server::{Server, Session};
 
 /// A function for each place that runs code on apply; `helper` is found under a path of the session's only.
-const CASE: &str = "
+pub const CASE: &str = "
 CREATE ROLE owner; CREATE ROLE author; CREATE SCHEMA app; GRANT USAGE, CREATE ON SCHEMA app TO owner, author;
 SET ROLE owner; SET search_path = app, public;
 CREATE FUNCTION helper(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i';

@@ -100,7 +100,8 @@ pub struct Explain {
     long_about = "Run tests of policies, and say in TAP how they went.\n\n\
         A test gives rows, a role, facts and a statement, and says what must come of it. Each runs in a transaction that is rolled \
         back. With --mutate each policy is weakened in turn, and whatever no test notices is not ok: a policy that could be lost \
-        without anybody knowing. Weakening locks the table, so do it in a copy of the database. Whoever asks must be a superuser.",
+        without anybody knowing. Weakening locks the table, so do it in a copy of the database. Whoever asks owns the \
+        tables, and is a member of postern_admin or a superuser.",
     after_help = "A file:\n  \
         [[test]]\n  \
         name = \"a tenant sees its own\"\n  \
@@ -135,7 +136,8 @@ pub struct Test {
     long_about = "Say which rows would appear and disappear, for which role, if SQL were run.\n\n\
         The SQL of the file runs in a transaction that is rolled back; before and after it every table is read as each role. Rows \
         are told by their primary key, or as a whole. The SQL cannot end the transaction, and waits for locks for five seconds at \
-        most; sequences that it advances stay advanced. Whoever asks must be a superuser.",
+        most; sequences that it advances stay advanced. Whoever asks may run the SQL, and is a member of \
+        postern_admin, who looks as roles without powers of their own, or a superuser.",
     after_help = "Examples:\n  \
         postern rows simulate migration.sql\n  \
         postern rows simulate migration.sql --as app_user --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \

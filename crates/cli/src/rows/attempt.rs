@@ -34,6 +34,18 @@ pub async fn attempt(
     }
 }
 
+/// Whether whoever asks may look as the role, with facts; if not, why. A refusal of that is no answer about the role.
+pub async fn may_look(
+    client: &Client,
+    role: &str,
+    facts: Option<&Value>,
+) -> Result<Result<(), String>, Error> {
+    Ok(match attempt(client, role, facts, "SELECT").await? {
+        Outcome::Rows(..) => Ok(()),
+        Outcome::Refused(_, message) => Err(message),
+    })
+}
+
 /// Runs something of which the server's refusal is an answer, and the transaction goes on.
 pub async fn caught<T>(
     client: &Client,

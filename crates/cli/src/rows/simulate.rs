@@ -173,6 +173,9 @@ async fn seen(
 ) -> Result<BTreeMap<(String, u32), Seen>, Error> {
     let mut all = BTreeMap::new();
     for role in roles {
+        if let Err(message) = attempt::may_look(client, role, facts).await? {
+            return Err(Error::Usage(format!("{message} (name the roles with --as)")));
+        }
         for (oid, table) in tables {
             let sql = format!("SELECT {} AS key FROM {} AS t", table.key, table.name);
             let seen = match attempt::attempt(client, role, facts, &sql).await? {

@@ -76,7 +76,11 @@ async fn wrong_with(client: &Client, case: &Case, mutant: Option<&Mutant>) -> Re
     let outcome = inside(client, case, mutant).await;
     attempt::end(client).await?;
     let refused = |code: &str, message: &str| Some(format!("{code}: {message}"));
-    Ok(match (outcome?, &case.error) {
+    let outcome = match outcome? {
+        Ok(outcome) => outcome,
+        Err(message) => return Ok(Some(format!("it was not run: {message}"))),
+    };
+    Ok(match (outcome, &case.error) {
         (Outcome::Refused(code, message), Some(wanted)) => (code.code() != wanted
             && !message.contains(wanted.as_str()))
         .then(|| format!("refused with {}: {message}, not with {wanted}", code.code())),
@@ -90,7 +94,12 @@ async fn wrong_with(client: &Client, case: &Case, mutant: Option<&Mutant>) -> Re
     })
 }
 
-async fn inside(client: &Client, case: &Case, mutant: Option<&Mutant>) -> Result<Outcome, Error> {
+/// What came of the statement; or why whoever asks may not run it as the role.
+async fn inside(
+    client: &Client,
+    case: &Case,
+    mutant: Option<&Mutant>,
+) -> Result<Result<Outcome, String>, Error> {
     if let Some(mutant) = mutant {
         client.batch_execute("SET LOCAL search_path = pg_catalog, pg_temp").await?;
         client.batch_execute(&mutant.sql).await?;
@@ -103,7 +112,10 @@ async fn inside(client: &Client, case: &Case, mutant: Option<&Mutant>) -> Result
         client.batch_execute(&super::simulate::confined(before)).await?;
         client.batch_execute(super::simulate::OURSELVES).await?;
     }
-    attempt::attempt(client, &case.role, case.facts.as_ref(), &case.sql).await
+    match attempt::may_look(client, &case.role, case.facts.as_ref()).await? {
+        Ok(()) => attempt::attempt(client, &case.role, case.facts.as_ref(), &case.sql).await.map(Ok),
+        Err(message) => Ok(Err(message)),
+    }
 }
 
 /// Puts rows into a table: the columns that each of them names.

@@ -6,8 +6,9 @@
 use postern_durable::machine::{Outcome, Value};
 use postern_durable::{Failure, value};
 
+use super::debris::{self, Left};
 use super::store::{self, End, State};
-use super::{board, call};
+use super::{board, call, outbox};
 use crate::pg::worker;
 
 /// How far the box was looked through.
@@ -25,6 +26,14 @@ pub fn deliver(after: i64) -> Delivered {
     let more = fresh.last().map(|message| message.id).filter(|_| fresh.len() >= store::MESSAGES);
     let mut again = false;
     for message in fresh {
+        if message.kind == b'd' {
+            match debris::sweep(&message.instance) {
+                Left::Nothing => store::delete_message(message.id),
+                Left::Told => {}
+                Left::Held => again = true,
+            }
+            continue;
+        }
         if !store::is_alive(&message.instance) {
             store::delete_message(message.id);
             continue;
@@ -46,13 +55,11 @@ pub fn deliver(after: i64) -> Delivered {
                     again = true;
                 }
             }
-            _ => {
-                if wake_waiters(&message.instance, name, message.payload.as_deref()) {
-                    store::delete_message(message.id);
-                } else {
-                    store::keep_message(message.id);
-                }
-            }
+            _ => match wake_waiters(&message.instance, name, message.payload.as_deref()) {
+                Woken::Some => store::delete_message(message.id),
+                Woken::Nobody => store::keep_message(message.id),
+                Woken::Held => again = true,
+            },
         }
     }
     Delivered { more, again }
@@ -63,10 +70,14 @@ pub fn deliver_kept(id: &str, name: &str) {
     if store::waiters(id, name).is_empty() {
         return;
     }
-    if let Some(payload) = store::take_signal(id, name)
-        && !wake_waiters(id, name, Some(&payload))
-    {
-        store::put_back(id, name, &payload);
+    let Some(payload) = store::take_signal(id, name) else { return };
+    match wake_waiters(id, name, Some(&payload)) {
+        Woken::Some => {}
+        Woken::Nobody => store::put_back(id, name, &payload, false),
+        Woken::Held => {
+            store::put_back(id, name, &payload, true);
+            outbox::sent();
+        }
     }
 }
 
@@ -77,13 +88,27 @@ pub fn look_again() {
     }
 }
 
-/// Makes every strand that waits for the signal ready to go on with it; false if none does.
-fn wake_waiters(id: &str, name: &str, payload: Option<&str>) -> bool {
-    let mut woken = false;
+/// Who went on with a signal.
+enum Woken {
+    Some,
+    /// Nobody waits for it.
+    Nobody,
+    /// Who waits for it is held by somebody: because its time is up, or for a moment, and then it waits on.
+    Held,
+}
+
+/// Makes every strand that waits for the signal ready to go on with it.
+fn wake_waiters(id: &str, name: &str, payload: Option<&str>) -> Woken {
+    let mut woken = Woken::Nobody;
     for number in store::waiters(id, name) {
-        // Whoever holds it has been taken by its time-out; it will look into the box itself if it waits again.
-        let Some(mut strand) = store::try_lock(id, number) else { continue };
-        if strand.state != State::Waiting || strand.signal.as_deref() != Some(name) {
+        let Some(mut strand) = store::try_lock(id, number) else {
+            if matches!(woken, Woken::Nobody) {
+                woken = Woken::Held;
+            }
+            continue;
+        };
+        let waits = strand.state == State::Waiting && strand.signal.as_deref() == Some(name);
+        if !waits || !store::is_wanted(&strand) {
             continue;
         }
         let result = value::signal_result(name, payload.map(value::payload).as_deref());
@@ -92,7 +117,7 @@ fn wake_waiters(id: &str, name: &str, payload: Option<&str>) -> bool {
         // Of an instance that is paused too: it is held again.
         strand.held = None;
         store::save(&strand);
-        woken = true;
+        woken = Woken::Some;
     }
     woken
 }
@@ -113,9 +138,7 @@ fn cancel(id: &str, reason: &str) -> bool {
         call::tell(id, &caller, None, None, Some(failure));
     }
     let numbers: Vec<i32> = strands.iter().map(|strand| strand.strand).collect();
-    for number in store::delete_free(id, &numbers) {
-        board::cancel(worker::database(), id, Some(number));
-    }
+    debris::clear(id, &numbers);
     call::drop_unwanted(id);
     true
 }

@@ -10,6 +10,7 @@
 //! | [`control`] | signals, cancelling, waiting |
 //! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
 //! | [`home`] | copies of a database |
+//! | [`afar`] | instances of another database |
 //! | [`quota`] | how much of the executors one role gets |
 //! | [`schedule`] | functions that start again and again |
 //! | [`inspect`] | what nodes came to; pictures; who executes what |
@@ -24,6 +25,7 @@
 //! | [`outside`] | one statement at top level, in a process of its own |
 //! | [`outbound`] | HTTP requests, for the worker that sends them |
 //! | [`secrets`] | secrets of HTTP steps |
+//! | [`debris`] | what nobody wants any more |
 //! | [`messages`] | delivering signals and requests to cancel |
 //! | [`board`], [`outbox`] | waking each other, through shared memory |
 //! | [`leave`] | making way for DROP DATABASE and its kin |
@@ -42,10 +44,12 @@
 //! # Unwinding
 //! An ERROR of a step is caught with its subtransaction; any other ends the turn's transaction.
 
+mod afar;
 mod board;
 mod call;
 mod compose;
 mod control;
+mod debris;
 mod errand;
 mod error;
 mod executor;

@@ -68,7 +68,7 @@ pub fn emptied() {
 pub fn at_transaction_end(moment: Moment) {
     if matches!(moment, Moment::Committed | Moment::Aborted) {
         board::errand_done();
-        board::wait_no_more();
+        board::transaction_ends(moment == Moment::Committed);
         let ended = ENDED.take();
         if moment == Moment::Committed {
             ended.into_iter().for_each(board::has_ended);

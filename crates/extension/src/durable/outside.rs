@@ -160,7 +160,8 @@ pub fn run(database: Oid) {
 
 /// Reads what is to be run. As the owner.
 fn task(right: &Worker, id: &str, number: i32) -> Option<Task> {
-    let (strand, instance) = store::claim_one(id, number, NEVER)?;
+    // Whoever has it locked looks at it for a moment: the statement is not begun in vain.
+    let (strand, instance) = store::lock_with_instance(id, number)?;
     if !is_running(&strand) || !matches!(instance.status.as_str(), "pending" | "running") {
         return None;
     }

@@ -87,8 +87,10 @@ pub fn fork(parent: &Strand, branches: &[Strand]) -> Option<Vec<Before>> {
 
 /// An instance failed for a reason outside its steps: every strand is where it was.
 pub fn everything(id: &str, graph: &Graph) -> Option<String> {
-    let all: Vec<Before> = store::strands(id)
-        .into_iter()
+    let strands = store::strands(id);
+    let all: Vec<Before> = strands
+        .iter()
+        .filter(|strand| is_wanted(strand, &strands))
         .map(|strand| {
             let calls_out = graph.node(strand.node).is_some_and(|node| node.kind.calls_out());
             let state = match strand.state {
@@ -99,10 +101,22 @@ pub fn everything(id: &str, graph: &Graph) -> Option<String> {
                 state => state,
             };
             let due = Some(strand.held.unwrap_or(strand.due));
-            Before { due, signal: strand.signal.clone(), ..Before::new(&strand, strand.node, state) }
+            Before { due, signal: strand.signal.clone(), ..Before::new(strand, strand.node, state) }
         })
         .collect();
     written(Some(&all))
+}
+
+/// As [`store::is_wanted`], of strands that were read.
+fn is_wanted(strand: &Strand, all: &[Strand]) -> bool {
+    let mut below = strand;
+    while let Some(number) = below.parent {
+        match all.iter().find(|above| above.strand == number) {
+            Some(above) if above.waits_for(below.strand) => below = above,
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// As it is kept with the instance.
@@ -122,6 +136,8 @@ pub fn rerun(id: &str) -> Result<(), Error> {
         return Err(Refusal::OtherHome.into());
     }
     as_owner(|| {
+        // Who executes one of them was told, and must not find its fork again.
+        store::delete_rest(id);
         let rows = query::run(
             c"SELECT i.left_off, i.graph, i.priority FROM postern.instance i WHERE i.id = $1 AND i.status = 'failed' FOR UPDATE",
             &[Arg::Text(id)],

@@ -3,6 +3,7 @@
 //! An executor's settings are its own when these run, and it has no other schema on its path than `pg_catalog` and its temporary
 //! one, in which neither functions nor operators are looked for.
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 
 use postern_durable::Failure;
@@ -71,6 +72,13 @@ pub struct Strand {
     pub frame: Frame,
     /// When it would be due, were the instance not paused.
     pub held: Option<i64>,
+}
+
+impl Strand {
+    /// Whether it waits for a branch of this number.
+    pub fn waits_for(&self, branch: i32) -> bool {
+        self.state == State::Forked && branch >= self.frame.first
+    }
 }
 
 /// What of an instance a step needs: a row of `postern.instance`.
@@ -170,41 +178,81 @@ pub fn queue_after(owner: Oid, priority: i16) -> Option<(Oid, i16, i64)> {
         .map(|row| (row.oid(0), i16::try_from(row.int4(1)).unwrap_or(0), row.time(2).unwrap_or(NEVER)))
 }
 
+/// What was locked had changed since it was looked for, and is not to be run now. `FOR UPDATE` asks again after it has locked a row, and
+/// keeps the lock if the answer is no (nodeLockRows.c); the transaction has to end, or others would find the row in somebody's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale;
+
+/// Locks the strand of one row of `q`, unless others hold it. What is asked of it is its key only, so that it is given if it is locked;
+/// one row is locked for each that the query goes on with, since nothing sorts them after that.
+macro_rules! locked {
+    () => {
+        "LATERAL (SELECT k.* FROM postern.strand k WHERE k.instance = q.instance AND k.strand = q.strand FOR UPDATE SKIP LOCKED) l"
+    };
+}
+
+/// How many strands of a queue are looked at for one that nobody holds.
+const CANDIDATES: i64 = 256;
+
+thread_local! {
+    /// When the next strand is due that this process has put to rest since [`put_to_rest`] was asked.
+    static RESTS: std::cell::Cell<i64> = const { std::cell::Cell::new(NEVER) };
+}
+
+/// When the next strand is due that this process has put to rest since this was asked last.
+pub fn put_to_rest() -> i64 {
+    RESTS.replace(NEVER)
+}
+
+/// The strands of a queue that have been due longest, whoever holds them.
+pub fn due(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(String, i32)> {
+    let rows = query::run(
+        c"SELECT s.instance, s.strand FROM postern.strand s WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
+          ORDER BY s.due LIMIT $4",
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now), Arg::Int8(limit)],
+    );
+    rows.iter().map(|row| (row.string(0), row.int4(1))).collect()
+}
+
 /// Locks and gives the strand of a queue that has been due longest, with its instance; those that others hold are passed over.
-pub fn claim(owner: Oid, priority: i16, now: i64) -> Option<(Strand, Instance)> {
+pub fn claim(owner: Oid, priority: i16, now: i64) -> Result<Option<(Strand, Instance)>, Stale> {
     let rows = query::run(
         const {
             sql!(
                 "SELECT ",
                 strand_columns!(),
                 ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
-             WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
-             ORDER BY s.due LIMIT 1 FOR UPDATE OF s SKIP LOCKED"
+             FROM (SELECT l.* FROM (SELECT q.instance, q.strand FROM postern.strand q \
+                        WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT $4) q, ",
+                locked!(),
+                " LIMIT 1) s \
+             JOIN postern.instance i ON i.id = s.instance"
             )
         },
-        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now)],
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now), Arg::Int8(CANDIDATES)],
     );
-    rows.first().map(|row| (strand(row), instance(row, STRAND)))
+    match rows.first().map(|row| (strand(row), instance(row, STRAND))) {
+        Some((strand, _)) if strand.due > now => Err(Stale),
+        found => Ok(found),
+    }
 }
 
 /// Locks and gives those of a queue that may share the commit of one that is claimed already: the first strands of other instances, if
 /// it is one, else other branches of its instance, which lock nothing but it. Only what is run may be locked: whoever holds strands
 /// of other instances and waits for one could wait in a circle. They are looked for among those that have been due longest.
-pub fn companions(first: &Strand, now: i64, limit: i64) -> Vec<(Strand, Instance)> {
+pub fn companions(first: &Strand, now: i64, limit: i64) -> Result<Vec<(Strand, Instance)>, Stale> {
     let rows = query::run(
         const {
             sql!(
                 "SELECT ",
                 strand_columns!(),
                 ", i.status, i.facts::text, i.vars::text, i.label \
-             FROM (SELECT q.instance, q.strand, q.due FROM postern.strand q \
-                   WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT 4 * $4) q \
-             JOIN postern.strand s ON s.instance = q.instance AND s.strand = q.strand \
-             JOIN postern.instance i ON i.id = s.instance \
-             WHERE s.due <= $3 AND CASE WHEN $6 = 0 THEN s.strand = 0 AND s.instance <> $5 \
-                   ELSE s.strand NOT IN (0, $6) AND s.instance = $5 AND s.state <> 'f' END \
-             ORDER BY q.due LIMIT $4 FOR UPDATE OF s SKIP LOCKED"
+             FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
+                        WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT 4 * $4) q, ",
+                locked!(),
+                " WHERE CASE WHEN $6 = 0 THEN q.strand = 0 AND q.instance <> $5 \
+                       ELSE q.strand NOT IN (0, $6) AND q.instance = $5 AND q.state <> 'f' END LIMIT $4) s \
+             JOIN postern.instance i ON i.id = s.instance"
             )
         },
         &[
@@ -216,23 +264,41 @@ pub fn companions(first: &Strand, now: i64, limit: i64) -> Vec<(Strand, Instance
             Arg::Int4(first.strand),
         ],
     );
-    rows.iter().map(|row| (strand(row), instance(row, STRAND))).collect()
+    rows.iter()
+        .map(|row| (strand(row), instance(row, STRAND)))
+        .map(|(strand, instance)| {
+            let changed = strand.due > now || first.strand != 0 && strand.state == State::Forked;
+            if changed { Err(Stale) } else { Ok((strand, instance)) }
+        })
+        .collect()
+}
+
+/// One strand with its instance, by its key.
+macro_rules! one {
+    ($lock:literal) => {
+        sql!(
+            "SELECT ",
+            strand_columns!(),
+            ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
+             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
+             WHERE s.instance = $1 AND s.strand = $2 ",
+            $lock
+        )
+    };
 }
 
 /// Locks and gives one strand that is due, unless another executor holds it.
-pub fn claim_one(id: &str, number: i32, now: i64) -> Option<(Strand, Instance)> {
-    let rows = query::run(
-        const {
-            sql!(
-                "SELECT ",
-                strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
-             WHERE s.instance = $1 AND s.strand = $2 AND s.due <= $3 FOR UPDATE OF s SKIP LOCKED"
-            )
-        },
-        &[Arg::Text(id), Arg::Int4(number), Arg::Time(now)],
-    );
+pub fn claim_one(id: &str, number: i32, now: i64) -> Result<Option<(Strand, Instance)>, Stale> {
+    let rows = query::run(const { one!("FOR UPDATE OF s SKIP LOCKED") }, &[Arg::Text(id), Arg::Int4(number)]);
+    match rows.first().map(|row| (strand(row), instance(row, STRAND))) {
+        Some((strand, _)) if strand.due > now => Err(Stale),
+        found => Ok(found),
+    }
+}
+
+/// As [`lock`], with the instance.
+pub fn lock_with_instance(id: &str, number: i32) -> Option<(Strand, Instance)> {
+    let rows = query::run(const { one!("FOR UPDATE OF s") }, &[Arg::Text(id), Arg::Int4(number)]);
     rows.first().map(|row| (strand(row), instance(row, STRAND)))
 }
 
@@ -304,17 +370,17 @@ pub fn strands(id: &str) -> Vec<Strand> {
     rows.iter().map(strand).collect()
 }
 
-/// The branches of a strand, in order.
-pub fn branches(id: &str, parent: i32) -> Vec<Strand> {
+/// The branches of a strand from this number on, in order.
+pub fn branches(id: &str, parent: i32, first: i32) -> Vec<Strand> {
     let rows = query::run(
         const {
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                " FROM postern.strand s WHERE s.instance = $1 AND s.parent = $2 ORDER BY s.branch"
+                " FROM postern.strand s WHERE s.instance = $1 AND s.parent = $2 AND s.strand >= $3 ORDER BY s.branch"
             )
         },
-        &[Arg::Text(id), Arg::Int4(parent)],
+        &[Arg::Text(id), Arg::Int4(parent), Arg::Int4(first)],
     );
     rows.iter().map(strand).collect()
 }
@@ -399,6 +465,7 @@ pub fn save_done(id: &str, branches: &[(i32, u32, Frame)]) {
 
 /// Writes what may have changed of a strand that is locked.
 pub fn save(strand: &Strand) {
+    RESTS.set(RESTS.get().min(strand.due));
     query::run(
         c"UPDATE postern.strand SET node = $3, state = $4, due = $5, signal = $6, frame = $7, held = $8 WHERE instance = $1 AND strand = $2",
         &[
@@ -427,20 +494,85 @@ pub fn delete(id: &str, number: i32) {
     );
 }
 
-/// Deletes those of the strands that nobody holds; gives those whose process has to be told: the ones that are left, and those
-/// that ran at top level, which hold nothing.
-pub fn delete_free(id: &str, numbers: &[i32]) -> Vec<i32> {
+/// What became of strands that were to be deleted.
+#[derive(Debug, Default)]
+pub struct Cleared {
+    /// Gone, but their statement runs at top level, in a process that holds nothing.
+    pub outside: Vec<i32>,
+    /// Somebody holds them, or they were gone before.
+    pub left: Vec<i32>,
+}
+
+/// Deletes those of the strands that nobody holds.
+pub fn delete_free(id: &str, numbers: &[i32]) -> Cleared {
     if numbers.is_empty() {
-        return Vec::new();
+        return Cleared::default();
     }
     let rows = query::run(
         c"WITH free AS (SELECT s.strand FROM postern.strand s WHERE s.instance = $1 AND s.strand = ANY ($2) FOR UPDATE SKIP LOCKED), \
                gone AS (DELETE FROM postern.strand s USING free f WHERE s.instance = $1 AND s.strand = f.strand RETURNING s.strand, s.state) \
-          SELECT g.strand FROM gone g WHERE g.state <> 'x'",
+          SELECT g.strand, g.state FROM gone g",
         &[Arg::Text(id), Arg::Int4s(numbers)],
     );
-    let silent: Vec<i32> = rows.iter().map(|row| row.int4(0)).collect();
-    numbers.iter().copied().filter(|number| !silent.contains(number)).collect()
+    let gone: HashSet<i32> = rows.iter().map(|row| row.int4(0)).collect();
+    Cleared {
+        outside: rows.iter().filter(|row| is_outside(row)).map(|row| row.int4(0)).collect(),
+        left: numbers.iter().copied().filter(|number| !gone.contains(number)).collect(),
+    }
+}
+
+fn is_outside(row: &Row) -> bool {
+    State::from_code(row.char(1)) == State::Outside
+}
+
+/// Strands whose instance has ended, or that the strand above does not wait for: once so, they stay so.
+macro_rules! unwanted {
+    () => {
+        "postern.strand s WHERE s.instance = $1 AND ( \
+             EXISTS (SELECT FROM postern.instance i WHERE i.id = s.instance AND i.ended_at IS NOT NULL) \
+             OR s.parent IS NOT NULL AND NOT EXISTS ( \
+                 SELECT FROM postern.strand p WHERE p.instance = s.instance AND p.strand = s.parent AND p.state = 'f' \
+                    AND s.strand >= coalesce((p.frame::json ->> 'first')::int, 0)))"
+    };
+}
+
+/// The strands of an instance that nobody wants, whoever holds them.
+pub fn unwanted(id: &str) -> Vec<i32> {
+    let rows = query::run(const { sql!("SELECT s.strand FROM ", unwanted!()) }, &[Arg::Text(id)]);
+    rows.iter().map(|row| row.int4(0)).collect()
+}
+
+/// Deletes strands of an instance that nobody wants and nobody holds: their numbers, and whether they ran at top level.
+pub fn delete_unwanted(id: &str) -> Vec<(i32, bool)> {
+    let rows = query::run(
+        const {
+            sql!(
+                "WITH free AS (SELECT s.strand FROM ",
+                unwanted!(),
+                " FOR UPDATE OF s SKIP LOCKED) \
+             DELETE FROM postern.strand s USING free f WHERE s.instance = $1 AND s.strand = f.strand RETURNING s.strand, s.state"
+            )
+        },
+        &[Arg::Text(id)],
+    );
+    rows.iter().map(|row| (row.int4(0), is_outside(row))).collect()
+}
+
+/// Deletes what is left of an instance that has ended; waits for whoever holds it.
+pub fn delete_rest(id: &str) {
+    query::run(
+        c"DELETE FROM postern.strand s USING postern.instance i WHERE s.instance = $1 AND i.id = s.instance AND i.ended_at IS NOT NULL",
+        &[Arg::Text(id)],
+    );
+}
+
+/// Leaves word that an instance has strands that nobody wants.
+pub fn leave_debris(id: &str) {
+    query::run(
+        c"INSERT INTO postern.message (instance, kind, sender, owner, sent_at, fresh) \
+          SELECT i.id, 'd', i.submitted_by, i.submitted_by, now(), true FROM postern.instance i WHERE i.id = $1",
+        &[Arg::Text(id)],
+    );
 }
 
 /// The text of a function.
@@ -607,12 +739,12 @@ pub fn delete_message(id: i64) {
     query::run(c"DELETE FROM postern.message WHERE id = $1", &[Arg::Int8(id)]);
 }
 
-/// Puts a signal back that could not be delivered.
-pub fn put_back(id: &str, name: &str, payload: &str) {
+/// Puts a signal back that could not be delivered: to be looked at again, if it is `fresh`.
+pub fn put_back(id: &str, name: &str, payload: &str, fresh: bool) {
     query::run(
         c"INSERT INTO postern.message (instance, kind, name, payload, sender, owner, sent_at, fresh) \
-          SELECT i.id, 's', $2, $3, i.submitted_by, i.submitted_by, now(), false FROM postern.instance i WHERE i.id = $1",
-        &[Arg::Text(id), Arg::Text(name), Arg::Text(payload)],
+          SELECT i.id, 's', $2, $3, i.submitted_by, i.submitted_by, now(), $4 FROM postern.instance i WHERE i.id = $1",
+        &[Arg::Text(id), Arg::Text(name), Arg::Text(payload), Arg::Bool(fresh)],
     );
 }
 
@@ -627,10 +759,10 @@ pub fn waiting_with_signal() -> Vec<(String, String)> {
 }
 
 /// Takes away whatever was sent to an instance, but what someone holds: who delivers a message finds that the instance has ended, and
-/// who took one goes with it.
+/// who took one goes with it. Word of debris stays until that is gone.
 pub fn delete_messages(id: &str) {
     query::run(
-        c"DELETE FROM postern.message m WHERE m.id IN (SELECT b.id FROM postern.message b WHERE b.instance = $1 FOR UPDATE SKIP LOCKED)",
+        c"DELETE FROM postern.message m WHERE m.id IN (SELECT b.id FROM postern.message b WHERE b.instance = $1 AND b.kind <> 'd' FOR UPDATE SKIP LOCKED)",
         &[Arg::Text(id)],
     );
 }
@@ -678,6 +810,12 @@ pub fn owner_and_status(id: &str) -> Option<(Oid, String)> {
     rows.first().map(|row| (row.oid(0), row.string(1)))
 }
 
+/// The result of an instance that has one.
+pub fn output(id: &str) -> Option<String> {
+    let rows = query::run(c"SELECT i.output FROM postern.instance i WHERE i.id = $1", &[Arg::Text(id)]);
+    rows.first().and_then(|row| row.text(0).map(str::to_owned))
+}
+
 /// Writes a variable of a role, or takes it away, or all of them.
 pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
     match (name, value) {
@@ -695,32 +833,38 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
 }
 
 /// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
-/// They are looked for by when they were created, which never changes: an index on their end would be written at every end.
+/// They are looked for by when they were created, which never changes: an index on their end would be written at every end. Notes of
+/// instances in other databases go as well, but not within a day: whether those have ended is not known here.
 pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     let rows = query::run(
         c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
                              (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+               far AS (SELECT greatest(now() - make_interval(days => greatest($1, 1)), \
+                           (SELECT c.created_at FROM postern.elsewhere c ORDER BY c.created_at DESC, c.id OFFSET greatest($2, 10000) LIMIT 1)) AS at), \
                old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
                        ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
                steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
-               messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id) \
+               messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id), \
+               notes AS (DELETE FROM postern.elsewhere e WHERE e.created_at <= (SELECT b.at FROM far b)) \
           DELETE FROM postern.instance i USING old o WHERE i.id = o.id RETURNING i.id",
         &[Arg::Int4(days), Arg::Int8(keep), Arg::Int8(limit)],
     );
     rows.len()
 }
 
-/// Whether every strand above this one waits for its branches: else a fork was decided without it.
+/// Whether every strand above this one waits for the branch that leads to it: else a fork was decided without it.
 pub fn is_wanted(strand: &Strand) -> bool {
-    let mut above = strand.parent;
+    let (mut above, mut branch) = (strand.parent, strand.strand);
     while let Some(number) = above {
         let rows = query::run(
-            c"SELECT s.parent, s.state FROM postern.strand s WHERE s.instance = $1 AND s.strand = $2",
+            c"SELECT s.parent, s.state, coalesce((s.frame::json ->> 'first')::int, 0) FROM postern.strand s \
+              WHERE s.instance = $1 AND s.strand = $2",
             &[Arg::Text(&strand.instance), Arg::Int4(number)],
         );
         match rows.first() {
-            Some(row) if State::from_code(row.char(1)) == State::Forked => {
+            Some(row) if State::from_code(row.char(1)) == State::Forked && branch >= row.int4(2) => {
                 above = row.int(0).and_then(|parent| i32::try_from(parent).ok());
+                branch = number;
             }
             _ => return false,
         }

@@ -14,16 +14,18 @@ mod outside;
 
 pub use company::{Company, Family};
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use postern_durable::cron::Schedule;
 use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
+use postern_durable::rows::RowSets;
 use postern_durable::{Failure, Graph, Kind, value};
 
 use super::outside::Beginning;
 use super::rerun::{self, Before};
 use super::store::{self, End, Instance, NEVER, State, Step, Strand};
-use super::{board, call, step, substitution};
+use super::{board, call, debris, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
@@ -102,6 +104,21 @@ struct Results {
     kept: HashMap<(i32, i32), (String, Option<String>)>,
 }
 
+thread_local! {
+    /// Rows of maps, by instance and record.
+    static ROWS: RefCell<RowSets<(String, i32, i32)>> = RefCell::default();
+}
+
+/// Whether there are any.
+pub fn remembers_rows() -> bool {
+    ROWS.with_borrow(|rows| !rows.is_empty())
+}
+
+/// Nothing was to be done for a while: rows are forgotten.
+pub fn forget_rows() {
+    ROWS.with_borrow_mut(RowSets::clear);
+}
+
 /// A node with a state came to something, in this iteration and attempt.
 struct Gave {
     node: u32,
@@ -126,6 +143,19 @@ impl World for Results {
         match value {
             Value::Json(text) => text.clone(),
             Value::Kept(record) => self.get(*record).0,
+        }
+    }
+
+    fn rows(&mut self, value: &Value, from: usize, most: usize) -> Vec<String> {
+        match value {
+            // Those of a map that goes on: they were committed with its beginning.
+            Value::Kept(record) if from > 0 => ROWS.with_borrow_mut(|rows| {
+                let key = (self.instance.clone(), record.0, record.1);
+                rows.some(key, from, most, |_| self.get(*record).0)
+            }),
+            _ => {
+                value::rows(&self.json(value)).unwrap_or_default().into_iter().skip(from).take(most).collect()
+            }
         }
     }
 
@@ -550,6 +580,9 @@ impl<'a> Course<'a> {
             return false;
         }
         let first = as_owner(|| store::last_strand(&self.strand.instance)) + 1;
+        if self.strand.state != State::Forked {
+            self.strand.frame.first = first;
+        }
         let branches: Vec<_> = branches
             .into_iter()
             .zip(first..)
@@ -574,7 +607,7 @@ impl<'a> Course<'a> {
         }
         let id = self.strand.instance.clone();
         let parent = self.above.take().or_else(|| as_owner(|| store::lock(&id, parent)));
-        let Some(mut parent) = parent.filter(|parent| parent.state == State::Forked) else {
+        let Some(mut parent) = parent.filter(|parent| parent.waits_for(self.strand.strand)) else {
             return Err(Turn::NotNow);
         };
         let node = parent.node;
@@ -600,7 +633,7 @@ impl<'a> Course<'a> {
         let mut branches = vec![self.strand.clone()];
         if all || (!succeeded && matches!(self.kind(node), Kind::First { .. })) {
             let mine = self.strand.strand;
-            let others = as_owner(|| store::branches(&id, parent.strand));
+            let others = as_owner(|| store::branches(&id, parent.strand, parent.frame.first));
             branches.extend(others.into_iter().filter(|strand| strand.strand != mine));
         }
         if all {
@@ -697,9 +730,7 @@ impl<'a> Course<'a> {
         let mine = self.strand.strand;
         let others: Vec<i32> =
             below.into_iter().filter(|number| *number != above && *number != mine).collect();
-        for number in as_owner(|| store::delete_free(id, &others)) {
-            board::cancel(worker::database(), id, Some(number));
-        }
+        as_owner(|| debris::clear(id, &others));
         if mine != above {
             as_owner(|| store::delete(id, mine));
         }
@@ -722,7 +753,7 @@ impl<'a> Course<'a> {
         let id = &self.strand.instance;
         let Some(root) = as_owner(|| store::lock(id, 0)) else { return false };
         if self.strand.parent == Some(0) {
-            self.root = root.state == State::Forked;
+            self.root = root.waits_for(self.strand.strand);
             self.above = Some(root);
         } else {
             self.root = self.wanted();
@@ -738,7 +769,7 @@ impl<'a> Course<'a> {
         self.root
     }
 
-    /// Whether every strand above this one waits for its branches.
+    /// Whether every strand above this one waits for the branch that leads to it.
     fn wanted(&self) -> bool {
         as_owner(|| store::is_wanted(&self.strand))
     }

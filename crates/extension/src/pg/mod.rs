@@ -24,6 +24,7 @@ pub mod log;
 pub mod member;
 pub mod memory;
 pub mod node;
+pub mod nonatomic;
 pub mod owner_run;
 pub mod path;
 pub mod policy;

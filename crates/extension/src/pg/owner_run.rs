@@ -203,13 +203,14 @@ unsafe extern "C-unwind" fn outside(node: *mut pg_sys::Node, context: *mut c_voi
     unsafe {
         let walk = &mut *context.cast::<Walk>();
         match (*node).type_ {
+            pg_sys::NodeTag::T_SubLink if makes_array(node.cast()) => taken_out(node, walk, Call::Array),
             pg_sys::NodeTag::T_SubLink => {
-                array_membership(node.cast(), walk).unwrap_or_else(|| taken_out(node, walk))
+                array_membership(node.cast(), walk).unwrap_or_else(|| taken_out(node, walk, Call::Plain))
             }
             pg_sys::NodeTag::T_FuncExpr
                 if is_foreign((*node.cast::<pg_sys::FuncExpr>()).funcid, walk.ours) =>
             {
-                taken_out(node, walk)
+                taken_out(node, walk, Call::Plain)
             }
             _ => compat::expression_tree_mutator(node, outside, context),
         }
@@ -221,6 +222,22 @@ fn is_foreign(function: pg_sys::Oid, ours: pg_sys::Oid) -> bool {
     // SAFETY: reads the system cache.
     function.to_u32() >= pg_sys::FirstNormalObjectId
         && unsafe { pg_sys::get_func_namespace(function) } != ours
+}
+
+/// Whether it is `ARRAY(SELECT …)` with an array of one dimension; never null, then.
+///
+/// # Safety
+/// `link` is a sub-select.
+unsafe fn makes_array(link: *const pg_sys::SubLink) -> bool {
+    // SAFETY: the sub-select of an ARRAY has one column.
+    unsafe {
+        let query = (*link).subselect.cast::<pg_sys::Query>();
+        (*link).subLinkType == pg_sys::SubLinkType::ARRAY_SUBLINK
+            && cells((*query).targetList).first().is_some_and(|column| {
+                let column = column.ptr_value.cast::<pg_sys::TargetEntry>();
+                pg_sys::get_array_type(pg_sys::exprType((*column).expr.cast())) != pg_sys::InvalidOid
+            })
+    }
 }
 
 /// `x op ANY (SELECT …)`, where the sub-select does not use the row: `x op ANY (array)`.
@@ -372,7 +389,7 @@ unsafe fn as_array(
         (*link).subLinkType = pg_sys::SubLinkType::ARRAY_SUBLINK;
         (*link).subselect = query.cast();
         (*link).location = -1;
-        Some(taken_out(link.cast(), walk))
+        Some(taken_out(link.cast(), walk, Call::Array))
     }
 }
 
@@ -413,11 +430,21 @@ unsafe fn make<T>(tag: pg_sys::NodeTag) -> *mut T {
     }
 }
 
+/// How what does not use the row is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// In a sub-select.
+    Plain,
+    /// In a sub-select that makes the array anew. What a sub-select gives goes through a row, where a short array is stored in a
+    /// packed form; compared with that, it would be unpacked for each row of the table, which takes longer than the comparison.
+    Array,
+}
+
 /// Makes a function of an expression; what stands in its place is a parameter with the number of the call.
 ///
 /// # Safety
 /// `node` is an expression over the row, and may be changed.
-unsafe fn taken_out(node: *mut pg_sys::Node, walk: &mut Walk) -> *mut pg_sys::Node {
+unsafe fn taken_out(node: *mut pg_sys::Node, walk: &mut Walk, how: Call) -> *mut pg_sys::Node {
     // SAFETY: the caller's word.
     unsafe {
         let result = pg_sys::exprType(node);
@@ -445,7 +472,12 @@ unsafe fn taken_out(node: *mut pg_sys::Node, walk: &mut Walk) -> *mut pg_sys::No
         // A quoted name of which the number is part.
         let function = format!("{}{number}\"", walk.prefix.trim_end_matches('"'));
         let call = format!("{function}({})", arguments.join(", "));
-        let call = if once && !row { format!("((SELECT {call})::{returns})") } else { call };
+        let call = match how {
+            _ if row || !once => call,
+            Call::Plain => format!("((SELECT {call})::{returns})"),
+            // The call in a sub-select of its own: for an estimate the planner would call it once more.
+            Call::Array => format!("ARRAY(SELECT pg_catalog.unnest((SELECT {call})))"),
+        };
         walk.calls.push(call);
         walk.parts.push(Part {
             number,

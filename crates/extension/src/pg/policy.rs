@@ -194,7 +194,7 @@ pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) ->
     let mut lifted = 0;
     // SAFETY: the queries are those of the tree; what is cut out is not freed.
     unsafe {
-        for query in queries(query) {
+        for &query in Queries::of(query).as_slice() {
             let target = usize::try_from((*query).resultRelation).unwrap_or(0);
             for (n, entry) in elements::<pg_sys::RangeTblEntry>((*query).rtable).iter().enumerate() {
                 if (**entry).rtekind != pg_sys::RTEKind::RTE_RELATION {
@@ -234,7 +234,7 @@ pub unsafe fn copy_with_functions(query: *mut pg_sys::Query) -> *mut pg_sys::Que
                 .iter()
                 .any(|entry| (**entry).rtekind == pg_sys::RTEKind::RTE_FUNCTION)
         };
-        if queries(query).iter().any(reads_function) {
+        if Queries::of(query).as_slice().iter().any(reads_function) {
             pg_sys::copyObjectImpl(query.cast()).cast()
         } else {
             core::ptr::null_mut()
@@ -259,19 +259,52 @@ unsafe fn views_checks(checks: *mut pg_sys::List) -> *mut pg_sys::List {
     kept
 }
 
-/// `query` and every query in it.
+/// A query and every query in it. Most have none, and nothing is allocated.
+enum Queries {
+    One([*mut pg_sys::Query; 1]),
+    All(Vec<*mut pg_sys::Query>),
+}
+
+impl Queries {
+    /// # Safety
+    /// `query` is a query tree.
+    unsafe fn of(query: *mut pg_sys::Query) -> Self {
+        // SAFETY: the caller's word.
+        if unsafe { is_alone(query) } {
+            return Self::One([query]);
+        }
+        let mut found = Vec::new();
+        // SAFETY: the walker only reads, and pushes to the vector that outlives the walk. An ERROR (a tree too deep for the stack)
+        // becomes a panic at this boundary, so that the vector is dropped.
+        #[allow(ffi_unwind_calls, reason = "guarded")]
+        unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| visit(query.cast(), (&raw mut found).cast()));
+        }
+        Self::All(found)
+    }
+
+    fn as_slice(&self) -> &[*mut pg_sys::Query] {
+        match self {
+            Self::One(query) => query,
+            Self::All(queries) => queries,
+        }
+    }
+}
+
+/// Whether no query is inside this one: nothing to walk through, in most statements. The planner itself relies on `hasSubLinks`.
 ///
 /// # Safety
 /// `query` is a query tree.
-unsafe fn queries(query: *mut pg_sys::Query) -> Vec<*mut pg_sys::Query> {
-    let mut found = Vec::new();
-    // SAFETY: the walker only reads, and pushes to the vector that outlives the walk. An ERROR (a tree too deep for the stack)
-    // becomes a panic at this boundary, so that the vector is dropped.
-    #[allow(ffi_unwind_calls, reason = "guarded")]
+unsafe fn is_alone(query: *const pg_sys::Query) -> bool {
+    use pg_sys::RTEKind as K;
+    // SAFETY: the caller's word.
     unsafe {
-        pg_sys::ffi::pg_guard_ffi_boundary(|| visit(query.cast(), (&raw mut found).cast()));
+        !(*query).hasSubLinks
+            && (*query).cteList.is_null()
+            && elements::<pg_sys::RangeTblEntry>((*query).rtable)
+                .iter()
+                .all(|entry| !matches!((**entry).rtekind, K::RTE_SUBQUERY | K::RTE_CTE))
     }
-    found
 }
 
 /// No guard, and no value with a destructor in this frame.

@@ -23,6 +23,12 @@ pub struct Slot {
     pub latch: AtomicUsize,
     /// 1 while it waits for work.
     pub idle: AtomicU32,
+    /// Until when it waits, while it does (microseconds since 2000).
+    pub until: AtomicI64,
+    /// When something is due that whoever woke it knows of.
+    pub later: AtomicI64,
+    /// How often another process has woken it to look for work.
+    pub woken: AtomicU64,
     /// The instance that it executes, as a number, plus one; 0: none.
     pub instance: AtomicU64,
     /// The strand of that instance.

@@ -66,8 +66,11 @@ extern "C-unwind" fn xact_callback(event: pg_sys::XactEvent::Type, _arg: *mut co
         // A parallel worker neither enters nor ends anything of ours; PREPARE is refused while entered.
         _ => return,
     };
+    // Every transaction of the server passes here twice: each part in its place, and nothing copied.
+    let parts = &raw const AT_MOMENT;
     // SAFETY: written while preloading, only read since.
-    for f in unsafe { AT_MOMENT }.into_iter().flatten() {
+    for place in unsafe { &*parts } {
+        let Some(f) = place else { break };
         f(moment);
     }
 }
@@ -80,8 +83,10 @@ extern "C-unwind" fn subxact_callback(
     _arg: *mut core::ffi::c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        let parts = &raw const AT_SUBXACT_ABORT;
         // SAFETY: written while preloading, only read since.
-        for f in unsafe { AT_SUBXACT_ABORT }.into_iter().flatten() {
+        for place in unsafe { &*parts } {
+            let Some(f) = place else { break };
             f(id);
         }
     }
@@ -120,6 +125,12 @@ pub fn make_read_only() {
 pub fn is_read_only() -> bool {
     // SAFETY: plain reads.
     unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() }
+}
+
+/// Whether this is a standby, which starts no background workers of ours.
+pub fn in_recovery() -> bool {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::RecoveryInProgress() }
 }
 
 /// Whether the transaction named or made a temporary object.

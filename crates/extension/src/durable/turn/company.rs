@@ -104,8 +104,12 @@ impl Company {
             let first = branches.first().map_or(number, |parked| parked.strand.strand);
             let root = root.take().filter(|_| above == 0);
             let wanted = match (&root, branches.first()) {
-                (Some(root), _) => root.state == State::Forked,
-                (None, Some(parked)) => as_owner(|| store::is_wanted(&parked.strand)),
+                (Some(root), _) => branches.iter().all(|parked| root.waits_for(parked.strand.strand)),
+                // The lowest number: whoever waits for it waits for the others.
+                (None, Some(_)) => branches
+                    .iter()
+                    .min_by_key(|parked| parked.strand.strand)
+                    .is_none_or(|parked| as_owner(|| store::is_wanted(&parked.strand))),
                 (None, None) => true,
             };
             if !wanted {
@@ -153,7 +157,7 @@ fn ends(family: &Family, above: i32, root: Option<Strand>, mut ended: Vec<Parked
     last.left = Left::Rest(last.strand.node, NEVER);
     let id = &last.strand.instance.clone();
     let parent = root.or_else(|| as_owner(|| store::lock(id, above)));
-    let Some(mut parent) = parent.filter(|parent| parent.state == State::Forked) else {
+    let Some(mut parent) = parent.filter(|parent| parent.waits_for(last.strand.strand)) else {
         return (Turn::NotNow, false);
     };
     let mut succeeded = false;
