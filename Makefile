@@ -5,7 +5,7 @@ STAMP := target/dependencies
 # `make run RELEASE=1` builds longer and serves faster. By default what the tests build is used.
 RELEASE ?=
 
-.PHONY: help run test check bench-gate bench-durable bench-replication bench-rows bench-names compare-names
+.PHONY: help run test check bench-gate bench-durable bench-replication bench-rows bench-names compare-names fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ bench-names: $(STAMP)-test ## Measure the analysis of names beside pgspot
 
 compare-names: $(STAMP)-test ## Say what postern check, pgspot, splinter and plpgsql_check find, miss and report wrongly
 	@$(CARGO) xtask bench-names -- compare
+
+fuzz: $(STAMP) ## Run the fuzz target of the analyser for ten minutes (SECONDS=…)
+	@$(CARGO) xtask fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd
 	@$(CARGO) xtask bench-durable

@@ -9,6 +9,7 @@ mod bench_replication;
 mod build;
 mod check;
 mod corpus;
+mod fuzz;
 mod process;
 mod regress;
 mod report;
@@ -98,6 +99,15 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run the fuzz target of the analyser; `-- FILE…` runs it on inputs that were kept
+    Fuzz {
+        /// How long
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+        /// Arguments for libFuzzer, in place of ours
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Measure the gate beside others
     BenchGate {
         #[command(flatten)]
@@ -184,7 +194,7 @@ fn perform(task: Task) -> Result<()> {
             regress::run(regress::Driver::Isolation, &server, &names, accept)?.verdict()
         }
         Task::Test { server } => test::run(&server.installation()?),
-        Task::FetchServers => servers::fetch(),
+        Task::FetchServers => servers::fetch().and(servers::fetch_plain()),
         Task::FetchCorpus => corpus::fetch(),
         Task::Check { server } => check::run(&server.installation()?),
         Task::Run { server, release, arguments } => {
@@ -194,6 +204,7 @@ fn perform(task: Task) -> Result<()> {
         Task::BenchReplication { server, release, rounds, seconds } => {
             bench_replication::run(&server.installation()?, release, rounds, seconds)
         }
+        Task::Fuzz { seconds, arguments } => fuzz::run_target(seconds, &arguments),
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
         Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),
         Task::BenchRows { server, arguments } => bench::rows(&server.installation()?, &arguments),

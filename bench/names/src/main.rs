@@ -1,27 +1,47 @@
 //! Measures the analysis of names. [`server`] checks a database of many functions, [`files`] checks files without a server, and
 //! [`pgspot`] runs on the same files.
 //!
-//! Each measurement is made in a process of its own, so that the most memory that it took is its own.
+//! Each measurement is made in a process of its own, so that the most memory that it took is its own. On the clock a machine's other
+//! work counts too; time on a processor depends on it much less, so that the aims are judged by it.
 
 mod corpus;
+mod counted;
 mod files;
+mod generated;
 mod pgspot;
 mod server;
+mod usage;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use postern_bench::aim::{Aim, at_least, below};
+use postern_bench::machine::{Machine, now, postern, save};
 use serde_json::{Value, json};
+
+/// How many functions are made for each measurement of files.
+const SIZES: [usize; 3] = [1_000, 10_000, 30_000];
+/// With how many pgspot is measured: it takes minutes with more.
+const OF_PGSPOT: usize = 1_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["server"] => server::measure(),
-        ["files"] => files::measure(),
-        ["compare"] => pgspot::compare(),
+        ["files"] => files::scripts(),
+        ["generated", functions] => functions
+            .parse()
+            .map_err(|_| format!("{functions} is no number of functions"))
+            .and_then(files::generated),
+        ["compare"] => pgspot::compare().map(Value::String),
         [] => all(),
-        _ => Err("usage: bench-names [server | files | compare]".to_owned()),
+        _ => Err("usage: bench-names [server | files | generated FUNCTIONS | compare]".to_owned()),
     };
     match result {
+        Ok(Value::String(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
         Ok(value) => {
             println!("{value:#}");
             ExitCode::SUCCESS
@@ -34,23 +54,68 @@ fn main() -> ExitCode {
 }
 
 fn all() -> Result<Value, String> {
-    let mut measured = serde_json::Map::new();
-    for part in ["server", "files"] {
-        let own = std::env::current_exe().map_err(|error| error.to_string())?;
-        let output = Command::new(own).arg(part).output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        let value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-        measured.insert(part.to_owned(), value);
+    let machine = Machine::here();
+    let server = own(&["server"])?;
+    let files = own(&["files"])?;
+    let mut generated = serde_json::Map::new();
+    for size in SIZES {
+        generated.insert(size.to_string(), own(&["generated", &size.to_string()])?);
     }
-    measured.insert("pgspot".to_owned(), pgspot::measure()?);
-    Ok(json!(measured))
+    let generated = Value::Object(generated);
+    let pgspot = json!({
+        "files": pgspot::scripts()?,
+        "generated": { (OF_PGSPOT.to_string()): pgspot::generated(OF_PGSPOT)? },
+    });
+    let aims = aims(&server, &files, &generated, &pgspot);
+    let report = json!({
+        "at": now(),
+        "postern": postern(),
+        "machine": machine,
+        "server": server,
+        "files": files,
+        "generated": generated,
+        "pgspot": pgspot,
+        "aims": aims,
+    });
+    save(&report, Path::new("bench/results/names.json")).map_err(|error| error.to_string())?;
+    Ok(report)
 }
 
-/// The most memory that this process has had, in megabytes.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) / 1024
+/// A measurement in a process of its own.
+fn own(arguments: &[&str]) -> Result<Value, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new(program).args(arguments).output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+}
+
+fn aims(server: &Value, files: &Value, generated: &Value, pgspot: &Value) -> Vec<Aim> {
+    let mut aims = Vec::new();
+    let rate = |of: &Value| Some(of["bytes"].as_f64()? / of["processor_seconds"].as_f64()?);
+    let ratio = |ours: &Value, theirs: &Value| Some(rate(ours)? / rate(theirs)?);
+    let size = OF_PGSPOT.to_string();
+    let what = |of: &str| format!("{of}: bytes for each second on a processor, to pgspot's");
+    at_least(&mut aims, what("generated files"), ratio(&generated[&size], &pgspot["generated"][&size]), 50.0);
+    at_least(&mut aims, what("scripts of extensions"), ratio(files, &pgspot["files"]), 50.0);
+    let ten = &generated["10000"];
+    let number = |value: &Value| value.as_f64();
+    below(
+        &mut aims,
+        "10,000 functions: seconds on a processor".into(),
+        number(&ten["processor_seconds"]),
+        10.0,
+    );
+    below(&mut aims, "10,000 functions: MB of memory".into(), number(&ten["peak_memory_mb"]), 300.0);
+    let of_database = "a database of 5,000 functions";
+    below(&mut aims, format!("{of_database}: seconds on the clock"), number(&server["seconds"]), 30.0);
+    let trips = number(&server["round_trips_per_function"]);
+    below(&mut aims, format!("{of_database}: round trips for each"), trips, 1.0);
+    below(&mut aims, format!("{of_database}: MB of memory"), number(&server["peak_memory_mb"]), 300.0);
+    let linear = [&generated["30000"], &generated[&size]].map(rate);
+    if let [Some(many), Some(few)] = linear {
+        at_least(&mut aims, "30,000 functions: speed, to that with 1,000".into(), Some(many / few), 0.8);
+    }
+    aims
 }

@@ -1,14 +1,18 @@
 //! All names of one piece of code: a routine's body, or statements.
 //!
 //! The pieces of SQL are walked one after the other, each seeing the parameters and variables that are visible there, and
-//! what is found is put back at its place in the whole.
+//! what is found is put back at its place in the whole. `together` parses all pieces of a PL/pgSQL body with one call.
+
+mod together;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::catalog::{Catalog, Oid, Routine};
+use self::together::Together;
+use crate::catalog::{Catalog, Names, Oid, Routine};
 use crate::occurrence::Occurrence;
-use crate::parse::{As, Token, parse, tokens};
+use crate::parse::{As, Token, parse_scanned, tokens};
 use crate::path::Path;
 use crate::plpgsql::{Event, Piece, events};
 use crate::typing::{OPAQUE, Typer, known};
@@ -72,8 +76,7 @@ fn add_trigger_variables(catalog: &Catalog, routine: &Routine, around: &mut Surr
     around.variables.push(Variable::new("tg_nargs", known::INT4));
     let texts = catalog.type_of(known::TEXT).map_or(OPAQUE, |text| text.array);
     around.variables.push(Variable::new("tg_argv", texts));
-    let mine: Vec<_> =
-        catalog.snapshot.triggers.iter().filter(|trigger| trigger.function == routine.oid).collect();
+    let mine: Vec<_> = catalog.triggers_of(routine.oid).collect();
     // The rows have a type only if all the triggers are on one table.
     let table = match mine.as_slice() {
         [first, rest @ ..] if rest.iter().all(|other| other.relation == first.relation) => {
@@ -97,8 +100,10 @@ pub fn statements(catalog: &Catalog, path: &Path, text: &str, around: &Surroundi
     };
     let mut around = around.clone();
     around.local_tables.extend(temporary_tables(text, &tokens));
-    let mut walker = Walker::new(Typer::new(catalog, path), text, &tokens, &around);
-    match parse(text, As::Statements) {
+    let names = catalog.names(path);
+    let mut walker =
+        Walker::new(Typer::new(catalog, path), text, &tokens, &around).remembering(names.as_deref());
+    match parse_scanned(text, &tokens, As::Statements) {
         Ok(statements) => {
             for (_, statement) in &statements {
                 walker.statement(statement);
@@ -166,13 +171,15 @@ fn temporary_tables(text: &str, tokens: &[Token]) -> HashSet<String> {
 
 /// Walks one piece; gives the columns of its last statement.
 fn one(catalog: &Catalog, path: &Path, text: &str, parse_as: As, around: &Surroundings) -> (Found, Columns) {
-    let (Ok(tokens), parsed) = (tokens(text), parse(text, parse_as)) else {
+    let Ok(tokens) = tokens(text) else {
         return (gap(0..text.len(), "the text cannot be read".into()), None);
     };
-    match parsed {
+    match parse_scanned(text, &tokens, parse_as) {
         Err(error) => (gap(0..text.len(), error.message), None),
         Ok(statements) => {
-            let mut walker = Walker::new(Typer::new(catalog, path), text, &tokens, around);
+            let names = catalog.names(path);
+            let mut walker =
+                Walker::new(Typer::new(catalog, path), text, &tokens, around).remembering(names.as_deref());
             let mut columns = None;
             for (_, statement) in &statements {
                 columns = walker.statement(statement);
@@ -195,10 +202,32 @@ fn add(found: &mut Found, piece: Found, offset: usize) {
 /// A type stands in a cast as it does in a declaration.
 const CAST: &str = "SELECT NULL::";
 
+/// The tokens of a part of a text.
+fn within<'t>(tokens: &'t [Token], part: &Range<usize>) -> &'t [Token] {
+    let first = tokens.partition_point(|token| token.start < part.start);
+    let end = tokens.partition_point(|token| token.end <= part.end);
+    tokens.get(first..end).unwrap_or_default()
+}
+
+/// Is it one word that looks nothing up: a constant, a variable, a parameter?
+fn nameless(tokens: &[Token]) -> bool {
+    use pg_query::protobuf::Token as Kind;
+    let [one] = tokens else { return false };
+    matches!(one.kind, Kind::Iconst | Kind::Fconst | Kind::Sconst | Kind::Ident | Kind::Param)
+}
+
+/// Where a type says `%TYPE` or `%ROWTYPE`.
+fn percent_of(text: &str, tokens: &[Token]) -> Option<usize> {
+    tokens.iter().position(|token| token.text(text) == "%")
+}
+
 struct Reading<'a> {
     catalog: &'a Catalog,
     path: &'a Path,
+    names: Option<Arc<Names>>,
     text: &'a str,
+    tokens: &'a [Token],
+    together: Together,
     around: Surroundings,
     /// How many variables each open scope began with.
     scopes: Vec<usize>,
@@ -214,6 +243,7 @@ pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings)
         Err(error) => return gap(0..text.len(), error.message),
     };
     let events = events(text, &tokens);
+    let together = Together::of(text, &tokens, &events);
     let mut assigned = HashMap::new();
     for event in &events {
         if let Event::Sql { into, .. } = event {
@@ -224,10 +254,20 @@ pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings)
     }
     let mut around = around;
     around.local_tables.extend(temporary_tables(text, &tokens));
-    let mut reading =
-        Reading { catalog, path, text, around, scopes: Vec::new(), assigned, found: Found::default() };
-    for event in events {
-        reading.event(event);
+    let mut reading = Reading {
+        catalog,
+        path,
+        names: catalog.names(path),
+        text,
+        tokens: &tokens,
+        together,
+        around,
+        scopes: Vec::new(),
+        assigned,
+        found: Found::default(),
+    };
+    for (number, event) in events.into_iter().enumerate() {
+        reading.event(number, event);
     }
     let mut found = reading.found;
     found.occurrences.sort_by_key(|occurrence| (occurrence.span.start, occurrence.span.end));
@@ -235,7 +275,7 @@ pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings)
 }
 
 impl Reading<'_> {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, number: usize, event: Event) {
         match event {
             Event::Enter => self.scopes.push(self.around.variables.len()),
             Event::Leave => {
@@ -257,16 +297,19 @@ impl Reading<'_> {
                 self.around.variables.push(Variable::new(name, oid.unwrap_or(OPAQUE)));
             }
             Event::Declare { name, type_at } => {
-                let oid = self.declared(type_at);
+                let oid = self.declared(number, type_at);
                 self.around.variables.push(Variable::new(name, oid));
             }
             Event::Sql { piece, at, text, into } => {
                 let parse_as = if piece == Piece::Statement { As::Statements } else { As::Expression };
-                let (found, columns) = one(self.catalog, self.path, &text, parse_as, &self.around);
-                add(&mut self.found, found, at.start);
-                if piece == Piece::Dynamic {
-                    self.found.gaps.push((at, "the SQL that EXECUTE runs is made at run time".into()));
+                if into.is_empty() && piece != Piece::Statement && nameless(within(self.tokens, &at)) {
+                    return self.ran(piece, at);
                 }
+                let (found, columns) = self
+                    .parsed(number)
+                    .unwrap_or_else(|| one(self.catalog, self.path, &text, parse_as, &self.around));
+                add(&mut self.found, found, at.start);
+                self.ran(piece, at);
                 if let [target] = into.as_slice() {
                     self.give_row(target, columns);
                 }
@@ -275,6 +318,34 @@ impl Reading<'_> {
             Event::PreferVariables => self.around.prefer_variables = true,
             Event::Gap { at, reason } => self.found.gaps.push((at, reason.into())),
         }
+    }
+
+    /// Notes SQL that is made at run time.
+    fn ran(&mut self, piece: Piece, at: Range<usize>) {
+        if piece == Piece::Dynamic {
+            self.found.gaps.push((at, "the SQL that EXECUTE runs is made at run time".into()));
+        }
+    }
+
+    /// Walks what an event has, if it could be parsed with the others.
+    fn parsed(&self, number: usize) -> Option<(Found, Columns)> {
+        let piece = self.together.piece(number)?;
+        let typer = Typer::new(self.catalog, self.path);
+        let mut walker = Walker::new(typer, self.together.text(), piece.tokens, &self.around)
+            .remembering(self.names.as_deref());
+        let columns = walker.statement(piece.statement);
+        let mut found = walker.finish();
+        // What has no place stands at the beginning, as it does in a text of its own.
+        let own = |span: &Range<usize>| {
+            span.start.saturating_sub(piece.offset)..span.end.saturating_sub(piece.offset)
+        };
+        for occurrence in &mut found.occurrences {
+            occurrence.span = own(&occurrence.span);
+        }
+        for (span, _) in &mut found.gaps {
+            *span = own(span);
+        }
+        Some((found, columns))
     }
 
     fn variable(&self, name: &str) -> Option<&Variable> {
@@ -293,21 +364,24 @@ impl Reading<'_> {
     }
 
     /// The type of a variable.
-    fn declared(&mut self, at: Range<usize>) -> Oid {
+    fn declared(&mut self, number: usize, at: Range<usize>) -> Oid {
         let text = &self.text[at.clone()];
-        let Ok(tokens) = tokens(text) else { return OPAQUE };
-        let percent = tokens.iter().position(|token| token.text(text) == "%");
-        if let Some(percent) = percent {
+        let tokens = within(self.tokens, &at);
+        if let Some(percent) = percent_of(self.text, tokens) {
+            let tokens: Vec<Token> = tokens.iter().map(|token| token.moved(at.start, 0)).collect();
             return self.referred(text, &tokens, percent, at.start);
         }
-        let statement = format!("{CAST}{text}");
-        let (mut found, columns) = one(self.catalog, self.path, &statement, As::Statements, &self.around);
-        for occurrence in &mut found.occurrences {
-            occurrence.span = occurrence.span.start - CAST.len()..occurrence.span.end - CAST.len();
-        }
-        for (span, _) in &mut found.gaps {
-            *span = span.start.saturating_sub(CAST.len())..span.end.saturating_sub(CAST.len());
-        }
+        let (found, columns) = self.parsed(number).unwrap_or_else(|| {
+            let statement = format!("{CAST}{text}");
+            let (mut found, columns) = one(self.catalog, self.path, &statement, As::Statements, &self.around);
+            for occurrence in &mut found.occurrences {
+                occurrence.span = occurrence.span.start - CAST.len()..occurrence.span.end - CAST.len();
+            }
+            for (span, _) in &mut found.gaps {
+                *span = span.start.saturating_sub(CAST.len())..span.end.saturating_sub(CAST.len());
+            }
+            (found, columns)
+        });
         add(&mut self.found, found, at.start);
         match columns.as_deref() {
             Some([(_, oid)]) => *oid,

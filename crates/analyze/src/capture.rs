@@ -8,12 +8,11 @@
 //! * A *capturable* verdict names a role that holds the rights now, and DDL that this role can run.
 //! * What could not be decided is [`Verdict::Unknown`], never [`Verdict::Safe`].
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Oid, Operator, PG_CATALOG, Routine, Schema};
+use crate::catalog::{Catalog, Names, Oid, Operator, PG_CATALOG, Routine, Schema};
 use crate::occurrence::{Kind, Lookup, Meaning, Occurrence, look_up};
 use crate::path::{Path, Place};
 use crate::text::quote;
@@ -23,7 +22,7 @@ use crate::typing::{Call, OPAQUE, Typer, known};
 const PLANTED: Oid = Oid::MAX;
 
 /// Whose rights are at stake, and who chooses the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Situation {
     /// The role with whose rights the name is used.
     pub victim: Oid,
@@ -74,24 +73,29 @@ pub struct Judge<'a> {
     catalog: &'a Catalog,
     path: &'a Path,
     situation: Situation,
-    /// Who could create in a schema. The question comes back with every name, and its answer takes a walk through all roles.
-    intruders: RefCell<HashMap<Oid, Option<Oid>>>,
+    names: Option<Arc<Names>>,
 }
 
 impl<'a> Judge<'a> {
-    /// A judge who remembers nothing yet.
+    /// A judge of names.
     pub fn new(catalog: &'a Catalog, path: &'a Path, situation: Situation) -> Self {
-        Self { catalog, path, situation, intruders: RefCell::default() }
+        Self { catalog, path, situation, names: catalog.names(path) }
     }
 
     /// An untrusted role that may create in a schema of the catalog.
     fn intruder(&self, schema: &Schema) -> Option<Oid> {
-        let mut known = self.intruders.borrow_mut();
-        *known.entry(schema.oid).or_insert_with(|| self.catalog.intruder(schema, self.situation.victim))
+        self.catalog.intruder(schema, self.situation.victim)
     }
 
     /// What can happen to a name.
     pub fn judge(&self, occurrence: &Occurrence) -> Verdict {
+        match &self.names {
+            Some(names) => names.verdict(self.situation, occurrence, || self.decide(occurrence)),
+            None => self.decide(occurrence),
+        }
+    }
+
+    fn decide(&self, occurrence: &Occurrence) -> Verdict {
         match &occurrence.meaning {
             Meaning::Unknown(reason) => return Verdict::Unknown { reason: reason.clone() },
             Meaning::Ambiguous => return Verdict::Unknown { reason: "several objects fit".into() },

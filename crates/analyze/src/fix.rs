@@ -14,6 +14,7 @@ use crate::parse::{Token, tokens};
 use crate::path::Path;
 use crate::report::{object, own_path, situation};
 use crate::text::{decode, quote};
+use crate::unpinned::{Obstacle, obstacle};
 
 /// The path that a fixed routine sets.
 pub const PINNED: &str = "pg_catalog, pg_temp";
@@ -38,9 +39,18 @@ pub struct Fix {
     pub pin: bool,
     /// What the reader should know.
     pub notes: Vec<String>,
+    /// Is `BEGIN ATOMIC` what would do instead of a pinned path?
+    pub atomic: bool,
 }
 
-/// The fix of a routine: `None` if there is nothing to do, and the reasons if it cannot be done.
+impl Fix {
+    /// Is there anything to change, or only to tell?
+    pub fn changes(&self) -> bool {
+        self.pin || !self.edits.is_empty()
+    }
+}
+
+/// The fix of a routine: `None` if there is nothing to do or to tell, and the reasons if it cannot be done.
 pub fn fix(catalog: &Catalog, routine: &Routine) -> Result<Option<Fix>, Vec<String>> {
     if routine.atomic {
         return Ok(None);
@@ -63,23 +73,23 @@ pub fn fix(catalog: &Catalog, routine: &Routine) -> Result<Option<Fix>, Vec<Stri
     let mut notes = Vec::new();
     let pinned = own_path(routine).is_some_and(|path| crate::path::split(path) == ["pg_catalog", "pg_temp"]);
     let mut pin = !pinned;
-    if pin && commits(routine) {
-        reasons.push("it ends transactions, which a routine with a SET clause may not; qualify every name, operators too".into());
-    }
-    if pin && inlined(routine) {
+    let mut atomic = false;
+    if pin && let Some(obstacle) = obstacle(catalog, routine, &before.occurrences) {
         pin = false;
-        notes.push(
-            "a SET clause would keep it from being inlined, so that the path is not pinned; BEGIN ATOMIC instead of the \
-             string body (PostgreSQL 14 and later) binds its names once, and can be inlined"
-                .into(),
-        );
+        // Where every name is bound already there is nothing to tell.
+        let follows = |name: &Occurrence| name.schema.is_none() && !matches!(name.meaning, Meaning::Local(_));
+        if before.occurrences.iter().any(follows) {
+            notes.push(obstacle.note());
+            atomic = obstacle == Obstacle::Inlining;
+        }
     }
     if !reasons.is_empty() {
+        reasons.append(&mut notes);
         reasons.sort();
         reasons.dedup();
         return Err(reasons);
     }
-    if edits.is_empty() && !pin {
+    if edits.is_empty() && !pin && notes.is_empty() {
         return Ok(None);
     }
     let source = apply(&routine.source, &edits);
@@ -91,7 +101,7 @@ pub fn fix(catalog: &Catalog, routine: &Routine) -> Result<Option<Fix>, Vec<Stri
     if !after.gaps.is_empty() {
         return Err(after.gaps.into_iter().map(|(_, reason)| reason).collect());
     }
-    Ok(Some(Fix { edits, source, pin, notes }))
+    Ok(Some(Fix { edits, source, pin, notes, atomic }))
 }
 
 /// Does every name mean the object that it meant?
@@ -182,22 +192,6 @@ pub fn apply(text: &str, edits: &[Edit]) -> String {
     }
     out.push_str(&text[at..]);
     out
-}
-
-/// Does it end transactions?
-fn commits(routine: &Routine) -> bool {
-    routine.kind == 'p'
-        && tokens(&routine.source).is_ok_and(|tokens| {
-            tokens.windows(2).any(|pair| {
-                (pair[0].is(&routine.source, "commit") || pair[0].is(&routine.source, "rollback"))
-                    && !pair[1].is(&routine.source, "to")
-            })
-        })
-}
-
-/// Could the server inline it as it is?
-fn inlined(routine: &Routine) -> bool {
-    routine.language == "sql" && routine.kind == 'f' && !routine.definer && routine.config.is_empty()
 }
 
 /// The definition that the server gives of a routine, with a fix made in it. `None` if the body is not found there.

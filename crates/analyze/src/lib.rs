@@ -27,6 +27,7 @@ pub mod render;
 pub mod report;
 pub mod text;
 pub mod typing;
+pub mod unpinned;
 pub mod walk;
 
 /// Why something could not be analysed.

@@ -9,7 +9,7 @@ use crate::path::{Path, Place};
 use crate::typing::{Call, Choice, Typer};
 
 /// How a name is looked up: all that is needed to do it again under another path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lookup {
     /// A table, view, sequence or index.
     Relation,
@@ -28,7 +28,7 @@ pub enum Lookup {
 }
 
 /// What a name means.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Meaning {
     /// An object of the catalogs.
     Object(Oid),

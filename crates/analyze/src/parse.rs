@@ -31,6 +31,12 @@ impl Token {
         source.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The same token where `from` is moved to `to`.
+    #[must_use]
+    pub fn moved(self, from: usize, to: usize) -> Self {
+        Self { start: self.start - from + to, end: self.end - from + to, ..self }
+    }
+
     /// Is it this word, in any case?
     pub fn is(&self, source: &str, word: &str) -> bool {
         self.text(source).eq_ignore_ascii_case(word)
@@ -59,6 +65,8 @@ pub enum As {
 
 /// The tokens of a text, comments left out.
 pub fn tokens(text: &str) -> Result<Vec<Token>, Unparsed> {
+    #[cfg(test)]
+    work::SCANNED.with(|count| count.set(count.get() + 1));
     if let Some(at) = text.find('\0') {
         return Err(Unparsed { message: "there is a zero byte in it".into(), at: Some(at) });
     }
@@ -88,7 +96,14 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, Unparsed> {
 
 /// Parses a text. Gives its statements, with the byte where each begins.
 pub fn parse(text: &str, parse_as: As) -> Result<Vec<(usize, Node)>, Unparsed> {
-    let deep = depth(text, &tokens(text)?);
+    parse_scanned(text, &tokens(text)?, parse_as)
+}
+
+/// The same for a text whose tokens are known.
+pub fn parse_scanned(text: &str, tokens: &[Token], parse_as: As) -> Result<Vec<(usize, Node)>, Unparsed> {
+    #[cfg(test)]
+    work::PARSED.with(|count| count.set(count.get() + 1));
+    let deep = depth(text, tokens);
     if deep > DEEPEST {
         return Err(Unparsed {
             message: format!("it is nested {deep} deep, and at most {DEEPEST} is parsed"),
@@ -166,4 +181,32 @@ pub fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T
             std::thread::Builder::new().name("analyze".into()).stack_size(STACK).spawn_scoped(scope, work)?;
         thread.join().map_err(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// How much is done: for tests.
+#[cfg(test)]
+pub(crate) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub static SCANNED: Cell<usize> = const { Cell::new(0) };
+        pub static PARSED: Cell<usize> = const { Cell::new(0) };
+        /// Is every piece of SQL to be read alone?
+        pub static ALONE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// How often some work scans, and how often it parses.
+    pub fn of<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {
+        let (scanned, parsed) = (SCANNED.get(), PARSED.get());
+        let result = work();
+        (result, SCANNED.get() - scanned, PARSED.get() - parsed)
+    }
+
+    /// What some work gives if every piece of SQL is read alone.
+    pub fn alone<T>(work: impl FnOnce() -> T) -> T {
+        ALONE.set(true);
+        let result = work();
+        ALONE.set(false);
+        result
+    }
 }

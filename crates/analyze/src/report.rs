@@ -7,7 +7,7 @@ use crate::capture::{Judge, Situation, Verdict};
 use crate::catalog::{Catalog, Expression, Oid, PG_CATALOG, Routine};
 use crate::occurrence::{Kind, Lookup, Meaning, Occurrence};
 use crate::path::Path;
-use crate::text::{Position, position};
+use crate::text::{Lines, Position};
 use crate::typing::{Typer, known};
 use crate::walk::{Found, Surroundings};
 
@@ -278,20 +278,24 @@ fn build(
     explain: bool,
 ) -> Report {
     let judge = Judge::new(catalog, path, situation);
+    let lines = Lines::new(text);
     let names = found
         .occurrences
         .iter()
-        .map(|occurrence| Name {
-            position: position(text, occurrence.span.start),
-            span: occurrence.span.clone(),
-            kind: occurrence.kind(),
-            name: occurrence.written(),
-            implied_by: occurrence.implied_by,
-            object: object(catalog, occurrence),
-            meaning: meaning(catalog, occurrence),
-            why: if explain { why(catalog, path, occurrence) } else { String::new() },
-            binds: binds(occurrence),
-            verdict: judge.judge(occurrence),
+        .map(|occurrence| {
+            let object = object(catalog, occurrence);
+            Name {
+                position: lines.position(occurrence.span.start),
+                span: occurrence.span.clone(),
+                kind: occurrence.kind(),
+                name: occurrence.written(),
+                implied_by: occurrence.implied_by,
+                meaning: meaning(occurrence, object.as_ref()),
+                object,
+                why: if explain { why(catalog, path, occurrence) } else { String::new() },
+                binds: binds(occurrence),
+                verdict: judge.judge(occurrence),
+            }
         })
         .collect();
     Report {
@@ -305,7 +309,7 @@ fn build(
         gaps: found
             .gaps
             .into_iter()
-            .map(|(span, reason)| Gap { position: position(text, span.start), span, reason })
+            .map(|(span, reason)| Gap { position: lines.position(span.start), span, reason })
             .collect(),
     }
 }
@@ -323,8 +327,12 @@ fn binds(routine: &Routine, occurrence: &Occurrence) -> &'static str {
 
 /// The object that a name means, described.
 pub fn object(catalog: &Catalog, occurrence: &Occurrence) -> Option<Object> {
-    let oid = occurrence.object()?;
-    let (schema, name) = match occurrence.kind() {
+    let (kind, oid) = (occurrence.kind(), occurrence.object()?);
+    catalog.described(kind, oid, || describe(catalog, kind, oid))
+}
+
+fn describe(catalog: &Catalog, kind: Kind, oid: Oid) -> Option<Object> {
+    let (schema, name) = match kind {
         Kind::Relation => catalog.relation_of(oid).map(|found| (found.schema, found.name.clone()))?,
         Kind::Type => catalog.type_of(oid).map(|found| (found.schema, found.name.clone()))?,
         Kind::Function => {
@@ -355,9 +363,9 @@ fn short(catalog: &Catalog, oid: Oid) -> String {
     name.strip_prefix("pg_catalog.").map_or(name.clone(), str::to_owned)
 }
 
-fn meaning(catalog: &Catalog, occurrence: &Occurrence) -> String {
+fn meaning(occurrence: &Occurrence, object: Option<&Object>) -> String {
     match &occurrence.meaning {
-        Meaning::Object(_) => match object(catalog, occurrence) {
+        Meaning::Object(_) => match object {
             Some(object) => format!("{}.{}", object.schema, object.name),
             None => "an object that is not in the snapshot".into(),
         },

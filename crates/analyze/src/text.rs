@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -25,6 +26,54 @@ pub fn position(text: &str, byte: usize) -> Position {
     Position { line: before.matches('\n').count() + 1, column: text[start..byte].chars().count() + 1 }
 }
 
+/// Where the lines of a text begin: for many positions in one text.
+#[derive(Debug, Clone)]
+pub struct Lines<'t> {
+    /// The text.
+    pub text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    /// Of a text.
+    pub fn new(text: &'t str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        Self { text, starts: starts.collect() }
+    }
+
+    /// The line of a byte.
+    pub fn line(&self, byte: usize) -> usize {
+        self.starts.partition_point(|&start| start <= byte)
+    }
+
+    /// The first byte of a line.
+    pub fn start(&self, line: usize) -> usize {
+        self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0)
+    }
+
+    /// The position of a byte.
+    pub fn position(&self, byte: usize) -> Position {
+        let byte = floor(self.text, byte);
+        let line = self.line(byte);
+        Position { line, column: self.text[self.start(line)..byte].chars().count() + 1 }
+    }
+
+    /// The line that bytes begin on, and how many characters of it they are.
+    pub fn excerpt(&self, span: &Range<usize>) -> (String, usize) {
+        let start = self.start(self.line(floor(self.text, span.start)));
+        let line = self.text[start..].lines().next().unwrap_or_default();
+        let end = floor(self.text, span.end.min(start + line.len()));
+        let meant = self.text.get(floor(self.text, span.start)..end).unwrap_or_default();
+        (line.to_owned(), meant.chars().count().max(1))
+    }
+}
+
+/// Is one of the words, in lower case, somewhere in a text in any case?
+pub fn mentions<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> bool {
+    let lower = text.to_ascii_lowercase();
+    words.into_iter().any(|word| lower.contains(word))
+}
+
 /// The nearest boundary of a character at or before a byte.
 pub fn floor(text: &str, byte: usize) -> usize {
     let mut byte = byte.min(text.len());
@@ -42,9 +91,15 @@ pub fn quote(name: &str) -> String {
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
+/// The longest word of the grammar: `current_timestamp`.
+const LONGEST_KEYWORD: usize = 17;
+
 /// A word that the grammar does not take everywhere as a name: the server's own scanner says so. It is asked once for each word,
-/// since the same few thousand are quoted again and again.
+/// since the same few thousand are quoted again and again; and not for what no word of the grammar is like.
 fn reserved(name: &str) -> bool {
+    if name.len() > LONGEST_KEYWORD || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        return false;
+    }
     thread_local! {
         static ASKED: RefCell<HashMap<String, bool>> = RefCell::default();
     }
@@ -72,34 +127,55 @@ pub fn literal(text: &str) -> String {
 pub struct Decoded {
     /// What the literal means.
     pub text: String,
-    /// For each byte of `text`, and one past its end, the byte of the source.
-    map: Map,
+    /// Where it stands.
+    pub places: Places,
 }
+
+/// Where the bytes of a text stand in its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places(Map);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Map {
     // The source is the text, from here on.
     Shift(usize),
-    Each(Vec<usize>),
+    // From a byte of the text on, from a byte of the source on; and where the source ends.
+    Pieces(Vec<(usize, usize)>, usize),
 }
 
 impl Decoded {
     /// A text that is its own source, at an offset.
     pub fn plain(text: &str, offset: usize) -> Self {
-        Self { text: text.to_owned(), map: Map::Shift(offset) }
+        Self { text: text.to_owned(), places: Places(Map::Shift(offset)) }
     }
 
     /// Where a byte of the text stands in the source.
     pub fn source(&self, byte: usize) -> usize {
-        match &self.map {
+        self.places.source(byte)
+    }
+
+    /// May the text be edited where it stands, byte for byte?
+    pub fn is_identity(&self) -> bool {
+        self.places.is_identity()
+    }
+}
+
+impl Places {
+    /// Where a byte of the text stands in the source.
+    pub fn source(&self, byte: usize) -> usize {
+        match &self.0 {
             Map::Shift(offset) => byte + offset,
-            Map::Each(each) => each.get(byte).or(each.last()).copied().unwrap_or(0),
+            Map::Pieces(pieces, end) => {
+                let after = pieces.partition_point(|(from, _)| *from <= byte);
+                let (from, source) = after.checked_sub(1).map_or((0, 0), |at| pieces[at]);
+                (source + byte - from).min(*end)
+            }
         }
     }
 
     /// May the text be edited where it stands, byte for byte?
     pub fn is_identity(&self) -> bool {
-        matches!(self.map, Map::Shift(_))
+        matches!(self.0, Map::Shift(_))
     }
 }
 
@@ -116,7 +192,7 @@ pub fn decode(literal: &str, offset: usize) -> Option<Decoded> {
         _ => return None,
     };
     let body = literal.get(start..literal.len().checked_sub(1)?)?;
-    let (mut text, mut each) = (String::new(), Vec::new());
+    let (mut text, mut pieces) = (String::new(), vec![(0, offset + start)]);
     let mut chars = body.char_indices().peekable();
     while let Some((at, character)) = chars.next() {
         let meant = match character {
@@ -134,11 +210,17 @@ pub fn decode(literal: &str, offset: usize) -> Option<Decoded> {
             },
             other => other,
         };
+        let (from, source) = pieces[pieces.len() - 1];
+        if source + text.len() - from != offset + start + at {
+            pieces.push((text.len(), offset + start + at));
+        }
         text.push(meant);
-        each.resize(text.len(), offset + start + at);
     }
-    each.push(offset + start + body.len());
-    Some(Decoded { text, map: Map::Each(each) })
+    let end = offset + start + body.len();
+    if text.len() < body.len() {
+        pieces.push((text.len(), end));
+    }
+    Some(Decoded { text, places: Places(Map::Pieces(pieces, end)) })
 }
 
 #[cfg(test)]
@@ -158,7 +240,11 @@ mod tests {
         let source = "x = 'it''s'";
         let decoded = decode(&source[4..], 4).unwrap();
         assert_eq!(decoded.text, "it's");
-        assert_eq!(&source[decoded.source(3)..decoded.source(4)], "s");
+        let place = |byte| decoded.source(byte);
+        assert_eq!((&source[place(3)..place(4)], &source[place(2)..place(3)], place(0)), ("s", "''", 5));
+        let ends = decode("'x''''ä'", 7).unwrap();
+        let places: Vec<usize> = (0..7).map(|byte| ends.source(byte)).collect();
+        assert_eq!((ends.text.as_str(), places), ("x''ä", vec![8, 9, 11, 13, 14, 15, 15]));
         let dollar = decode("$f$body$f$", 10).unwrap();
         assert_eq!((dollar.text.as_str(), dollar.source(0), dollar.is_identity()), ("body", 13, true));
         assert_eq!(decode("E'a\\nb\\'c'", 0).unwrap().text, "a\nb'c");

@@ -65,7 +65,7 @@ pub enum Command {
 #[command(
     long_about = "Start a private PostgreSQL with an example, and a gate before it.\n\n\
         The first start makes a cluster of its own in the folder .postern (nothing of the system's PostgreSQL is touched), a \
-        database \"app\" with the extension and a small example of two tenants, a signing key for development, and \
+        database \"app\" with the extension and a small example of two tenants, a signing key for development, a key for secrets, and \
         postern.toml; later starts use what is there and take seconds. Ctrl-C stops both, the gate first.",
     after_help = "Examples:\n  \
         postern up\n  \

@@ -4,13 +4,14 @@
 mod common;
 
 use common::{postern, run};
-use postern_cluster::Cluster;
+use postern_cluster::{Cluster, Installation};
 
 const SCHEMA: &str = "
 create role u1 login; create schema authorization u1;
 create schema s1; create schema s2; create schema s3; grant usage on schema s1, s2, s3 to u1;
 create table s1.a (k int primary key); create table s2.a (k int primary key); create table s3.a (k int primary key);
-create table s1.b (k int primary key);
+create table s1.b (k int primary key); alter table s1.b enable row level security; create publication all_of_b for table s1.b;
+create policy own on s1.b using (k = length(current_user)); grant select on s1.b to u1;
 create function s1.f() returns text language plpgsql set search_path = s1, s2, s3 as $body$
 begin return 'a: '||(select 'a'::regclass::oid::text)||' / '||'b: '||(select 'b'::regclass::oid::text); end;
 $body$;
@@ -22,17 +23,30 @@ begin return (select count(*) from a); end;
 $body$;
 alter database postgres set search_path = s3, public;";
 
-fn cluster() -> (Cluster, String) {
-    let cluster = Cluster::builder().start().unwrap();
+#[test]
+fn names_are_resolved_checked_and_fixed() {
+    every_command(&Cluster::builder().start().unwrap());
+}
+
+/// On the versions that the analyser is for and the extension is not, and on the newest, if the servers are here.
+#[test]
+fn names_are_resolved_checked_and_fixed_on_other_versions() {
+    let found = Installation::find_plain().unwrap();
+    for major in Installation::analysed() {
+        match found.iter().find(|server| server.major == major) {
+            Some(server) => every_command(&Cluster::builder().installation(server.clone()).start().unwrap()),
+            None => postern_cluster::skipped(
+                &format!("resolve, check and fix on PostgreSQL {major}"),
+                "there is no such server here (cargo xtask fetch-servers)",
+            ),
+        }
+    }
+}
+
+fn every_command(cluster: &Cluster) {
     cluster.psql("postgres", SCHEMA).unwrap();
     cluster.set_password("u1").unwrap();
     let url = cluster.url("u1", "postgres") + "&sslmode=disable";
-    (cluster, url)
-}
-
-#[test]
-fn names_are_resolved_checked_and_fixed() {
-    let (cluster, url) = cluster();
     let output = run(postern().args(["resolve", "s1.f()", "s2.f()", "--compare", "--db", &url]));
     assert_eq!(output.status, 0, "{}", output.stderr);
     let oid = |name: &str| cluster.psql("postgres", &format!("select '{name}'::regclass::oid")).unwrap();
@@ -181,4 +195,74 @@ fn files_are_checked_and_fixed_without_a_server() {
     std::fs::write(&one, &broken).unwrap();
     let damaged = run(postern().arg("check").args([&one, &two]));
     assert!(damaged.status == 1 && damaged.stdout.contains("not UTF-8"), "{}", damaged.stdout);
+}
+
+/// A function that is inlined, and a procedure that commits.
+const UNPINNED: &str = "create schema app; create table app.doc (k int, v varchar);
+alter role all set search_path = app; set search_path = app;
+create function listed(i int) returns setof int
+  as 'select k from doc where k > i and v = ''x''' -- as it was
+  language sql stable;
+create procedure batch() language plpgsql as $$
+begin for i in 1..3 loop insert into doc values (i + 0, 'x'); commit; end loop; end $$;
+";
+
+/// The definition that is proposed in what the program says.
+fn proposal(said: &str) -> &str {
+    let start = said.to_lowercase().find("create or replace function").unwrap_or_else(|| panic!("{said}"));
+    &said[start..start + said[start..].find("END;").unwrap() + 4]
+}
+
+#[test]
+fn what_a_set_clause_would_forbid_is_said_and_begin_atomic_is_proposed() {
+    let cluster = Cluster::builder().start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("schema.sql");
+    let said = |stderr: &str| {
+        let both = ["from being inlined", "ends transactions"].iter().all(|part| stderr.contains(part));
+        assert!(both && !stderr.contains("is not fixed"), "{stderr}");
+    };
+    for kind in ["database", "files"] {
+        cluster.create_database(kind, false).unwrap();
+        let sql = |text: &str| cluster.psql(kind, text).unwrap();
+        let stderr = if kind == "files" {
+            std::fs::write(&file, UNPINNED).unwrap();
+            let written = run(postern().args(["fix", "--write"]).arg(&file));
+            assert_eq!(written.status, 0, "{}", written.stderr);
+            let edited = std::fs::read_to_string(&file).unwrap();
+            let wanted = UNPINNED.replace("from doc", "from app.doc").replace("into doc", "into app.doc");
+            assert_eq!(edited, wanted);
+            sql(&edited);
+            let again = run(postern().args(["fix", "--sql"]).arg(&file));
+            assert_eq!((again.status, again.stdout.as_str()), (0, ""));
+            said(&again.stderr);
+            written.stderr
+        } else {
+            sql(UNPINNED);
+            let url = cluster.url(cluster.superuser(), kind) + "&sslmode=disable";
+            let fixed = run(postern().args(["fix", "--sql", "--db", &url]));
+            assert!(
+                fixed.stdout.contains("app.doc") && !fixed.stdout.contains("SET search_path"),
+                "{}",
+                fixed.stdout
+            );
+            sql(&fixed.stdout);
+            fixed.stderr
+        };
+        said(&stderr);
+        let inlined =
+            || !sql("explain (verbose) select * from app.listed(1) x where x = 2").contains("listed(");
+        assert!(inlined(), "{kind}: after the fix");
+        sql("set search_path = pg_catalog; call app.batch()");
+        assert_eq!(sql("select count(*) from app.doc"), "3", "{kind}: it commits");
+        let proposal = proposal(&stderr);
+        sql(&format!("set search_path = app; {proposal}"));
+        assert!(inlined(), "{kind}: {proposal}");
+        let bound = sql("select prosqlbody is not null from pg_proc where oid = 'app.listed'::regproc");
+        assert_eq!(
+            (bound.as_str(), sql("select count(*) from app.listed(1)").as_str()),
+            ("t", "2"),
+            "{proposal}"
+        );
+    }
 }

@@ -6,8 +6,12 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use common::{Output, PATIENCE, Running, postern, room, run};
@@ -189,11 +193,9 @@ fn a_server_that_was_killed_is_started_again() {
 
 #[test]
 fn secrets_are_their_owner_s_only() {
-    use std::os::unix::fs::PermissionsExt;
-
     let room = room();
     let up = Running::up(room.path(), &[]);
-    for file in ["postern.toml", "signing-key.pem", "gate-password", "pg/pgpass"] {
+    for file in ["postern.toml", "signing-key.pem", "secrets-key", "gate-password", "pg/pgpass"] {
         let mode = std::fs::metadata(room.path().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file}");
     }
@@ -257,4 +259,78 @@ fn a_token_says_what_it_was_told() {
     let expires = claims["exp"].as_u64().unwrap();
     assert!((before + 300..before + 300 + PATIENCE.as_secs()).contains(&expires), "{claims}");
     drop(up);
+}
+
+/// A server that answers every request, and tells of its `Authorization`.
+fn other_side() -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines =
+                BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            let said = lines.filter_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("authorization").then(|| value.to_owned())
+            });
+            let said = said.last().unwrap_or_default();
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            if sender.send(said).is_err() {
+                return;
+            }
+        }
+    });
+    (port, receiver)
+}
+
+#[test]
+fn secrets_of_http_steps_work_at_once_and_after_a_restart() {
+    let (port, heard) = other_side();
+    let room = room();
+    let key = || {
+        let file = room.path().join("secrets-key");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // The server's copy is its account's only.
+        let copy = std::fs::metadata(room.path().join("pg/secrets-key")).unwrap();
+        let server = std::fs::metadata(room.path().join("pg/data")).unwrap();
+        assert_eq!((copy.permissions().mode() & 0o777, copy.uid()), (0o600, server.uid()));
+        std::fs::read_to_string(file).unwrap()
+    };
+    let send = |up: &Running| {
+        let start = format!(
+            "select df.start(df.http('http://localhost:{port}/', 'GET', headers => '{{\"Authorization\": \"Bearer {{secret:token}}\"}}'))"
+        );
+        let (status, body) = query(up, room.path(), "alice", "acme", &start);
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), "Bearer hunter2-and-more");
+    };
+
+    let up = Running::up(room.path(), &[]);
+    for sql in [
+        &format!("alter system set postern.http_private_hosts = 'localhost:{port}'"),
+        "select pg_reload_conf()",
+        &format!(
+            "select postern.allow_http('localhost', 'app_user', ports => array[{port}], scheme => 'http')"
+        ),
+        "select df.grant_usage('app_user', include_http => true)",
+    ] {
+        psql(room.path(), sql);
+    }
+    let set = "select df.set_secret('token', 'hunter2-and-more')";
+    let (status, body) = query(&up, room.path(), "alice", "acme", set);
+    assert_eq!(status, 200, "{body}");
+    send(&up);
+    let first = key();
+    assert_eq!(up.end("TERM").0, Some(0));
+
+    let up = Running::up(room.path(), &[]);
+    send(&up);
+    assert_eq!(key(), first);
+    assert!(!up.greeting.contains(first.trim()));
+    // The key is in no setting that anybody could read.
+    assert!(!psql(room.path(), "select string_agg(setting, ' ') from pg_settings").contains(first.trim()));
+    assert_eq!(up.end("TERM").0, Some(0));
 }

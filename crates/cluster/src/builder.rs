@@ -19,11 +19,22 @@ const NAME_ONLY_PORT: u16 = 5432;
 /// How often to look for another free port when someone else was faster.
 const PORT_TRIES: usize = 5;
 
+/// A file that the server reads, and nobody else.
+#[derive(Debug, Clone)]
+pub(crate) struct PrivateFile {
+    /// The setting that names it.
+    setting: String,
+    /// Its name in the cluster's folder.
+    name: String,
+    text: String,
+}
+
 /// What a cluster is to be. Made by [`Cluster::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     pub(crate) installation: Option<Installation>,
     pub(crate) settings: Settings,
+    pub(crate) private: Vec<PrivateFile>,
     extension: bool,
     extension_dir: Option<PathBuf>,
     pub(crate) tcp: bool,
@@ -35,6 +46,13 @@ impl Builder {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.set(name, value);
+        self
+    }
+
+    /// A file with this text in the cluster's folder, which only the server's account may read, and a setting that says where it is.
+    #[must_use]
+    pub fn private_file(mut self, setting: &str, name: &str, text: &str) -> Self {
+        self.private.push(PrivateFile { setting: setting.into(), name: name.into(), text: text.into() });
         self
     }
 
@@ -79,7 +97,7 @@ impl Builder {
         let installation = self.chosen()?;
         let account = Account::current()?;
         let home = Home::temporary(&account, self.room.as_deref())?;
-        let mut settings = self.settings.clone();
+        let mut settings = self.settled(&account, &home)?;
         // What is removed anyway need not reach the disk. A test of durability says otherwise.
         settings.set_default("fsync", "off");
         settings.set_default("shared_buffers", "32MB");
@@ -93,6 +111,16 @@ impl Builder {
             cluster.psql("postgres", "create extension postern")?;
         }
         Ok(cluster)
+    }
+
+    /// The settings, with the places of private files, which are written.
+    pub(crate) fn settled(&self, account: &Account, home: &Home) -> Result<Settings> {
+        let mut settings = self.settings.clone();
+        for file in &self.private {
+            let path = home.write_private(account, &file.name, &file.text)?;
+            settings.set(&file.setting, &path.to_string_lossy());
+        }
+        Ok(settings)
     }
 
     pub(crate) fn chosen_extension(&self) -> Extension {

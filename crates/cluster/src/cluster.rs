@@ -151,7 +151,7 @@ impl Cluster {
     /// A program of the installation (such as `pgbench`), or any other by its path, set to connect to this cluster as
     /// superuser.
     pub fn client(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new(self.installation.bindir.join(program));
+        let mut command = Command::new(self.installation.client(program.as_ref()));
         account::clean(&mut command).envs(self.environment());
         command
     }
@@ -166,7 +166,7 @@ impl Cluster {
         let mut command = self.client("psql");
         command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-w", "-U", role, "-d", database, "-f", "-"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let program = self.installation.program("psql");
+        let program = self.installation.client(Path::new("psql"));
         let mut child = command.spawn().context("run", &program)?;
         let pipe = child.stdin.take();
         let output = std::thread::scope(|scope| {

@@ -6,6 +6,7 @@
 //! extension/        a copy of the extension's files
 //! postgresql.conf   our settings; includes that of data/
 //! pgpass            passwords, for this process's user only
+//! …                 files that only the server's account may read, by Builder::private_file
 //! log  lock
 //! ```
 //!
@@ -131,6 +132,18 @@ impl Home {
         let path = self.configuration();
         fs::write(&path, text).context("write", &path)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644)).context("change the mode of", &path)
+    }
+
+    /// Writes a file that only the server's account may read; gives where it is. It appears whole, and is never anybody else's to read.
+    pub(crate) fn write_private(&self, account: &Account, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        // A temporary file is made for its owner only.
+        let mut file =
+            tempfile::NamedTempFile::new_in(&self.folder).context("create a file in", &self.folder)?;
+        file.write_all(text.as_bytes()).context("write", &path)?;
+        account.give(file.path())?;
+        file.persist(&path).map_err(|error| error.error).context("write", &path)?;
+        Ok(path)
     }
 
     /// Removes what is in a temporary folder now; the folder itself goes with the value.

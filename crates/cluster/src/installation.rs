@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// The versions that the extension supports.
 const SUPPORTED: std::ops::RangeInclusive<u32> = 15..=18;
 
+/// The versions that names are analysed of, without the extension.
+const ANALYSED: std::ops::RangeInclusive<u32> = 13..=18;
+
 /// One installed server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
@@ -89,6 +92,48 @@ impl Installation {
         Ok(found)
     }
 
+    /// Every server for what needs no extension, one of each major version from 13 on: those of [`Installation::find_all`], and
+    /// the plain ones that the tests fetch into `servers-plain` in cargo's target folder.
+    pub fn find_plain() -> Result<Vec<Self>> {
+        let mut found = Self::find_all()?;
+        let program = std::env::current_exe().unwrap_or_default();
+        let servers =
+            program.ancestors().flat_map(|folder| entries(&folder.join("servers-plain/node_modules")));
+        found.extend(servers.filter_map(|folder| Self::plain(&folder.join("native")).ok()));
+        let mut seen = BTreeSet::new();
+        found.retain(|installation| seen.insert(installation.major));
+        found.sort_by_key(|installation| installation.major);
+        Ok(found)
+    }
+
+    /// The major versions that names are analysed of.
+    pub fn analysed() -> impl Iterator<Item = u32> {
+        ANALYSED
+    }
+
+    /// A server without `pg_config` and clients: what the name of each folder says is not asked.
+    fn plain(folder: &Path) -> Result<Self> {
+        let bindir = folder.join("bin");
+        // Printed before the server looks who it runs as.
+        let output = run(Command::new(bindir.join("postgres")).arg("--version"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.trim().trim_start_matches("postgres (").replacen(')', "", 1);
+        let major = major(&version).filter(|major| ANALYSED.contains(major)).ok_or_else(|| {
+            Error::NoServer(format!("\"{version}\" is no version of PostgreSQL from 13 to 18"))
+        })?;
+        if !bindir.join("initdb").is_file() {
+            return Err(Error::NoServer(format!("there is no initdb in {}", bindir.display())));
+        }
+        Ok(Self {
+            pg_config: bindir.join("pg_config"),
+            sharedir: folder.join("share/postgresql"),
+            pgxs: folder.join("lib/postgresql/pgxs/src/makefiles/pgxs.mk"),
+            bindir,
+            version,
+            major,
+        })
+    }
+
     /// Are the headers there that the extension is built with?
     pub fn has_headers(&self) -> Result<bool> {
         let output = run(Command::new(&self.pg_config).arg("--includedir-server"))?;
@@ -129,6 +174,15 @@ impl Installation {
     /// A program of this installation.
     pub fn program(&self, name: &str) -> PathBuf {
         self.bindir.join(name)
+    }
+
+    /// A client: of this installation, or of the one that [`Installation::find`] finds if this one comes without.
+    pub fn client(&self, name: &Path) -> PathBuf {
+        let own = self.bindir.join(name);
+        if own.is_file() {
+            return own;
+        }
+        Self::find().map_or(own, |other| other.bindir.join(name))
     }
 
     /// A program of the test drivers that come with the server's headers, such as `regress/pg_regress`.
@@ -184,16 +238,20 @@ fn fetched() -> Vec<PathBuf> {
 
 /// Those two folders below one, in order: a package has several servers.
 fn below(folder: &Path) -> Vec<PathBuf> {
-    let entries = |folder: &Path| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten();
-        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
-    };
     let mut found: Vec<PathBuf> = entries(folder)
         .iter()
         .flat_map(|package| entries(package))
         .map(|server| server.join("bin/pg_config"))
         .filter(|file| file.is_file())
         .collect();
+    found.sort();
+    found
+}
+
+/// What lies in a folder; nothing if there is none.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     found.sort();
     found
 }
@@ -234,6 +292,27 @@ mod tests {
         std::fs::write(bin.join("pg_config"), "").unwrap();
         assert_eq!(below(folder.path()), [bin.join("pg_config")]);
         assert!(below(&folder.path().join("not")).is_empty());
+    }
+
+    #[test]
+    fn a_plain_server_says_its_version_itself() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let program = |name: &str, says: &str| {
+            std::fs::write(bin.join(name), format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+            std::fs::set_permissions(bin.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        program("postgres", "postgres (PostgreSQL) 13.23");
+        let error = Installation::plain(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("no initdb"), "{error}");
+        program("initdb", "");
+        let found = Installation::plain(folder.path()).unwrap();
+        assert_eq!((found.major, found.version.as_str()), (13, "PostgreSQL 13.23"));
+        program("postgres", "postgres (PostgreSQL) 12.1");
+        assert!(Installation::plain(folder.path()).is_err());
     }
 
     #[test]

@@ -49,8 +49,8 @@ impl Builder {
             initialize(&installation, &account, &home, &password, Durability::Full)?;
         }
         let extension = self.chosen_extension();
-        let cluster =
-            Cluster::new(installation, account, home, passwords, self.settings.clone(), extension.clone())?;
+        let settings = self.settled(&account, &home)?;
+        let cluster = Cluster::new(installation, account, home, passwords, settings, extension.clone())?;
         let cluster = cluster.begin(self.tcp)?;
         if extension != Extension::Without {
             // The files may be newer than what the database has; both statements do nothing otherwise.

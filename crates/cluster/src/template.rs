@@ -138,7 +138,10 @@ pub(crate) fn initialize(
     let mut command = account.command(installation.program("initdb"), home.folder());
     command.arg("-D").arg(&new).arg(format!("--username={SUPERUSER}"));
     command.arg(format!("--pwfile={}", secret.path().display()));
-    command.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]);
+    command.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]);
+    if installation.major >= 14 {
+        command.arg("--no-instructions");
+    }
     if durability == Durability::None {
         command.arg("--no-sync");
     }

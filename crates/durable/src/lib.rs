@@ -37,6 +37,7 @@ pub mod machine;
 pub mod nodes;
 pub mod request;
 mod retry;
+pub mod rows;
 pub mod secret;
 #[cfg(any(test, feature = "testing"))]
 pub mod semantics;

@@ -89,6 +89,9 @@ pub enum Level {
         rows: Value,
         /// For how many of them a branch has begun.
         started: usize,
+        /// How many there are; not known in frames that an older version wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<usize>,
     },
     /// A step whose failure is caught.
     #[serde(rename = "c")]
@@ -260,6 +263,11 @@ pub enum Next {
 pub trait World {
     /// The JSON text of a result.
     fn json(&mut self, value: &Value) -> String;
+    /// At most so many rows of a row set, from that one on, each as a result of its own. A map asks for all of its rows so, a few at a
+    /// time.
+    fn rows(&mut self, value: &Value, from: usize, most: usize) -> Vec<String> {
+        value::rows(&self.json(value)).unwrap_or_default().into_iter().skip(from).take(most).collect()
+    }
     /// A number in 0 … 1, for jitter.
     fn random(&mut self) -> f64;
     /// A node with a state of its own came to something: a loop, a step that is tried again, one that is caught.
@@ -377,8 +385,13 @@ impl<'a, W: World> Machine<'a, W> {
                     }
                 }
                 (Kind::Map { source, .. }, Outcome::Done(rows)) if node == *source => {
-                    if value::rows(&self.world.json(&rows)).is_some() {
-                        self.frame.levels.push(Level::Map { node: parent, rows, started: 0 });
+                    if let Some(count) = value::rows(&self.world.json(&rows)).map(|rows| rows.len()) {
+                        self.frame.levels.push(Level::Map {
+                            node: parent,
+                            rows,
+                            started: 0,
+                            of: Some(count),
+                        });
                         return Next::Fork(parent);
                     }
                     Outcome::Failed(Failure::new("22023", "df.map: the result of its query is no row set"))
@@ -578,12 +591,16 @@ pub fn branches<W: World>(
         Kind::Map { item, body, concurrency, .. } => {
             let room = (*concurrency as usize).saturating_sub(frame.pending);
             let branch = frame.branch();
-            let Some(Level::Map { rows, started, .. }) = frame.levels.last_mut() else { return Vec::new() };
-            let rows = value::rows(&world.json(rows)).unwrap_or_default();
-            let begun: Vec<_> = rows.into_iter().enumerate().skip(*started).take(room).collect();
+            let Some(Level::Map { rows, started, of, .. }) = frame.levels.last_mut() else {
+                return Vec::new();
+            };
+            // Who knows that none are left does not ask for them.
+            let room = of.map_or(room, |of| room.min(of.saturating_sub(*started)));
+            let begun = if room == 0 { Vec::new() } else { world.rows(rows, *started, room) };
+            let first = *started;
             *started += begun.len();
-            begun
-                .into_iter()
+            (first..)
+                .zip(begun)
                 .map(|(number, row)| {
                     let mut frame = branch.clone();
                     frame.names.insert(item.clone(), Value::Json(row));

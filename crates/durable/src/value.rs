@@ -115,11 +115,14 @@ pub fn row_count(result: &str) -> Option<u64> {
 /// Each row of a row set as a result of its own: what the body of a `df.map` sees. None when it is no row set.
 pub fn rows(result: &str) -> Option<Vec<String>> {
     match shape(result) {
-        Shape::Rows(_, rows) => {
-            Some(rows.iter().map(|row| format!("{{\"rows\":[{}],\"row_count\":1}}", row.get())).collect())
-        }
+        Shape::Rows(_, rows) => Some(rows.iter().map(|row| row_alone(row.get())).collect()),
         _ => None,
     }
+}
+
+/// A row as a result of its own.
+pub(crate) fn row_alone(row: &str) -> String {
+    format!("{{\"rows\":[{row}],\"row_count\":1}}")
 }
 
 /// The truth of a condition's result.

@@ -169,6 +169,24 @@ COMMENT ON COLUMN postern.message.fresh IS 'Nobody has looked at it yet';
 SELECT pg_catalog.pg_extension_config_dump('postern.message', '');
 SELECT pg_catalog.pg_extension_config_dump('postern.message_id_seq', '');
 
+CREATE TABLE postern.elsewhere (
+    id pg_catalog.varchar(8) NOT NULL,
+    owner pg_catalog.regrole NOT NULL,
+    database pg_catalog.oid NOT NULL,
+    created_at pg_catalog.timestamptz NOT NULL,
+    CONSTRAINT elsewhere_pkey PRIMARY KEY (id, owner)
+);
+CREATE INDEX elsewhere_created_at ON postern.elsewhere (created_at DESC, id);
+ALTER TABLE postern.elsewhere ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON postern.elsewhere FOR SELECT
+    USING (owner OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole)
+           OR pg_catalog.pg_has_role('postern_monitor', 'USAGE'));
+REVOKE ALL ON TABLE postern.elsewhere FROM PUBLIC;
+GRANT SELECT ON TABLE postern.elsewhere TO postern_application, postern_admin, postern_monitor;
+COMMENT ON TABLE postern.elsewhere IS 'Durable functions that were started from here in other databases, where they are; kept as long as those that have ended';
+COMMENT ON COLUMN postern.elsewhere.owner IS 'The role that steps run as';
+-- Not in a dump: elsewhere the numbers of databases are others.
+
 CREATE TABLE df.vars (
     name pg_catalog.text NOT NULL,
     value pg_catalog.text NOT NULL,

@@ -47,6 +47,14 @@ RETURNS pg_catalog.text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_await_wrapper';
 COMMENT ON FUNCTION df.await_instance(pg_catalog.text, pg_catalog.int4) IS 'Waits until an instance has ended; gives its status';
 
+CREATE PROCEDURE df.await(
+    instance_id pg_catalog.text, timeout_seconds pg_catalog.int4 DEFAULT 30, INOUT status pg_catalog.text DEFAULT NULL
+)
+-- Without SET: what has one cannot commit.
+LANGUAGE c AS 'MODULE_PATHNAME', 'durable_await_between_wrapper';
+COMMENT ON PROCEDURE df.await(pg_catalog.text, pg_catalog.int4, pg_catalog.text) IS
+    'Waits until an instance has ended, in no transaction, so that vacuum is not held back meanwhile; gives its status';
+
 CREATE FUNCTION df.wait_for_completion(instance_id pg_catalog.text, timeout_seconds pg_catalog.int4 DEFAULT 30)
 RETURNS pg_catalog.text
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -57,12 +65,22 @@ END
 $$;
 COMMENT ON FUNCTION df.wait_for_completion(pg_catalog.text, pg_catalog.int4) IS 'Deprecated: df.await_instance()';
 
+CREATE FUNCTION postern.durable_afar(instance_id pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_afar_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_afar(pg_catalog.text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.durable_afar(pg_catalog.text) TO postern_application, postern_admin, postern_monitor;
+COMMENT ON FUNCTION postern.durable_afar(pg_catalog.text) IS 'The result of a completed instance that the caller started in another database';
+
 CREATE FUNCTION df.result(instance_id pg_catalog.text) RETURNS pg_catalog.text
 -- VOLATILE: it sees what became of an instance that was waited for in the same statement.
-LANGUAGE sql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT i.output::pg_catalog.jsonb::pg_catalog.text FROM postern.instance i
-     WHERE i.id OPERATOR(pg_catalog.=) result.instance_id AND i.status OPERATOR(pg_catalog.=) 'completed';
+    SELECT r.output::pg_catalog.jsonb::pg_catalog.text
+      FROM (SELECT i.output FROM postern.instance i
+             WHERE i.id OPERATOR(pg_catalog.=) result.instance_id AND i.status OPERATOR(pg_catalog.=) 'completed'
+            UNION ALL
+            SELECT postern.durable_afar(result.instance_id)
+             WHERE NOT EXISTS (SELECT FROM postern.instance i WHERE i.id OPERATOR(pg_catalog.=) result.instance_id)) r;
 END;
 COMMENT ON FUNCTION df.result(pg_catalog.text) IS 'The result of a completed instance; NULL for any other';
 

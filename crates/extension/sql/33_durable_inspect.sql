@@ -44,7 +44,8 @@ COMMENT ON FUNCTION postern.durable_ready() IS 'Whether this database has execut
 
 CREATE FUNCTION postern.durable_executors(
     OUT pid pg_catalog.int4, OUT database pg_catalog.oid, OUT idle pg_catalog.bool, OUT instance pg_catalog.text,
-    OUT strand pg_catalog.int4, OUT node pg_catalog.int4, OUT since pg_catalog.timestamptz
+    OUT strand pg_catalog.int4, OUT node pg_catalog.int4, OUT since pg_catalog.timestamptz,
+    OUT woken pg_catalog.int8
 ) RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_executors_wrapper';
 REVOKE ALL ON FUNCTION postern.durable_executors() FROM PUBLIC;
@@ -140,12 +141,13 @@ COMMENT ON COLUMN df.queue.awaits_branches IS 'Those that wait for their branche
 
 CREATE VIEW df.executors AS
 SELECT e.pid, d.datname AS database, CASE WHEN e.instance IS NOT NULL THEN 'runs' WHEN e.idle THEN 'waits' ELSE 'looks' END AS state,
-       e.instance AS instance_id, e.strand, pg_catalog.lpad(pg_catalog.to_hex(e.node), 8, '0') AS node_id, e.since
+       e.instance AS instance_id, e.strand, pg_catalog.lpad(pg_catalog.to_hex(e.node), 8, '0') AS node_id, e.since, e.woken
   FROM postern.durable_executors() e JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) e.database;
 REVOKE ALL ON TABLE df.executors FROM PUBLIC;
 GRANT SELECT ON TABLE df.executors TO postern_admin, postern_monitor;
 COMMENT ON VIEW df.executors IS 'The executors of all databases, and what each is at right now';
 COMMENT ON COLUMN df.executors.state IS 'runs: a step; waits: until there is something to do; looks: for something to do, or writes down what it did';
+COMMENT ON COLUMN df.executors.woken IS 'How often another process has woken it to look for something to do';
 
 -- What scripts of pg_durable look at to see that work is done here. Nothing is kept behind these names.
 CREATE SCHEMA _duroxide;

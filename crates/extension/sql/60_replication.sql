@@ -13,14 +13,16 @@ COMMENT ON FUNCTION postern.subscription_owner_runs(pg_catalog.oid) IS
     'Whether code that runs on apply runs as the owner of the subscription, not as the owner of the table';
 
 CREATE FUNCTION postern.is_trusted_code(function pg_catalog.oid) RETURNS pg_catalog.bool
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- Functions that the server came with have an OID below the first that is given to users' objects.
-    SELECT is_trusted_code.function < 16384::pg_catalog.oid OR EXISTS (
+    RETURN is_trusted_code.function < 16384::pg_catalog.oid OR EXISTS (
         SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
          WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = is_trusted_code.function AND d.deptype = 'e'
            AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
            AND e.extname::pg_catalog.text = ANY (pg_catalog.regexp_split_to_array(
-                   pg_catalog.btrim(coalesce(pg_catalog.current_setting('postern.trusted_extensions', true), '')), '\s*,\s*')))
+                   pg_catalog.btrim(coalesce(pg_catalog.current_setting('postern.trusted_extensions', true), '')), '\s*,\s*')));
+END
 $$;
 GRANT EXECUTE ON FUNCTION postern.is_trusted_code(pg_catalog.oid) TO PUBLIC;
 COMMENT ON FUNCTION postern.is_trusted_code(pg_catalog.oid) IS
@@ -56,7 +58,7 @@ COMMENT ON VIEW postern.replication_members IS
 
 CREATE FUNCTION postern.table_code(relations pg_catalog.oid[])
 RETURNS TABLE (relation pg_catalog.oid, kind pg_catalog.text, object_id pg_catalog.oid, object pg_catalog.text, enabled pg_catalog."char", function pg_catalog.oid)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -79,7 +81,7 @@ BEGIN
         SELECT c.conrelid, 'check', c.oid, c.conname, NULL, 'pg_catalog.pg_constraint'::pg_catalog.regclass
           FROM pg_catalog.pg_constraint c WHERE c.conrelid = ANY (relations) AND c.contype = 'c'
         UNION ALL
-        SELECT u.relation, 'domain', c.oid, pg_catalog.format_type(u.type, NULL), NULL, 'pg_catalog.pg_constraint'::pg_catalog.regclass
+        SELECT u.relation, 'domain', c.oid, pg_catalog.format('%s (%s)', pg_catalog.format_type(u.type, NULL), c.conname), NULL, 'pg_catalog.pg_constraint'::pg_catalog.regclass
           FROM used u JOIN pg_catalog.pg_constraint c ON c.contypid = u.type
         UNION ALL
         SELECT u.relation, 'domain', t.oid, pg_catalog.format_type(u.type, NULL), NULL, 'pg_catalog.pg_type'::pg_catalog.regclass
@@ -122,7 +124,7 @@ RETURNS TABLE (
     function pg_catalog.oid, function_owner pg_catalog.oid, subscription pg_catalog.oid, severe pg_catalog.bool,
     sentence pg_catalog.text, mend pg_catalog.text
 )
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -133,11 +135,13 @@ BEGIN
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
          WHERE c.oid = ANY (relations)
+    ), called AS MATERIALIZED (
+        SELECT k.* FROM postern.table_code(relations) k
     ), code AS MATERIALIZED (
         SELECT k.*, t.relowner, t.name, t.owner_name, p.proowner, p.prosecdef, r.rolname AS runner, r.rolsuper AS runner_super,
                p.proconfig, p.oid::pg_catalog.regprocedure::pg_catalog.text AS function_name,
                postern.is_trusted_code(p.oid) AS trusted
-          FROM postern.table_code(relations) k
+          FROM called k
           JOIN tab t ON t.oid = k.relation
           JOIN pg_catalog.pg_proc p ON p.oid = k.function
           JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
@@ -174,7 +178,7 @@ BEGIN
     SELECT t.oid, 'domain', k.object_id, k.object, NULL, y.typowner, NULL, true,
            pg_catalog.format('Domain %s in %s belongs to "%s", who may add checks to it, and not to the table''s owner "%s".', k.object, t.name, r.rolname, t.owner_name),
            pg_catalog.format('ALTER DOMAIN %s OWNER TO %I;', k.object, t.owner_name)
-      FROM postern.table_code(relations) k
+      FROM called k
       JOIN tab t ON t.oid = k.relation
       JOIN pg_catalog.pg_type y ON y.oid = k.object_id
       JOIN pg_catalog.pg_roles r ON r.oid = y.typowner
@@ -254,16 +258,17 @@ RETURNS TABLE (
     function_name pg_catalog.text, function_owner pg_catalog.oid, function_owner_name pg_catalog.text,
     definer pg_catalog.text, trusted pg_catalog.text, foreign_when pg_catalog.text, member pg_catalog.text, findings pg_catalog.text
 )
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     relation pg_catalog.oid;
+    called pg_catalog.oid;
     conditional pg_catalog.bool;
     is_member pg_catalog.bool;
 BEGIN
-    SELECT t.tgname, c.oid, c.oid::pg_catalog.regclass, c.relowner, pg_catalog.pg_get_userbyid(c.relowner),
+    SELECT t.tgname, p.oid, c.oid, c.oid::pg_catalog.regclass, c.relowner, pg_catalog.pg_get_userbyid(c.relowner),
            p.oid::pg_catalog.regprocedure, p.proowner, pg_catalog.pg_get_userbyid(p.proowner), pg_catalog.left(p.prosecdef::pg_catalog.text, 1),
            pg_catalog.left(postern.is_trusted_code(p.oid)::pg_catalog.text, 1), t.tgqual IS NOT NULL
-      INTO trigger_name, relation, table_name, table_owner, table_owner_name,
+      INTO trigger_name, called, relation, table_name, table_owner, table_owner_name,
            function_name, function_owner, function_owner_name, definer, trusted, conditional
       FROM pg_catalog.pg_trigger t
       JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
@@ -275,16 +280,13 @@ BEGIN
     is_member := EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE t.oid = $1));
     member := pg_catalog.left(is_member::pg_catalog.text, 1);
     foreign_when := '';
-    IF conditional THEN
-        SELECT coalesce(pg_catalog.string_agg(DISTINCT f.function::pg_catalog.regprocedure::pg_catalog.text, ', '), '') INTO foreign_when
-          FROM postern.table_findings(ARRAY[relation]) f
-         WHERE f.object_id = $1 AND f.reason = 'foreign'
-           AND f.function <> (SELECT t.tgfoid FROM pg_catalog.pg_trigger t WHERE t.oid = $1);
-    END IF;
     findings := '';
-    IF is_member THEN
-        SELECT coalesce(pg_catalog.string_agg(DISTINCT f.sentence, ' '), '') INTO findings
-          FROM postern.table_findings(ARRAY[relation]) f WHERE f.object_id = $1 AND f.severe;
+    IF conditional OR is_member THEN
+        SELECT coalesce(pg_catalog.string_agg(DISTINCT f.function::pg_catalog.regprocedure::pg_catalog.text, ', ')
+                            FILTER (WHERE conditional AND f.reason = 'foreign' AND f.function <> called), ''),
+               coalesce(pg_catalog.string_agg(DISTINCT f.sentence, ' ') FILTER (WHERE is_member AND f.severe), '')
+          INTO foreign_when, findings
+          FROM postern.table_findings(ARRAY[relation]) f WHERE f.object_id = $1;
     END IF;
     RETURN NEXT;
 END
@@ -295,7 +297,7 @@ COMMENT ON FUNCTION postern.trigger_facts(pg_catalog.oid) IS 'What the rules ask
 CREATE FUNCTION postern.replication_judgement(
     classes pg_catalog.text, objects pg_catalog.text, subs pg_catalog.text, owners_before pg_catalog.text, schemas_before pg_catalog.text
 ) RETURNS TABLE (at pg_catalog.int4, what pg_catalog.text, subject pg_catalog.text, owner pg_catalog.text, sentence pg_catalog.text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     touched_objects CONSTANT pg_catalog.oid[] := pg_catalog.string_to_array(objects, ',')::pg_catalog.oid[];
     relevant pg_catalog.oid[];
@@ -310,7 +312,8 @@ BEGIN
     SELECT pg_catalog.array_agg(DISTINCT m.relation) INTO relevant FROM postern.replication_members m;
     IF pg_catalog.string_to_array(classes, ',')::pg_catalog.oid[] OPERATOR(pg_catalog.<@) ARRAY[
            'pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_inherits'::pg_catalog.regclass
-       ]::pg_catalog.oid[] THEN
+       ]::pg_catalog.oid[]
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = ANY (touched_objects) AND c.relkind = 'c') THEN
         relevant := ARRAY(
             SELECT r.oid FROM pg_catalog.unnest(relevant) r (oid)
              WHERE r.oid = ANY (touched_objects)
@@ -346,6 +349,9 @@ BEGIN
            WHEN 'pg_catalog.pg_authid'::pg_catalog.regclass THEN f.function_owner = t.object
            WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN
                f.object_id = t.object
+               -- What a composite type has now, every table with a column of it has.
+               OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.object AND c.relkind = 'c')
+                  AND f.object_id IN (SELECT k.object_id FROM postern.table_code(ARRAY[t.object]) k)
                OR f.relation = t.object AND (
                    -- New, or new in its schema: all of it. Of a new owner: what was the old one's. A column: its type.
                    t.owner_before = 0::pg_catalog.oid AND t.sub = 0

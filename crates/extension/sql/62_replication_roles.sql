@@ -68,19 +68,39 @@ CREATE TABLE postern.apply_conflicts (
     id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY CONSTRAINT apply_conflicts_pkey PRIMARY KEY,
     subscription pg_catalog.name NOT NULL,
     relation pg_catalog.regclass,
-    kind pg_catalog.text NOT NULL CHECK (kind IN ('apply', 'sync')),
+    kind pg_catalog.text NOT NULL CHECK (kind IN ('apply', 'sync', 'conflict')),
     errors pg_catalog.int8 NOT NULL,
-    total pg_catalog.int8 NOT NULL,
     position pg_catalog.pg_lsn,
-    seen_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+    sqlstate pg_catalog.text,
+    message pg_catalog.text,
+    seen_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    last_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+CREATE INDEX apply_conflicts_place ON postern.apply_conflicts (subscription, position);
 REVOKE ALL ON TABLE postern.apply_conflicts FROM PUBLIC;
 GRANT SELECT ON TABLE postern.apply_conflicts TO PUBLIC;
 COMMENT ON TABLE postern.apply_conflicts IS
-    'Errors of subscriptions, as postern.record_apply_conflicts() found them; everyone sees those of tables that they may read';
+    'Errors of subscriptions; everyone sees those of tables that they may read';
 COMMENT ON COLUMN postern.apply_conflicts.relation IS 'The table, if it is known; otherwise it is one of the subscription''s';
-COMMENT ON COLUMN postern.apply_conflicts.errors IS 'How many were new';
-COMMENT ON COLUMN postern.apply_conflicts.position IS 'Up to where the subscription had applied';
+COMMENT ON COLUMN postern.apply_conflicts.kind IS 'sync: in the first copy; conflict: apply went on (PostgreSQL 18)';
+COMMENT ON COLUMN postern.apply_conflicts.errors IS 'How often, in a row and at one place';
+COMMENT ON COLUMN postern.apply_conflicts.position IS
+    'The end of the transaction that could not be applied; where there is no message, up to where the subscription had applied';
+COMMENT ON COLUMN postern.apply_conflicts.message IS
+    'What the server said; not what code said that runs on apply, which may tell more than the table; NULL if only a counter has told';
+
+CREATE TABLE postern.apply_counts (
+    subscription pg_catalog.oid,
+    kind pg_catalog.text,
+    counted pg_catalog.int8 NOT NULL DEFAULT 0,
+    noted pg_catalog.int8 NOT NULL DEFAULT 0,
+    noted_at pg_catalog.timestamptz,
+    CONSTRAINT apply_counts_pkey PRIMARY KEY (subscription, kind)
+);
+REVOKE ALL ON TABLE postern.apply_counts FROM PUBLIC;
+COMMENT ON TABLE postern.apply_counts IS
+    'How far the server''s counters of errors have been seen, and how many errors were noted that they did not show yet';
+
 ALTER TABLE postern.apply_conflicts ENABLE ROW LEVEL SECURITY;
 
 CREATE FUNCTION postern.may_read_conflict(subscription pg_catalog.name, relation pg_catalog.oid) RETURNS pg_catalog.bool
@@ -107,37 +127,125 @@ CREATE POLICY readers ON postern.apply_conflicts FOR SELECT
     USING (postern.may_read_conflict(subscription, relation));
 CREATE POLICY all_conflicts ON postern.apply_conflicts FOR SELECT TO postern_read_all_conflicts, postern_admin USING (true);
 
+CREATE FUNCTION postern.keep_apply_conflict(
+    subscription pg_catalog.name, relation pg_catalog.oid, kind pg_catalog.text, errors pg_catalog.int8, at_position pg_catalog.pg_lsn,
+    sqlstate pg_catalog.text, message pg_catalog.text, at pg_catalog.timestamptz
+) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
+BEGIN
+    -- A subscription that stops tries again every few seconds: that is one row.
+    UPDATE postern.apply_conflicts c SET errors = c.errors + $4, last_at = greatest(c.last_at, $8)
+     WHERE c.id = (SELECT o.id FROM postern.apply_conflicts o
+                    WHERE o.subscription = $1 AND o.relation IS NOT DISTINCT FROM $2 AND o.kind = $3
+                      AND (o.position = $5 OR o.position IS NULL AND $5 IS NULL)
+                      AND o.sqlstate IS NOT DISTINCT FROM $6 AND o.message IS NOT DISTINCT FROM $7
+                    ORDER BY o.id DESC LIMIT 1);
+    IF NOT FOUND THEN
+        INSERT INTO postern.apply_conflicts (subscription, relation, kind, errors, position, sqlstate, message, seen_at, last_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8);
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.keep_apply_conflict(pg_catalog.name, pg_catalog.oid, pg_catalog.text, pg_catalog.int8, pg_catalog.pg_lsn, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION postern.keep_apply_conflict(pg_catalog.name, pg_catalog.oid, pg_catalog.text, pg_catalog.int8, pg_catalog.pg_lsn, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) IS
+    'Writes down errors of a subscription, with those before if they are the same';
+
+CREATE FUNCTION postern.note_apply_error(
+    subscription pg_catalog.oid, relation pg_catalog.oid, kind pg_catalog.text, sqlstate pg_catalog.text, message pg_catalog.text,
+    origin pg_catalog.text, in_code pg_catalog.bool, at pg_catalog.timestamptz
+) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
+DECLARE
+    name CONSTANT pg_catalog.name := (
+        SELECT s.subname FROM pg_catalog.pg_subscription s
+         WHERE s.oid = $1 AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()));
+    target pg_catalog.oid := nullif($2, 0::pg_catalog.oid);
+BEGIN
+    IF name IS NULL THEN
+        RETURN;
+    END IF;
+    IF target IS NULL THEN
+        -- The server names the table as schema.table between the quotation marks of its language, with nothing quoted inside. If it could be one
+        -- of two, it is neither: who may read one of them may not have to do with the other.
+        SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(c.oid) END INTO target
+          FROM pg_catalog.pg_subscription_rel r
+          JOIN pg_catalog.pg_class c ON c.oid = r.srrelid
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+               LATERAL (SELECT pg_catalog.concat(n.nspname, '.', c.relname)) t (text),
+               LATERAL (SELECT pg_catalog.strpos($6, t.text)) p (at)
+         WHERE r.srsubid = $1 AND p.at > 1 AND pg_catalog.substr($6, p.at - 1, 1) ~ '[^\w.]'
+           AND pg_catalog.substr($6, p.at + pg_catalog.length(t.text), 1) ~ '[^\w.]';
+    END IF;
+    -- Two at once would count the same errors twice.
+    LOCK TABLE postern.apply_conflicts IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM postern.keep_apply_conflict(
+        name, target, $3, 1, pg_catalog.substring($6, '\m([0-9A-F]{1,8}/[0-9A-F]{1,8})\M[^/"]*$')::pg_catalog.pg_lsn, $4,
+        -- What code raises can tell of other tables than this one. The names of what is missing, and of constraints, do not.
+        CASE WHEN NOT $7 OR pg_catalog.left($4, 2) IN ('23', '42') THEN $5 END, $8);
+    IF $3 = 'conflict' THEN
+        RETURN;
+    END IF;
+    -- Somebody may have looked at the counters between the error and now: then it has been written down without its message.
+    UPDATE postern.apply_conflicts c SET errors = c.errors - 1
+     WHERE c.id = (SELECT o.id FROM postern.apply_conflicts o
+                    WHERE o.subscription = name AND o.kind = $3 AND o.sqlstate IS NULL AND o.last_at >= $8 ORDER BY o.id DESC LIMIT 1);
+    IF FOUND THEN
+        DELETE FROM postern.apply_conflicts c WHERE c.subscription = name AND c.errors = 0;
+    ELSE
+        INSERT INTO postern.apply_counts AS c (subscription, kind, noted, noted_at) VALUES ($1, $3, 1, $8)
+        ON CONFLICT ON CONSTRAINT apply_counts_pkey DO UPDATE SET noted = c.noted + 1, noted_at = excluded.noted_at;
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.note_apply_error(pg_catalog.oid, pg_catalog.oid, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION postern.note_apply_error(pg_catalog.oid, pg_catalog.oid, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.timestamptz) IS
+    'Writes down an error that an apply worker has noted';
+
 CREATE FUNCTION postern.record_apply_conflicts() RETURNS pg_catalog.int4
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 DECLARE
-    added pg_catalog.int4;
+    seen pg_catalog.record;
+    fresh pg_catalog.int8;
+    waiting pg_catalog.int8;
+    added pg_catalog.int4 := 0;
 BEGIN
     -- Two at once would count the same errors twice.
     LOCK TABLE postern.apply_conflicts IN SHARE ROW EXCLUSIVE MODE;
-    INSERT INTO postern.apply_conflicts (subscription, relation, kind, errors, total, position)
-    SELECT s.subname, k.relation, k.kind, k.total - k.before, k.total, c.applied
-      FROM postern.subscription_counts() c
-      JOIN pg_catalog.pg_subscription s ON s.oid = c.subscription,
-           LATERAL (
-               SELECT n.kind, n.total, n.relation,
-                      -- Counters begin anew when somebody resets them.
-                      coalesce((SELECT CASE WHEN a.total <= n.total THEN a.total ELSE 0 END FROM postern.apply_conflicts a
-                                 WHERE a.subscription = s.subname AND a.kind = n.kind ORDER BY a.id DESC LIMIT 1), 0) AS before
-                 FROM (VALUES
-                     ('apply', c.apply_errors,
-                      -- Of one table, it is that.
-                      (SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(r.srrelid) END FROM pg_catalog.pg_subscription_rel r WHERE r.srsubid = s.oid)),
-                     ('sync', c.sync_errors,
-                      (SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(r.srrelid) END FROM pg_catalog.pg_subscription_rel r
-                        WHERE r.srsubid = s.oid AND r.srsubstate <> 'r'))
-                 ) n (kind, total, relation)
-           ) k
-     WHERE k.total > k.before;
-    GET DIAGNOSTICS added = ROW_COUNT;
+    DELETE FROM postern.apply_counts c WHERE c.subscription NOT IN (SELECT s.oid FROM pg_catalog.pg_subscription s);
+    FOR seen IN
+        SELECT s.oid, s.subname, c.applied, k.kind, k.total, k.relation, coalesce(a.counted, 0) AS counted,
+               -- What was noted and is not counted after a while never will be.
+               CASE WHEN a.noted_at > pg_catalog.clock_timestamp() - '30 seconds'::pg_catalog."interval" THEN a.noted ELSE 0 END AS noted
+          FROM postern.subscription_counts() c
+          JOIN pg_catalog.pg_subscription s ON s.oid = c.subscription
+         CROSS JOIN LATERAL (VALUES
+                   ('apply', c.apply_errors,
+                    -- Of one table, it is that.
+                    (SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(r.srrelid) END FROM pg_catalog.pg_subscription_rel r WHERE r.srsubid = s.oid)),
+                   ('sync', c.sync_errors,
+                    (SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(r.srrelid) END FROM pg_catalog.pg_subscription_rel r
+                      WHERE r.srsubid = s.oid AND r.srsubstate <> 'r'))
+               ) k (kind, total, relation)
+          LEFT JOIN postern.apply_counts a ON a.subscription = c.subscription AND a.kind = k.kind
+         WHERE k.total <> coalesce(a.counted, 0)
+    LOOP
+        -- Counters begin anew after a crash, or when somebody resets them; so do we then.
+        IF seen.total < seen.counted THEN
+            seen.counted := 0;
+        END IF;
+        fresh := greatest(seen.total - seen.counted - seen.noted, 0);
+        waiting := greatest(seen.noted - (seen.total - seen.counted), 0);
+        IF fresh > 0 THEN
+            PERFORM postern.keep_apply_conflict(seen.subname, seen.relation, seen.kind, fresh, seen.applied, NULL, NULL, pg_catalog.clock_timestamp());
+            added := added + 1;
+        END IF;
+        INSERT INTO postern.apply_counts AS c (subscription, kind, counted, noted) VALUES (seen.oid, seen.kind, seen.total, 0)
+        ON CONFLICT ON CONSTRAINT apply_counts_pkey DO UPDATE SET counted = excluded.counted, noted = waiting;
+    END LOOP;
     RETURN added;
 END
 $$;
 REVOKE ALL ON FUNCTION postern.record_apply_conflicts() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION postern.record_apply_conflicts() TO postern_admin, postern_monitor;
 COMMENT ON FUNCTION postern.record_apply_conflicts() IS
-    'Writes down the errors of subscriptions that are new since it was last called; gives how many rows that makes';
+    'Writes down the errors of subscriptions that the server has counted since and nobody has noted; gives how many rows have changed. It is done by itself as well';

@@ -1,8 +1,23 @@
 -- What the judge asks beside the rules, and what is allowed but worth to know.
 
+CREATE FUNCTION postern.code_basis(relations pg_catalog.text)
+RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN k.kind = 'domain type' THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_proc'::pg_catalog.regclass END::pg_catalog.oid,
+           CASE WHEN k.kind = 'domain type' THEN k.object_id ELSE k.function END
+      FROM postern.table_code(pg_catalog.string_to_array(relations, ',')::pg_catalog.oid[]) k
+     WHERE k.kind = 'domain type' OR k.function >= 16384::pg_catalog.oid
+     GROUP BY 1, 2 ORDER BY 1, 2;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.code_basis(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION postern.code_basis(pg_catalog.text) IS 'The code that tables have';
+
 CREATE FUNCTION postern.replication_basis(sources pg_catalog.text)
 RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     touched CONSTANT pg_catalog.oid[] := pg_catalog.string_to_array(sources, ',')::pg_catalog.oid[];
     relations CONSTANT pg_catalog.oid[] := ARRAY(
@@ -13,10 +28,7 @@ BEGIN
     RETURN QUERY
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, r.oid FROM pg_catalog.unnest(relations) r (oid)
     UNION
-    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, k.function FROM postern.table_code(relations) k
-     WHERE k.function >= 16384::pg_catalog.oid
-    UNION
-    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, k.object_id FROM postern.table_code(relations) k WHERE k.kind = 'domain type'
+    SELECT b.class, b.object FROM postern.code_basis(pg_catalog.array_to_string(relations, ',')) b
      ORDER BY 1, 2;
 END
 $$;
@@ -26,13 +38,45 @@ COMMENT ON FUNCTION postern.replication_basis(pg_catalog.text) IS
 
 CREATE FUNCTION postern.trigger_now(relation pg_catalog.oid, trigger pg_catalog.oid)
 RETURNS TABLE (table_name pg_catalog.text, now_name pg_catalog.text, now_enabled pg_catalog."char")
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+BEGIN
+    RETURN QUERY
     SELECT c.oid::pg_catalog.regclass::pg_catalog.text, t.tgname::pg_catalog.text, t.tgenabled
       FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_trigger t ON t.oid = trigger_now.trigger
-     WHERE c.oid = trigger_now.relation AND EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = c.oid)
+     WHERE c.oid = trigger_now.relation AND EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = c.oid);
+END
 $$;
 REVOKE ALL ON FUNCTION postern.trigger_now(pg_catalog.oid, pg_catalog.oid) FROM PUBLIC;
 COMMENT ON FUNCTION postern.trigger_now(pg_catalog.oid, pg_catalog.oid) IS 'What became of a trigger of a replicated table';
+
+CREATE FUNCTION postern.recheck_replication(hold pg_catalog.bool DEFAULT false)
+RETURNS TABLE (
+    relation pg_catalog.regclass, publication pg_catalog.name, subscription pg_catalog.name, sentence pg_catalog.text, mend pg_catalog.text,
+    held pg_catalog.bool
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    FOR relation, publication, subscription, sentence, mend, held IN
+        SELECT DISTINCT m.relation::pg_catalog.regclass, p.pubname, s.subname, f.sentence, f.mend, $1 AND coalesce(s.subenabled, false)
+          FROM postern.table_findings(ARRAY(SELECT DISTINCT m.relation FROM postern.replication_members m)) f
+          JOIN postern.replication_members m ON m.relation = f.relation
+          LEFT JOIN pg_catalog.pg_publication p ON p.oid = m.publication
+          LEFT JOIN pg_catalog.pg_subscription s ON s.oid = m.subscription
+         WHERE f.severe AND (f.reason <> 'subscription' OR f.subscription = m.subscription)
+         ORDER BY 1, 2, 3, 4
+    LOOP
+        IF held THEN
+            PERFORM postern.subscription_hold(subscription::pg_catalog.text);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.recheck_replication(pg_catalog.bool) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.recheck_replication(pg_catalog.bool) TO postern_admin;
+COMMENT ON FUNCTION postern.recheck_replication(pg_catalog.bool) IS
+    'What replicated tables have that the rules forbid, as after a time without the library; with hold, subscriptions of such tables are disabled';
 
 CREATE VIEW postern.replication_notes AS
 WITH member AS MATERIALIZED (
@@ -85,6 +129,15 @@ SELECT t.relation, 'type', a.attname::pg_catalog.text, y.typinput,
   FROM tab t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
   JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
  WHERE y.typinput >= 16384::pg_catalog.oid AND NOT postern.is_trusted_code(y.typinput)
+UNION ALL
+SELECT DISTINCT t.relation, 'operator class', x.indexrelid::pg_catalog.regclass::pg_catalog.text, a.amproc::pg_catalog.oid,
+       pg_catalog.format('Index %s of %s uses the operator class %s, whose function %s the server did not come with.',
+                         x.indexrelid::pg_catalog.regclass, t.relation, pg_catalog.quote_ident(o.opcname), a.amproc::pg_catalog.regprocedure)
+  FROM tab t
+  JOIN pg_catalog.pg_index x ON x.indrelid = t.oid
+  JOIN pg_catalog.pg_opclass o ON o.oid = ANY (x.indclass)
+  JOIN pg_catalog.pg_amproc a ON a.amprocfamily = o.opcfamily
+ WHERE a.amproc::pg_catalog.oid >= 16384::pg_catalog.oid AND NOT postern.is_trusted_code(a.amproc)
 UNION ALL
 SELECT t.relation, 'identity', NULL, NULL,
        pg_catalog.format('%s has no replica identity, and its updates or deletes are published: they fail.', t.relation)

@@ -10,7 +10,7 @@ BEGIN
         SELECT o.kind, o.object, r.rolname
           FROM (SELECT ARRAY['postern', 'df', '_duroxide']::pg_catalog.regnamespace[]) ours (schemas),
           LATERAL (
-              SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner, p.proacl
+              SELECT 'ROUTINE', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner, p.proacl
                 FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) ANY (ours.schemas)
               UNION ALL
               SELECT 'TABLE', c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner, c.relacl

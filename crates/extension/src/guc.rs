@@ -103,6 +103,10 @@ pub enum SignalMode {
 /// `postern.trigger_rule` (members; superuser): what becomes of code that may not be attached to a table, or be replicated with it.
 pub static TRIGGER_RULE: GucSetting<TriggerRule> = GucSetting::<TriggerRule>::new(TriggerRule::Members);
 
+/// `postern.conflict_interval` (60 s; superuser, configuration file): how often the launcher looks at the counters of subscriptions,
+/// for errors that no apply worker has noted.
+pub static CONFLICT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
+
 /// `postern.direct_grants` (error; superuser): what becomes of a GRANT or REVOKE on an object of the extension.
 pub static DIRECT_GRANTS: GucSetting<DirectGrants> = GucSetting::<DirectGrants>::new(DirectGrants::Error);
 
@@ -496,6 +500,16 @@ fn replication() {
         &DIRECT_GRANTS,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.conflict_interval",
+        c"Sets how often errors of subscriptions are looked for that nothing else has told of.",
+        c"Errors that the server writes into its log are written down at once. 0 means that others are not looked for.",
+        &CONFLICT_INTERVAL,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
     );
     GucRegistry::define_string_guc(
         c"postern.trusted_extensions",

@@ -8,6 +8,7 @@
 //! | [`rows`] | direct access past row security, and an error instead of fewer rows |
 //! | [`replication`] | who may attach code to a table, and what may be replicated |
 //! | [`hooks`] | where the server asks us; thin shims and the order in which they are installed |
+//! | [`launcher`] | the process that starts the others |
 //! | [`guc`] | the settings |
 //! | [`error`] | every error that we raise |
 //! | [`pg`] | the server's own functions behind safe ones; the only place with `unsafe` beside the shims |
@@ -23,6 +24,7 @@ mod error;
 mod guc;
 mod hooks;
 mod identity;
+mod launcher;
 mod names;
 mod pg;
 mod replication;
@@ -51,5 +53,6 @@ pub extern "C-unwind" fn _PG_init() {
     durable::init();
     names::init();
     replication::init();
+    launcher::register();
     guc::reserve_prefix();
 }

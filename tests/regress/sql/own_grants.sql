@@ -59,12 +59,12 @@ create table og_filtered (id int);
 grant select on og_open, og_filtered to og_user;
 alter table og_filtered enable row level security;
 create policy p on og_filtered using (id = 1);
-insert into postern.apply_conflicts (subscription, relation, kind, errors, total)
-select 'sub', t, 'apply', 1, 1 from unnest('{og_open,og_closed,og_filtered}'::regclass[]) t;
-insert into postern.apply_conflicts (subscription, relation, kind, errors, total) values ('sub', null, 'sync', 1, 1), ('sub', 4294967295, 'sync', 1, 1);
+insert into postern.apply_conflicts (subscription, relation, kind, errors)
+select 'sub', t, 'apply', 1 from unnest('{og_open,og_closed,og_filtered}'::regclass[]) t;
+insert into postern.apply_conflicts (subscription, relation, kind, errors) values ('sub', null, 'sync', 1), ('sub', 4294967295, 'sync', 1);
 set role og_user;
 select relation, kind from postern.apply_conflicts;
-insert into postern.apply_conflicts (subscription, kind, errors, total) values ('sub', 'apply', 1, 1);
+insert into postern.apply_conflicts (subscription, kind, errors) values ('sub', 'apply', 1);
 delete from postern.apply_conflicts;
 set role og_conflicts;
 select count(*) from postern.apply_conflicts;

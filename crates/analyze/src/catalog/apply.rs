@@ -4,6 +4,34 @@ use serde::{Deserialize, Serialize};
 
 use super::Oid;
 
+/// Which tables are sent to subscribers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// Its name.
+    pub name: String,
+    /// Has it every table, those of later too?
+    pub all: bool,
+    /// The tables that it names.
+    pub tables: Vec<Oid>,
+    /// The schemas whose tables it has.
+    pub schemas: Vec<Oid>,
+}
+
+/// Columns: name, every table, tables, schemas. Before PostgreSQL 15 a publication has no schemas.
+pub(super) fn publications(version: u32) -> String {
+    let schemas = if version >= 150_000 {
+        "ARRAY(SELECT n.pnnspid FROM pg_catalog.pg_publication_namespace n WHERE n.pnpubid OPERATOR(pg_catalog.=) p.oid ORDER BY 1)"
+    } else {
+        "'{}'::pg_catalog.oid[]"
+    };
+    format!(
+        "SELECT p.pubname, p.puballtables,
+            ARRAY(SELECT r.prrelid FROM pg_catalog.pg_publication_rel r WHERE r.prpubid OPERATOR(pg_catalog.=) p.oid ORDER BY 1),
+            {schemas}
+         FROM pg_catalog.pg_publication p ORDER BY 1"
+    )
+}
+
 /// A function that runs when a row is applied: a trigger that fires then (ENABLE ALWAYS, ENABLE REPLICA) calls it, itself or in its WHEN
 /// clause; or, of a table that is published or subscribed, a check, a domain, a default, a generated column, an index or a partition
 /// key.
@@ -58,8 +86,12 @@ WITH RECURSIVE replicated (oid) AS (
     UNION ALL
     SELECT r.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, r.oid FROM replicated r
 )
-SELECT DISTINCT p.relation, COALESCE(o.oprcode::pg_catalog.oid, d.refobjid), pg_catalog.pg_describe_object(p.class, p.object, 0)
+SELECT DISTINCT p.relation, COALESCE(o.oprcode::pg_catalog.oid, d.refobjid),
+       -- The server names a constraint of a domain without the domain.
+       pg_catalog.concat(pg_catalog.pg_describe_object(p.class, p.object, 0), ' on domain ' OPERATOR(pg_catalog.||) pg_catalog.format_type(k.contypid, NULL))
   FROM part p
+  LEFT JOIN pg_catalog.pg_constraint k ON p.class OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass
+   AND k.oid OPERATOR(pg_catalog.=) p.object AND k.contypid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
   JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) p.class AND d.objid OPERATOR(pg_catalog.=) p.object
   LEFT JOIN pg_catalog.pg_operator o ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass
    AND o.oid OPERATOR(pg_catalog.=) d.refobjid

@@ -3,21 +3,9 @@
 //! **Invariant**: what is removed is in no index; [`Catalog::settled`] leaves it out of the data, too.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 
+use super::by_oid::ByOid;
 use super::{Cast, Catalog, Collation, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Type};
-
-/// Puts a unique name and an OID of a place into their indexes.
-fn unique<K: Hash + Eq>(
-    by_name: &mut HashMap<K, usize>,
-    name: K,
-    by_oid: &mut HashMap<Oid, usize>,
-    oid: Oid,
-    at: usize,
-) {
-    by_name.insert(name, at);
-    by_oid.insert(oid, at);
-}
 
 fn forget(index: &mut HashMap<String, Vec<usize>>, name: &str, at: usize) {
     if let Some(places) = index.get_mut(name) {
@@ -28,34 +16,41 @@ fn forget(index: &mut HashMap<String, Vec<usize>>, name: &str, at: usize) {
 impl Catalog {
     /// Adds a schema, or changes the one of the same OID.
     pub fn put_schema(&mut self, schema: Schema) {
+        self.memory.forget();
         let (name, oid) = (schema.name.clone(), schema.oid);
         let at = self.schema_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.schemas, at, schema, |old| self.schema_by_name.remove(&old.name));
-        unique(&mut self.schema_by_name, name, &mut self.schema_by_oid, oid, at);
+        self.schema_by_name.insert(name, at);
+        self.schema_by_oid.insert(oid, at);
     }
 
     /// Adds a type, or changes it.
     pub fn put_type(&mut self, new: Type) {
-        let (name, oid) = ((new.schema, new.name.clone()), new.oid);
+        self.memory.forget();
+        let (schema, name, oid) = (new.schema, new.name.clone(), new.oid);
         let at = self.type_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.types, at, new, |old| {
-            self.type_by_name.remove(&(old.schema, old.name.clone()))
+            self.type_by_name.remove(old.schema, &old.name);
         });
-        unique(&mut self.type_by_name, name, &mut self.type_by_oid, oid, at);
+        self.type_by_name.insert(schema, &name, at);
+        self.type_by_oid.insert(oid, at);
     }
 
     /// Adds a relation, or changes it.
     pub fn put_relation(&mut self, new: Relation) {
-        let (name, oid) = ((new.schema, new.name.clone()), new.oid);
+        self.memory.forget();
+        let (schema, name, oid) = (new.schema, new.name.clone(), new.oid);
         let at = self.relation_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.relations, at, new, |old| {
-            self.relation_by_name.remove(&(old.schema, old.name.clone()))
+            self.relation_by_name.remove(old.schema, &old.name);
         });
-        unique(&mut self.relation_by_name, name, &mut self.relation_by_oid, oid, at);
+        self.relation_by_name.insert(schema, &name, at);
+        self.relation_by_oid.insert(oid, at);
     }
 
     /// Adds a routine, or changes it.
     pub fn put_routine(&mut self, new: Routine) {
+        self.memory.forget();
         let (name, oid) = (new.name.clone(), new.oid);
         let old = self.routine_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.routines, old, new, |before| {
@@ -67,6 +62,7 @@ impl Catalog {
 
     /// Adds an operator, or changes it.
     pub fn put_operator(&mut self, new: Operator) {
+        self.memory.forget();
         let (name, oid) = (new.name.clone(), new.oid);
         let old = self.operator_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.operators, old, new, |before| {
@@ -78,18 +74,21 @@ impl Catalog {
 
     /// Adds a collation.
     pub fn put_collation(&mut self, new: Collation) {
-        self.collation_by_name.insert((new.schema, new.name.clone()), self.snapshot.collations.len());
+        self.memory.forget();
+        self.collation_by_name.insert(new.schema, &new.name, self.snapshot.collations.len());
         self.snapshot.collations.push(new);
     }
 
     /// Adds a cast.
     pub fn put_cast(&mut self, cast: Cast) {
+        self.memory.forget();
         self.casts.insert((cast.source, cast.target), cast);
         self.snapshot.casts.push(cast);
     }
 
     /// Adds a role, or changes it.
     pub fn put_role(&mut self, role: Role) {
+        self.memory.forget();
         let oid = role.oid;
         let at = self.role_by_oid.get(&oid).copied();
         let at = place(&mut self.snapshot.roles, at, role, |_| ());
@@ -104,16 +103,17 @@ impl Catalog {
 
     /// Removes an object of whatever kind.
     pub fn remove(&mut self, oid: Oid) {
+        self.memory.forget();
         if let Some(at) = self.schema_by_oid.remove(&oid) {
             self.schema_by_name.remove(&self.snapshot.schemas[at].name);
         }
         if let Some(at) = self.type_by_oid.remove(&oid) {
             let old = &self.snapshot.types[at];
-            self.type_by_name.remove(&(old.schema, old.name.clone()));
+            self.type_by_name.remove(old.schema, &old.name);
         }
         if let Some(at) = self.relation_by_oid.remove(&oid) {
             let old = &self.snapshot.relations[at];
-            self.relation_by_name.remove(&(old.schema, old.name.clone()));
+            self.relation_by_name.remove(old.schema, &old.name);
         }
         if let Some(at) = self.routine_by_oid.remove(&oid) {
             forget(&mut self.routines_by_name, &self.snapshot.routines[at].name, at);
@@ -128,7 +128,7 @@ impl Catalog {
     #[must_use]
     pub fn settled(self) -> Self {
         let mut snapshot: Snapshot = self.snapshot;
-        let kept = |index: &HashMap<Oid, usize>| index.keys().copied().collect::<HashSet<Oid>>();
+        let kept = |index: &ByOid<usize>| index.keys().copied().collect::<HashSet<Oid>>();
         let (schemas, types) = (kept(&self.schema_by_oid), kept(&self.type_by_oid));
         let (relations, routines) = (kept(&self.relation_by_oid), kept(&self.routine_by_oid));
         let (operators, roles) = (kept(&self.operator_by_oid), kept(&self.role_by_oid));

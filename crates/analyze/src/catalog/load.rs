@@ -5,7 +5,7 @@
 
 use tokio_postgres::{Client, Row};
 
-use super::apply::{ON_APPLY, OnApply};
+use super::apply::{ON_APPLY, OnApply, Publication, publications};
 use super::stored::{EXPRESSIONS, PRINTED_UNDER};
 use super::{
     Cast, Collation, Expression, Oid, Operator, Relation, Role, Routine, Schema, Snapshot, Trigger, Type, Use,
@@ -257,6 +257,14 @@ async fn read(client: &Client) -> Result<Snapshot, Error> {
     }
     for row in each(TRIGGERS.into()).await? {
         snapshot.triggers.push(Trigger { relation: row.get(0), function: row.get(1), tables: row.get(2) });
+    }
+    for row in each(publications(version)).await? {
+        snapshot.publications.push(Publication {
+            name: row.get(0),
+            all: row.get(1),
+            tables: row.get(2),
+            schemas: row.get(3),
+        });
     }
     for row in each(ON_APPLY.into()).await? {
         snapshot.on_apply.push(OnApply { relation: row.get(0), function: row.get(1), by: row.get(2) });

@@ -7,14 +7,21 @@
 
 mod apply;
 pub mod builtin;
+mod by_oid;
 mod edit;
 pub mod load;
+mod memory;
+mod named;
 pub mod rights;
 mod stored;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
 
-pub use apply::OnApply;
+pub use apply::{OnApply, Publication};
+use by_oid::ByOid;
+pub use memory::Names;
+use named::Named;
 use serde::{Deserialize, Serialize};
 
 /// The identity of an object within its catalog.
@@ -291,6 +298,9 @@ pub struct Snapshot {
     pub triggers: Vec<Trigger>,
     /// What calls which function from a stored expression.
     pub uses: Vec<Use>,
+    /// Publications.
+    #[serde(default)]
+    pub publications: Vec<Publication>,
     /// What runs when a row is applied.
     #[serde(default)]
     pub on_apply: Vec<OnApply>,
@@ -302,24 +312,28 @@ pub struct Snapshot {
     pub sealed: Vec<(String, Oid)>,
 }
 
-/// A snapshot with indexes.
+/// A snapshot with indexes, and a memory of what was asked: whoever changes the snapshot itself makes a new catalog of it.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     /// The data.
     pub snapshot: Snapshot,
     schema_by_name: HashMap<String, usize>,
-    schema_by_oid: HashMap<Oid, usize>,
-    type_by_oid: HashMap<Oid, usize>,
-    type_by_name: HashMap<(Oid, String), usize>,
-    relation_by_oid: HashMap<Oid, usize>,
-    relation_by_name: HashMap<(Oid, String), usize>,
-    routine_by_oid: HashMap<Oid, usize>,
+    schema_by_oid: ByOid<usize>,
+    type_by_oid: ByOid<usize>,
+    type_by_name: Named,
+    relation_by_oid: ByOid<usize>,
+    relation_by_name: Named,
+    routine_by_oid: ByOid<usize>,
     routines_by_name: HashMap<String, Vec<usize>>,
-    operator_by_oid: HashMap<Oid, usize>,
+    operator_by_oid: ByOid<usize>,
     operators_by_name: HashMap<String, Vec<usize>>,
-    casts: HashMap<(Oid, Oid), Cast>,
-    collation_by_name: HashMap<(Oid, String), usize>,
-    role_by_oid: HashMap<Oid, usize>,
+    casts: ByOid<Cast, (Oid, Oid)>,
+    collation_by_name: Named,
+    role_by_oid: ByOid<usize>,
+    uses_by_function: ByOid<Vec<usize>>,
+    on_apply_by_function: ByOid<Vec<usize>>,
+    triggers_by_function: ByOid<Vec<usize>>,
+    memory: memory::Memory,
 }
 
 impl Catalog {
@@ -337,18 +351,42 @@ impl Catalog {
             schema_by_name: index(&snapshot.schemas, |s| s.name.clone()),
             schema_by_oid: index(&snapshot.schemas, |s| s.oid),
             type_by_oid: index(&snapshot.types, |t| t.oid),
-            type_by_name: index(&snapshot.types, |t| (t.schema, t.name.clone())),
+            type_by_name: Named::of(snapshot.types.iter().map(|t| (t.schema, t.name.as_str()))),
             relation_by_oid: index(&snapshot.relations, |r| r.oid),
-            relation_by_name: index(&snapshot.relations, |r| (r.schema, r.name.clone())),
+            relation_by_name: Named::of(snapshot.relations.iter().map(|r| (r.schema, r.name.as_str()))),
             routine_by_oid: index(&snapshot.routines, |r| r.oid),
             routines_by_name,
             operator_by_oid: index(&snapshot.operators, |o| o.oid),
             operators_by_name,
             casts: snapshot.casts.iter().map(|cast| ((cast.source, cast.target), *cast)).collect(),
-            collation_by_name: index(&snapshot.collations, |c| (c.schema, c.name.clone())),
+            collation_by_name: Named::of(snapshot.collations.iter().map(|c| (c.schema, c.name.as_str()))),
             role_by_oid: index(&snapshot.roles, |r| r.oid),
+            uses_by_function: group(&snapshot.uses, |used| used.function),
+            on_apply_by_function: group(&snapshot.on_apply, |used| used.function),
+            triggers_by_function: group(&snapshot.triggers, |trigger| trigger.function),
+            memory: memory::Memory::default(),
             snapshot,
         }
+    }
+
+    /// The same, for a catalog that is going to change: it remembers nothing.
+    pub fn changing(snapshot: Snapshot) -> Self {
+        Self { memory: memory::Memory::off(), ..Self::new(snapshot) }
+    }
+
+    /// An object, described as it was before.
+    pub(crate) fn described(
+        &self,
+        kind: crate::occurrence::Kind,
+        oid: Oid,
+        answer: impl FnOnce() -> Option<crate::report::Object>,
+    ) -> Option<crate::report::Object> {
+        self.memory.object(kind, oid, answer)
+    }
+
+    /// What was asked before under a path.
+    pub(crate) fn names(&self, path: &crate::path::Path) -> Option<std::sync::Arc<Names>> {
+        self.memory.names(path)
     }
 
     /// A schema by its name.
@@ -373,7 +411,7 @@ impl Catalog {
 
     /// A type by schema and name.
     pub fn type_named(&self, schema: Oid, name: &str) -> Option<&Type> {
-        self.type_by_name.get(&(schema, name.to_owned())).map(|&at| &self.snapshot.types[at])
+        self.type_by_name.get(schema, name).map(|at| &self.snapshot.types[at])
     }
 
     /// A relation by its OID.
@@ -383,7 +421,7 @@ impl Catalog {
 
     /// A relation by schema and name.
     pub fn relation_named(&self, schema: Oid, name: &str) -> Option<&Relation> {
-        self.relation_by_name.get(&(schema, name.to_owned())).map(|&at| &self.snapshot.relations[at])
+        self.relation_by_name.get(schema, name).map(|at| &self.snapshot.relations[at])
     }
 
     /// A routine by its OID.
@@ -413,7 +451,7 @@ impl Catalog {
 
     /// A collation by schema and name.
     pub fn collation_named(&self, schema: Oid, name: &str) -> Option<&Collation> {
-        self.collation_by_name.get(&(schema, name.to_owned())).map(|&at| &self.snapshot.collations[at])
+        self.collation_by_name.get(schema, name).map(|at| &self.snapshot.collations[at])
     }
 
     /// A role by its OID.
@@ -424,6 +462,21 @@ impl Catalog {
     /// A role by its name.
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.snapshot.roles.iter().find(|role| role.name == name)
+    }
+
+    /// What calls a function from a stored expression, as of when the catalog was made.
+    pub fn uses_of(&self, function: Oid) -> impl Iterator<Item = &Use> {
+        self.uses_by_function.get(&function).into_iter().flatten().map(|&at| &self.snapshot.uses[at])
+    }
+
+    /// What calls a function when a row is applied, as of when the catalog was made.
+    pub fn on_apply_of(&self, function: Oid) -> impl Iterator<Item = &OnApply> {
+        self.on_apply_by_function.get(&function).into_iter().flatten().map(|&at| &self.snapshot.on_apply[at])
+    }
+
+    /// The triggers of a function, as of when the catalog was made.
+    pub fn triggers_of(&self, function: Oid) -> impl Iterator<Item = &Trigger> {
+        self.triggers_by_function.get(&function).into_iter().flatten().map(|&at| &self.snapshot.triggers[at])
     }
 
     /// The type below all domains.
@@ -464,6 +517,17 @@ impl Catalog {
     }
 }
 
-fn index<T, K: std::hash::Hash + Eq>(items: &[T], key: impl Fn(&T) -> K) -> HashMap<K, usize> {
+fn index<T, K: Hash + Eq, S: BuildHasher + Default>(
+    items: &[T],
+    key: impl Fn(&T) -> K,
+) -> HashMap<K, usize, S> {
     items.iter().enumerate().map(|(at, item)| (key(item), at)).collect()
+}
+
+fn group<T>(items: &[T], key: impl Fn(&T) -> Oid) -> ByOid<Vec<usize>> {
+    let mut groups: ByOid<Vec<usize>> = HashMap::default();
+    for (at, item) in items.iter().enumerate() {
+        groups.entry(key(item)).or_default().push(at);
+    }
+    groups
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::memory::Right;
 use super::{Catalog, Oid, PG_CATALOG, Schema};
 
 impl Catalog {
@@ -70,14 +71,13 @@ impl Catalog {
 
     /// The roles that could act against the victim: not trusted, and not one of the server's own that nobody has.
     pub fn untrusted(&self, victim: Oid) -> impl Iterator<Item = &super::Role> {
-        self.snapshot.roles.iter().filter(move |role| {
-            let predefined = role.name.starts_with("pg_") && !self.has_members(role.oid);
+        let roles = &self.snapshot.roles;
+        let with_members: HashSet<Oid> =
+            roles.iter().flat_map(|role| role.member_of.iter().copied()).collect();
+        roles.iter().filter(move |role| {
+            let predefined = role.name.starts_with("pg_") && !with_members.contains(&role.oid);
             !predefined && !self.trusted(role.oid, victim)
         })
-    }
-
-    fn has_members(&self, role: Oid) -> bool {
-        self.snapshot.roles.iter().any(|other| other.member_of.contains(&role))
     }
 
     /// A role that is not trusted towards the victim and may create in the schema. One that can log in is preferred: it is
@@ -86,12 +86,18 @@ impl Catalog {
         if schema.oid == PG_CATALOG {
             return None;
         }
-        self.first(victim, |role| self.may_create_in(role, schema))
+        let right = Right::Schema(schema.oid);
+        self.memory.intruder(right, victim, || self.first(victim, |role| self.may_create_in(role, schema)))
     }
 
     /// A role that is not trusted towards the victim and holds a privilege on the database.
     pub fn intruder_on_database(&self, privilege: &str, victim: Oid) -> Option<Oid> {
-        self.first(victim, |role| self.may_on_database(role, privilege))
+        let answer = || self.first(victim, |role| self.may_on_database(role, privilege));
+        match privilege {
+            "CREATE" => self.memory.intruder(Right::Create, victim, answer),
+            "TEMPORARY" => self.memory.intruder(Right::Temporary, victim, answer),
+            _ => answer(),
+        }
     }
 
     fn first(&self, victim: Oid, may: impl Fn(Oid) -> bool) -> Option<Oid> {

@@ -37,7 +37,7 @@ SELECT k.oid, 'check', pg_catalog.pg_describe_object('pg_catalog.pg_constraint':
     pg_catalog.format('ALTER TABLE %s ADD %s', c.oid::pg_catalog.regclass, pg_catalog.pg_get_constraintdef(k.oid))
   FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid WHERE k.contype = 'c' AND k.oid >= 16384
 UNION ALL
-SELECT k.oid, 'domain', pg_catalog.pg_describe_object('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 0), t.typowner, t.oid,
+SELECT k.oid, 'domain', pg_catalog.format('constraint %s on domain %s', k.conname, pg_catalog.format_type(t.oid, NULL)), t.typowner, t.oid,
     pg_catalog.format('ALTER DOMAIN %s ADD %s', t.oid::pg_catalog.regtype, pg_catalog.pg_get_constraintdef(k.oid))
   FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_type t ON t.oid = k.contypid WHERE k.contype = 'c' AND k.oid >= 16384
 UNION ALL

@@ -5,43 +5,7 @@ use std::ops::Range;
 use super::{Origin, Project};
 use crate::check::suppress::{Allowed, MARK, comments};
 use crate::check::{Code, Finding, Severity, number, raw};
-use crate::text::{Position, floor};
-
-/// Where the lines of a file begin.
-struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    fn new(text: &'t str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
-        Self { text, starts: starts.collect() }
-    }
-
-    fn line(&self, byte: usize) -> usize {
-        self.starts.partition_point(|&start| start <= byte)
-    }
-
-    fn start(&self, line: usize) -> usize {
-        self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0)
-    }
-
-    fn position(&self, byte: usize) -> Position {
-        let byte = floor(self.text, byte);
-        let line = self.line(byte);
-        Position { line, column: self.text[self.start(line)..byte].chars().count() + 1 }
-    }
-
-    /// The line that bytes begin on, and how many characters of it they are.
-    fn excerpt(&self, span: &Range<usize>) -> (String, usize) {
-        let start = self.start(self.line(floor(self.text, span.start)));
-        let line = self.text[start..].lines().next().unwrap_or_default();
-        let end = floor(self.text, span.end.min(start + line.len()));
-        let meant = self.text.get(floor(self.text, span.start)..end).unwrap_or_default();
-        (line.to_owned(), meant.chars().count().max(1))
-    }
-}
+use crate::text::Lines;
 
 /// A finding, and the lines of the statement that it is about if it is about all of it.
 struct Placed {
@@ -52,6 +16,12 @@ struct Placed {
 
 /// Everything that is wrong in the files, in their order.
 pub fn check(project: &Project) -> Vec<Finding> {
+    // A thread has memory of its own. What the replay has given back lies scattered between what it keeps, and whoever takes pieces of
+    // that again waits for the memory.
+    crate::parse::with_stack(|| judged(project)).unwrap_or_else(|_| judged(project))
+}
+
+fn judged(project: &Project) -> Vec<Finding> {
     let lines: Vec<Lines<'_>> = project.sources.iter().map(|source| Lines::new(&source.text)).collect();
     let snapshot = &project.catalog.snapshot;
     let routines = snapshot.routines.iter().map(|routine| (routine.oid, Code::Routine(routine)));

@@ -8,6 +8,7 @@ use crate::catalog::Routine;
 use crate::fix::{Edit, Fix, PINNED, apply, fix, pin, pinned_value};
 use crate::parse::tokens;
 use crate::text::quote;
+use crate::unpinned::atomic;
 
 /// What can be mended, and what cannot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +39,11 @@ pub fn mend(project: &Project, chosen: &[&Routine]) -> Mended {
             Ok(Some(fix)) => match edits(project, origin, &fix) {
                 Err(reason) => mended.refused.push((name, vec![reason])),
                 Ok(edits) => {
-                    mended.notes.extend(fix.notes.iter().map(|note| (name.clone(), note.clone())));
+                    let notes = fix.notes.iter().map(|note| noted(project, routine, origin, &fix, note));
+                    mended.notes.extend(notes.map(|note| (name.clone(), note)));
+                    if !fix.changes() {
+                        continue;
+                    }
                     mended.statements.push(sql(project, routine, origin, &fix, &edits));
                     for (file, edit) in edits {
                         mended.files[file].push(edit);
@@ -48,6 +53,15 @@ pub fn mend(project: &Project, chosen: &[&Routine]) -> Mended {
         }
     }
     mended
+}
+
+/// A note, with the definition that it proposes.
+fn noted(project: &Project, routine: &Routine, origin: &Origin, fix: &Fix, note: &str) -> String {
+    let create = &project.sources[origin.file].text[origin.statement.clone()];
+    match atomic(&project.catalog, routine, &fix.edits, create).filter(|_| fix.atomic) {
+        Some(proposal) => format!("{note}:\n{proposal}"),
+        None => note.to_owned(),
+    }
 }
 
 /// A fix as edits of files.

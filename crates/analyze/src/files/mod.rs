@@ -9,11 +9,14 @@
 //! * No file and no statement stops the others: what cannot be read is a finding.
 //! * Nothing is executed. `IF` in a `DO` block is not decided: what stands there is assumed to run.
 
+mod batch;
+mod bound;
 mod judge;
 mod mend;
 mod objects;
 mod problems;
 mod replay;
+mod replication;
 mod rights;
 mod routines;
 mod split;
@@ -24,7 +27,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::catalog::{Catalog, Oid, Role, Schema, Snapshot, builtin};
-use crate::text::Decoded;
+use crate::text::Places;
 
 pub use judge::check;
 pub use mend::{Mended, mend};
@@ -77,8 +80,8 @@ pub struct Origin {
     pub statement: Range<usize>,
     /// Its name in that statement.
     pub name: Range<usize>,
-    /// The code that was analysed, with the places of its bytes in the file.
-    pub code: Option<Decoded>,
+    /// Where the bytes of the code that was analysed stand in the file.
+    pub code: Option<Places>,
     /// The path that was in force there.
     pub search_path: String,
     /// Of a routine: the statements that altered it later, as (file, statement).

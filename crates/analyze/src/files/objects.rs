@@ -309,6 +309,10 @@ impl State<'_> {
                 }
                 self.catalog.put_relation(relation);
             }
+            ObjectType::ObjectPublication => {
+                let old = string(rename.object.as_deref()).unwrap_or_default();
+                self.rename_publication(&old, &rename.newname);
+            }
             _ if !rename.subname.is_empty() => {}
             _ => {
                 let object = rename.object.as_deref();
@@ -391,10 +395,7 @@ impl State<'_> {
         if let Some(old) = self.catalog.operator_of(oid).cloned() {
             self.catalog.put_operator(Operator { owner, ..old });
         }
-        let expressions = self.catalog.snapshot.expressions.iter_mut();
-        expressions
-            .filter(|found| found.relation == oid && found.kind != "statement")
-            .for_each(|found| found.owner = owner);
+        self.bound.give(oid, owner);
     }
 
     pub(super) fn drop(&mut self, drop: &DropStmt) {
@@ -447,7 +448,10 @@ impl State<'_> {
                 }
                 ObjectType::ObjectEventTrigger => {
                     let by = format!("event trigger {}", quote(&string(Some(object)).unwrap_or_default()));
-                    self.forget(|expression| expression.by == by);
+                    self.forget_described(&by);
+                }
+                ObjectType::ObjectPublication => {
+                    self.drop_publication(&string(Some(object)).unwrap_or_default());
                 }
                 ObjectType::ObjectExtension => {
                     let name = string(Some(object)).unwrap_or_default();
@@ -469,12 +473,9 @@ impl State<'_> {
         };
         let start = format!("{kind} {} on ", quote(&string(Some(own)).unwrap_or_default()));
         if kind == "trigger" {
-            let function = |by: &str| {
-                self.catalog.snapshot.uses.iter().find(|used| used.by == by).map(|used| used.function)
-            };
-            let mut expressions = self.catalog.snapshot.expressions.iter();
-            let found = expressions.find(|found| found.relation == table && found.by.starts_with(&start));
-            if let Some(function) = found.and_then(|found| function(&found.by)) {
+            let found = self.bound.of(table).find(|found| found.by.starts_with(&start));
+            let called = found.and_then(|found| self.bound.called_by(&found.by).next());
+            if let Some(function) = called.map(|used| used.function) {
                 let triggers = &mut self.catalog.snapshot.triggers;
                 if let Some(at) =
                     triggers.iter().position(|found| found.relation == table && found.function == function)
@@ -483,19 +484,28 @@ impl State<'_> {
                 }
             }
         }
-        self.forget(|expression| expression.relation == table && expression.by.starts_with(&start));
+        self.forget_of(table, |expression| expression.by.starts_with(&start));
     }
 
     fn drop_relation(&mut self, oid: Oid, cascade: bool) {
         if let Some(relation) = self.catalog.relation_of(oid) {
-            let row_type = relation.row_type;
+            let (row_type, partitioned) = (relation.row_type, relation.kind == 'p');
+            let of = |(child, parent): &(Oid, Oid)| (*parent == oid && *child != oid).then_some(*child);
+            let children: Vec<Oid> = self.catalog.snapshot.inherits.iter().filter_map(of).collect();
+            // So that each is met once, whatever inherits from what.
+            self.catalog.snapshot.inherits.retain(|(child, parent)| *child != oid && *parent != oid);
+            if cascade || partitioned {
+                for child in children {
+                    self.drop_relation(child, cascade);
+                }
+            }
             if row_type != 0 {
                 self.drop_type(row_type);
             }
         }
         self.catalog.remove(oid);
         self.catalog.snapshot.triggers.retain(|trigger| trigger.relation != oid);
-        self.forget(|expression| expression.relation == oid && expression.kind != "statement");
+        self.forget_of(oid, |expression| expression.kind != "statement");
         if cascade {
             let views: Vec<Oid> = self.dependent_views(oid);
             for view in views {
@@ -506,14 +516,7 @@ impl State<'_> {
 
     /// Views that read a relation, or call a routine.
     fn dependent_views(&self, oid: Oid) -> Vec<Oid> {
-        let views = self.catalog.snapshot.expressions.iter();
-        let views = views.filter(|view| view.kind.ends_with("view"));
-        let reads = views.filter(|view| {
-            view.found
-                .as_ref()
-                .is_some_and(|found| found.occurrences.iter().any(|name| name.object() == Some(oid)))
-        });
-        reads.map(|view| view.relation).filter(|&view| view != oid).collect()
+        self.bound.views_of(oid).map(|view| view.relation).filter(|&view| view != oid).collect()
     }
 
     fn drop_type(&mut self, oid: Oid) {
@@ -524,29 +527,24 @@ impl State<'_> {
         if relation != 0 {
             self.catalog.remove(relation);
         }
-        self.forget(|expression| expression.relation == oid && expression.kind == "domain");
+        self.forget_of(oid, |expression| expression.kind == "domain");
     }
 
     fn drop_routine(&mut self, oid: Oid, cascade: bool) {
         self.supersede(oid);
         self.catalog.remove(oid);
         self.catalog.snapshot.triggers.retain(|trigger| trigger.function != oid);
-        self.forget(|expression| expression.relation == oid && expression.kind != "statement");
+        self.forget_of(oid, |expression| expression.kind != "statement");
         if cascade {
-            let users: Vec<String> = self
-                .catalog
-                .snapshot
-                .uses
-                .iter()
-                .filter(|used| used.function == oid)
-                .map(|used| used.by.clone())
-                .collect();
+            let users: Vec<String> = self.bound.callers_of(oid).map(|used| used.by.clone()).collect();
             for view in self.dependent_views(oid) {
                 self.drop_relation(view, true);
             }
-            self.forget(|expression| users.contains(&expression.by));
+            for by in users {
+                self.forget_described(&by);
+            }
         }
-        self.catalog.snapshot.uses.retain(|used| used.function != oid);
+        self.bound.forget_calls_of(oid);
     }
 
     fn drop_schema(&mut self, schema: Oid) {

@@ -7,16 +7,18 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, Token as Kind, TransactionStmtKind, VariableSetKind, VariableSetStmt};
 use sha2::{Digest, Sha256};
 
+use super::batch::{self, Read, read};
+use super::bound::Bound;
 use super::problems::Problem;
 use super::rights::DefaultRights;
 use super::split::{Part, split};
 use super::{Origin, Project, Source};
 use crate::catalog::{Catalog, Expression, Oid, Snapshot, Use, builtin};
 use crate::occurrence::Kind as Named;
-use crate::parse::{As, Token, parse, tokens};
+use crate::parse::{Token, tokens};
 use crate::path::Path;
 use crate::plpgsql::{Event, Piece, events};
-use crate::text::{Decoded, decode, quote};
+use crate::text::{Decoded, Places, decode, quote};
 use crate::typing::Typer;
 use crate::walk::{Found, Surroundings, Walker};
 
@@ -30,6 +32,8 @@ pub(super) struct At {
     pub start: usize,
     pub text: String,
     pub tokens: Vec<Token>,
+    /// The places in its tree are those of its text plus this.
+    pub base: usize,
     /// Is its text byte for byte that of the file?
     pub exact: bool,
 }
@@ -47,6 +51,7 @@ pub(super) struct Session {
 /// What there was when the transaction began.
 struct Before {
     catalog: Catalog,
+    bound: Bound,
     session: Session,
     temporary: HashSet<String>,
     origins: HashMap<Oid, Origin>,
@@ -55,7 +60,9 @@ struct Before {
 }
 
 pub(super) struct State<'s> {
+    /// Without the definitions that have expressions, which are in `bound` until the end.
     pub catalog: Catalog,
+    pub bound: Bound,
     pub at: At,
     pub session: Session,
     pub temporary: HashSet<String>,
@@ -73,7 +80,9 @@ pub(super) struct State<'s> {
 
 /// What there is after the files, if there was this before.
 pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
-    let catalog = Catalog::new(base);
+    let mut base = base;
+    let bound = Bound::new(std::mem::take(&mut base.expressions), std::mem::take(&mut base.uses));
+    let catalog = Catalog::changing(base);
     let role = catalog.role(&catalog.snapshot.user).map_or(builtin::BOOTSTRAP, |role| role.oid);
     let initial =
         Session { user: role, role, search_path: catalog.snapshot.search_path.clone(), before_local: None };
@@ -93,7 +102,8 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
         .max(builtin::FIRST_OF_USERS);
     let mut state = State {
         catalog,
-        at: At { file: 0, start: 0, text: String::new(), tokens: Vec::new(), exact: true },
+        bound,
+        at: At { file: 0, start: 0, text: String::new(), tokens: Vec::new(), base: 0, exact: true },
         session: initial.clone(),
         temporary: HashSet::new(),
         origins: HashMap::new(),
@@ -109,7 +119,10 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
     for file in 0..sources.len() {
         state.file(file);
     }
-    let State { catalog, origins, superseded, problems, .. } = state;
+    let State { mut catalog, bound, origins, superseded, problems, .. } = state;
+    (catalog.snapshot.expressions, catalog.snapshot.uses) = bound.into_parts();
+    let applied = super::replication::on_apply(&catalog);
+    catalog.snapshot.on_apply.extend(applied);
     Project { catalog: catalog.settled(), origins, superseded, problems, sources }
 }
 
@@ -128,10 +141,25 @@ impl State<'_> {
                 "the file is not UTF-8 from here on; the rest of it is read as far as it can be".into(),
             );
         }
-        for part in split(&source.text) {
+        let parts = split(&source.text);
+        let mut done = 0;
+        while let Some(part) = parts.get(done) {
             match part {
-                Part::Statement(range) => self.text(file, range),
+                Part::Statement(_) => {
+                    let ranges = batch::first(&parts[done..]);
+                    done += ranges.len();
+                    match batch::together(&source.text, &ranges) {
+                        Some(reads) => {
+                            for (range, read) in ranges.into_iter().zip(reads) {
+                                self.read(file, range.start, read);
+                            }
+                        }
+                        None => ranges.into_iter().for_each(|range| self.text(file, range)),
+                    }
+                }
                 Part::Command(range) => {
+                    done += 1;
+                    let range = range.clone();
                     let line = &source.text[range.clone()];
                     let word = line[1..].split_whitespace().next().unwrap_or_default();
                     match word {
@@ -166,6 +194,7 @@ impl State<'_> {
                 self.before = (back && self.before.is_none()).then(|| {
                     Box::new(Before {
                         catalog: self.catalog.clone(),
+                        bound: self.bound.clone(),
                         session: self.session.clone(),
                         temporary: self.temporary.clone(),
                         origins: self.origins.clone(),
@@ -178,6 +207,7 @@ impl State<'_> {
             Ok(TransactionStmtKind::TransStmtRollback) => {
                 if let Some(before) = self.before.take() {
                     self.catalog = before.catalog;
+                    self.bound = before.bound;
                     self.session = before.session;
                     self.temporary = before.temporary;
                     self.origins = before.origins;
@@ -200,26 +230,26 @@ impl State<'_> {
 
     fn text(&mut self, file: usize, range: Range<usize>) {
         let text = &self.sources[file].text[range.clone()];
-        let parsed =
-            parse(text, As::Statements).map(|statements| (text.to_owned(), statements)).or_else(|error| {
-                // What psql and extensions fill in is read as if it were a name.
-                let plain = filled_in(text).ok_or_else(|| error.clone())?;
-                let statements = parse(&plain, As::Statements).map_err(|_| error)?;
-                Ok::<_, crate::parse::Unparsed>((plain, statements))
-            });
+        let parsed = read(text.to_owned()).or_else(|error| {
+            // What psql and extensions fill in is read as if it were a name.
+            let plain = filled_in(text).ok_or_else(|| error.clone())?;
+            read(plain).map_err(|_| error)
+        });
         match parsed {
-            Ok((text, statements)) => {
-                let tokens = tokens(&text).unwrap_or_default();
-                self.at = At { file, start: range.start, text, tokens, exact: true };
-                for (_, node) in &statements {
-                    self.statement(node);
-                }
-            }
+            Ok(read) => self.read(file, range.start, read),
             Err(error) => {
                 // A statement that never ends is underlined where it begins.
                 let message = format!("the statement cannot be read: {}", error.message);
                 self.problem(file, range, text, message);
             }
+        }
+    }
+
+    fn read(&mut self, file: usize, start: usize, read: Read) {
+        let Read { text, tokens, statements, base } = read;
+        self.at = At { file, start, text, tokens, base, exact: true };
+        for node in &statements {
+            self.statement(node);
         }
     }
 
@@ -275,6 +305,8 @@ impl State<'_> {
                 }
             }
             NodeEnum::CreateExtensionStmt(create) => self.create_extension(create),
+            NodeEnum::CreatePublicationStmt(create) => self.create_publication(create),
+            NodeEnum::AlterPublicationStmt(alter) => self.alter_publication(alter),
             NodeEnum::DoStmt(block) => self.do_block(&block.args),
             NodeEnum::SelectStmt(_) => {
                 self.set_by_function();
@@ -311,7 +343,8 @@ impl State<'_> {
     ) -> (T, Found) {
         let path = self.path();
         let mut walker =
-            Walker::new(Typer::new(&self.catalog, &path), &self.at.text, &self.at.tokens, around);
+            Walker::new(Typer::new(&self.catalog, &path), &self.at.text, &self.at.tokens, around)
+                .based(self.at.base);
         let result = work(&mut walker);
         (result, walker.finish())
     }
@@ -330,7 +363,7 @@ impl State<'_> {
     }
 
     /// Where something is defined: by the statement of now, with a name at these bytes of it.
-    pub(super) fn origin(&self, name: Range<usize>, code: Option<Decoded>) -> Origin {
+    pub(super) fn origin(&self, name: Range<usize>, code: Option<Places>) -> Origin {
         Origin {
             file: self.at.file,
             statement: self.at.start..self.at.start + self.at.text.len(),
@@ -375,14 +408,14 @@ impl State<'_> {
                 && function >= builtin::FIRST_OF_USERS
                 && !matches!(kind, "statement" | "do")
             {
-                self.catalog.snapshot.uses.push(Use { kind: kind.into(), by: by.clone(), function });
+                self.bound.add_use(Use { kind: kind.into(), by: by.clone(), function });
             }
         }
-        let source = code.text.clone();
-        let mut origin = self.origin(name, Some(code.clone()));
-        origin.code = Some(code);
+        let Decoded { text: source, places } = code;
+        let mut origin = self.origin(name, None);
+        origin.code = Some(places);
         self.origins.insert(oid, origin);
-        self.catalog.snapshot.expressions.push(Expression {
+        self.bound.add(Expression {
             oid,
             kind: kind.into(),
             by,
@@ -395,18 +428,20 @@ impl State<'_> {
         oid
     }
 
-    /// Forgets definitions that are replaced or dropped.
-    pub(super) fn forget(&mut self, gone: impl Fn(&Expression) -> bool) {
-        let snapshot = &mut self.catalog.snapshot;
-        // Most often there is none, and a look is cheaper than a move.
-        if !snapshot.expressions.iter().any(&gone) {
-            return;
-        }
-        let (old, kept) = std::mem::take(&mut snapshot.expressions).into_iter().partition(gone);
-        snapshot.expressions = kept;
-        let old: Vec<Expression> = old;
+    /// Forgets definitions of a table, view, domain or routine that are replaced or dropped.
+    pub(super) fn forget_of(&mut self, relation: Oid, gone: impl Fn(&Expression) -> bool) {
+        let old = self.bound.take_of(relation, gone);
+        self.forgotten(old);
+    }
+
+    /// Forgets what has a description.
+    pub(super) fn forget_described(&mut self, by: &str) {
+        let old = self.bound.take_described(by);
+        self.forgotten(old);
+    }
+
+    fn forgotten(&mut self, old: Vec<Expression>) {
         for expression in old {
-            self.catalog.snapshot.uses.retain(|used| used.by != expression.by);
             self.catalog.snapshot.on_apply.retain(|used| used.by != expression.by);
             self.supersede(expression.oid);
         }
@@ -535,7 +570,7 @@ impl State<'_> {
         let Ok(inner) = tokens(&code.text) else { return };
         let outer = std::mem::replace(
             &mut self.at,
-            At { file: 0, start: 0, text: String::new(), tokens: Vec::new(), exact: false },
+            At { file: 0, start: 0, text: String::new(), tokens: Vec::new(), base: 0, exact: false },
         );
         for event in events(&code.text, &inner) {
             let Event::Sql { piece, at, text, .. } = event else { continue };
@@ -548,10 +583,9 @@ impl State<'_> {
                 },
                 Piece::Expression => continue,
             };
-            let Ok(statements) = parse(&text, As::Statements) else { continue };
-            let tokens = tokens(&text).unwrap_or_default();
-            self.at = At { file: outer.file, start, text, tokens, exact };
-            for (_, node) in statements.iter().filter(|(_, node)| defines(node)) {
+            let Ok(Read { text, tokens, statements, base }) = read(text) else { continue };
+            self.at = At { file: outer.file, start, text, tokens, base, exact };
+            for node in statements.iter().filter(|node| defines(node)) {
                 self.statement(node);
             }
         }

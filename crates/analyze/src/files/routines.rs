@@ -11,7 +11,7 @@ use pg_query::protobuf::{
 use super::replay::{State, options, path_value, string, strings};
 use crate::body::parameters;
 use crate::catalog::{Oid, Routine};
-use crate::text::{Decoded, decode};
+use crate::text::{Places, decode};
 use crate::typing::{OPAQUE, known};
 use crate::walk::parts;
 
@@ -161,7 +161,7 @@ impl State<'_> {
         let oid = routine.oid;
         self.supersede(oid);
         if old.is_some() {
-            self.forget(|expression| expression.relation == oid);
+            self.forget_of(oid, |_| true);
         }
         let span = self.function_name(&name);
         let origin = self.origin(span.clone(), code);
@@ -184,12 +184,12 @@ impl State<'_> {
     }
 
     /// The literal of the body: after AS.
-    fn body(&self, source: &str) -> Option<Decoded> {
+    fn body(&self, source: &str) -> Option<Places> {
         let text = &self.at.text;
         let pair =
             self.at.tokens.windows(2).find(|pair| pair[0].is(text, "as") && pair[1].kind == Kind::Sconst)?;
         let decoded = decode(pair[1].text(text), self.at.start + pair[1].start)?;
-        (decoded.text == source).then_some(decoded)
+        (decoded.text == source).then_some(decoded.places)
     }
 
     /// Where the name of a function stands: the last part of what follows FUNCTION or PROCEDURE.

@@ -29,7 +29,7 @@ impl State<'_> {
             return None;
         };
         let by = format!("{kind} {} on table {on}", quote(name));
-        self.forget(|expression| expression.by == by);
+        self.forget_described(&by);
         self.add_expression(kind, by, owner, table, found, span);
         Some(table)
     }
@@ -65,7 +65,7 @@ impl State<'_> {
         let span = self.name_span(&trigger.trigname);
         let found = self.walk(node);
         let by = format!("event trigger {}", quote(&trigger.trigname));
-        self.forget(|expression| expression.by == by);
+        self.forget_described(&by);
         self.add_expression("event trigger", by, self.session.role, 0, found, span);
     }
 
@@ -90,7 +90,7 @@ impl State<'_> {
             found.occurrences.iter().any(|name| matches!(name.kind(), Kind::Function | Kind::Operator))
         };
         let by = format!("index {} on {on}", quote(&name));
-        self.forget(|expression| expression.by == by);
+        self.forget_described(&by);
         let kind = if calls(&found) { "index" } else { "statement" };
         let span = if index.idxname.is_empty() { 0..1 } else { self.name_span(&name) };
         self.add_expression(kind, by, owner, table, found, span);

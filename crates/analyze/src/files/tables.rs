@@ -7,7 +7,7 @@ use pg_query::protobuf::{
 };
 
 use super::replay::{State, options, string};
-use crate::catalog::{Expression, Oid, OnApply, Relation, Type};
+use crate::catalog::{Oid, OnApply, Relation, Type};
 use crate::typing::{OPAQUE, known};
 use crate::walk::Columns;
 
@@ -183,7 +183,7 @@ impl State<'_> {
         let old = self.catalog.relation_named(schema, &range.relname).map(|found| found.oid);
         let oid = match old {
             Some(oid) => {
-                self.forget(|expression| expression.relation == oid && expression.kind == "view");
+                self.forget_of(oid, |expression| expression.kind == "view");
                 oid
             }
             None => self.add_relation(schema, &range.relname, 'v', None),
@@ -210,17 +210,13 @@ impl State<'_> {
     /// Notes which functions a trigger calls when a row is applied, if it fires then.
     fn fires_on_apply(&mut self, relation: Oid, trigger: &str, fires: bool) {
         let start = format!("trigger {} on ", crate::text::quote(trigger));
-        let snapshot = &mut self.catalog.snapshot;
-        let mine = |found: &&Expression| found.relation == relation && found.by.starts_with(&start);
-        let Some(by) = snapshot.expressions.iter().find(mine).map(|found| found.by.clone()) else { return };
-        snapshot.on_apply.retain(|used| used.by != by);
+        let mut mine = self.bound.of(relation).filter(|found| found.by.starts_with(&start));
+        let Some(by) = mine.next().map(|found| found.by.clone()) else { return };
+        let on_apply = &mut self.catalog.snapshot.on_apply;
+        on_apply.retain(|used| used.by != by);
         if fires {
-            let functions = snapshot.uses.iter().filter(|used| used.by == by).map(|used| used.function);
-            snapshot.on_apply.extend(functions.map(|function| OnApply {
-                relation,
-                function,
-                by: by.clone(),
-            }));
+            let functions = self.bound.called_by(&by).map(|used| used.function);
+            on_apply.extend(functions.map(|function| OnApply { relation, function, by: by.clone() }));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::catalog::{Oid, Routine};
 use crate::path::Place;
 
 /// A call as written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Call {
     /// The schema, if one is written.
     pub schema: Option<Oid>,

@@ -21,7 +21,7 @@ use std::ops::Range;
 
 use pg_query::protobuf::Node;
 
-use crate::catalog::Oid;
+use crate::catalog::{Names, Oid};
 use crate::occurrence::Occurrence;
 use crate::parse::Token;
 use crate::typing::{OPAQUE, Typer};
@@ -78,6 +78,8 @@ pub struct Walker<'a> {
     pub(crate) text: &'a str,
     pub(crate) tokens: &'a [Token],
     pub(crate) around: &'a Surroundings,
+    base: usize,
+    names: Option<&'a Names>,
     /// Temporary tables that this text has created so far.
     created: HashSet<String>,
     /// The token after the last join whose place was found.
@@ -95,12 +97,26 @@ impl<'a> Walker<'a> {
             text,
             tokens,
             around,
+            base: 0,
+            names: None,
             created: HashSet::new(),
             joins: 0,
             levels: Vec::new(),
             ctes: Vec::new(),
             found: Found::default(),
         }
+    }
+
+    /// The places in the trees are those of the text plus this.
+    #[must_use]
+    pub fn based(self, base: usize) -> Self {
+        Self { base, ..self }
+    }
+
+    /// What was looked up under the path before need not be looked up again.
+    #[must_use]
+    pub fn remembering(self, names: Option<&'a Names>) -> Self {
+        Self { names, ..self }
     }
 
     /// Walks a statement; gives the columns of its result.

@@ -24,15 +24,20 @@ pub fn parts(nodes: &[Node]) -> Vec<&str> {
 impl Walker<'_> {
     /// The index of the token that begins at a place.
     fn token_at(&self, at: i32) -> Option<usize> {
-        let at = usize::try_from(at).ok()?;
+        let at = usize::try_from(at).ok()?.saturating_sub(self.base);
         self.tokens.binary_search_by_key(&at, |token| token.start).ok()
+    }
+
+    /// The place in the tree of the token that begins at a byte.
+    pub(super) fn place_of(&self, byte: usize) -> Option<i32> {
+        i32::try_from(byte + self.base).ok()
     }
 
     pub(super) fn token_span(&self, at: i32) -> Range<usize> {
         if let Some(index) = self.token_at(at) {
             return self.tokens[index].start..self.tokens[index].end;
         }
-        let at = usize::try_from(at).unwrap_or(0).min(self.text.len());
+        let at = usize::try_from(at).unwrap_or(0).saturating_sub(self.base).min(self.text.len());
         at..at
     }
 
@@ -72,7 +77,11 @@ impl Walker<'_> {
             [name] => (None, (*name).to_owned()),
             [] => return Meaning::Unknown("there is no name".into()),
         };
-        let meaning = look_up(&self.typer, schema.as_deref(), &name, &lookup);
+        let answer = || look_up(&self.typer, schema.as_deref(), &name, &lookup);
+        let meaning = match self.names {
+            Some(names) => names.meaning(schema.as_deref(), &name, &lookup, answer),
+            None => answer(),
+        };
         self.found.occurrences.push(Occurrence {
             span,
             schema,
@@ -225,7 +234,7 @@ impl Walker<'_> {
         // The place is that of COLLATE; the name follows.
         let span = match self.token_at(at).and_then(|index| self.tokens.get(index + 1)) {
             Some(next) if self.tokens[self.token_at(at).unwrap_or(0)].is(self.text, "collate") => {
-                self.dotted_span(i32::try_from(next.start).unwrap_or(at))
+                self.dotted_span(self.place_of(next.start).unwrap_or(at))
             }
             _ => self.dotted_span(at),
         };

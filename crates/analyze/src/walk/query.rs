@@ -435,7 +435,7 @@ impl Walker<'_> {
         match found {
             Some(at) => {
                 self.joins = at + 1;
-                i32::try_from(self.tokens[at].start).unwrap_or(-1)
+                self.place_of(self.tokens[at].start).unwrap_or(-1)
             }
             None => -1,
         }

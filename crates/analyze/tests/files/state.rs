@@ -195,3 +195,27 @@ fn what_is_rolled_back_was_never_there() {
         .collect();
     assert_eq!(names, ["s.here", "public.there"]);
 }
+
+#[test]
+fn a_publication_makes_what_its_tables_evaluate_run_on_apply() {
+    let tables = "CREATE ROLE author; CREATE SCHEMA app; SET search_path = app, public;
+CREATE FUNCTION helper(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i';
+CREATE FUNCTION checked(i int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN helper(i) > 0; END';
+ALTER FUNCTION checked OWNER TO author; CREATE TABLE doc (i int CHECK (checked(i)));\n";
+    let about = |publication: &str| {
+        let mut found = found(&[tables, publication]);
+        found.retain(|found| found.starts_with("stops-apply") || found.starts_with("foreign-on-apply"));
+        found
+    };
+    let both = [
+        "foreign-on-apply app.checked(pg_catalog.int4) 1.sql:3:17",
+        "stops-apply app.checked(pg_catalog.int4) 1.sql:3:82",
+    ];
+    assert_eq!(about(""), Vec::<String>::new());
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.doc;"), both);
+    assert_eq!(about("CREATE PUBLICATION p; ALTER PUBLICATION p ADD TABLES IN SCHEMA app;"), both);
+    assert_eq!(about("CREATE PUBLICATION p FOR ALL TABLES; DROP PUBLICATION p;"), Vec::<String>::new());
+    let pinned = "CREATE PUBLICATION p FOR ALL TABLES; ALTER FUNCTION app.checked SET search_path = pg_catalog, app, pg_temp;
+        ALTER FUNCTION app.checked OWNER TO postgres;";
+    assert_eq!(about(pinned), Vec::<String>::new());
+}

@@ -6,7 +6,7 @@ use postern_analyze::check::{self, Finding, Scope};
 use crate::server::{Server, Session};
 
 /// A function for each place that runs code on apply; `helper` is found under a path of the session's only.
-const CASE: &str = "
+pub const CASE: &str = "
 CREATE ROLE owner; CREATE ROLE author; CREATE SCHEMA app; GRANT USAGE, CREATE ON SCHEMA app TO owner, author;
 SET ROLE owner; SET search_path = app, public;
 CREATE FUNCTION helper(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i';
@@ -30,7 +30,7 @@ const PLACES: [(&str, &str); 7] = [
     ("in_predicate", "index app.doc_i_idx"),
     ("in_generated", "default value for column g of table app."),
     ("in_check", "constraint parent_i_check on table app."),
-    ("in_domain", "constraint positive_check"),
+    ("in_domain", "constraint positive_check on domain app.positive"),
     ("in_default", "default value for column e of table app."),
     ("in_operator", "constraint parent_i_check1 on table app."),
 ];

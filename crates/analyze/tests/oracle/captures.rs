@@ -56,7 +56,11 @@ pub const STATEMENTS: &[&str] = &[
 #[test]
 fn a_capture_works_and_what_is_safe_withstands() {
     let server = Server::start();
-    let session = server.session("postgres");
+    every_capture(&server.session("postgres"));
+}
+
+/// Attacks each name of each statement under each path.
+pub fn every_capture(session: &Session<'_>) {
     session.run(SCHEMAS);
     let catalog = Catalog::new(session.snapshot());
     let victim = catalog.role("alice").unwrap().oid;
@@ -66,7 +70,7 @@ fn a_capture_works_and_what_is_safe_withstands() {
         let situation = Situation { victim, callers_connection: true, callers_path: false };
         let judge = Judge::new(&catalog, &path, situation);
         for sql in STATEMENTS {
-            let Ok(before) = analysed(&session, setting, sql, "") else { continue };
+            let Ok(before) = analysed(session, setting, sql, "") else { continue };
             for occurrence in ours(&catalog, &path, sql, &Surroundings::default()) {
                 // A literal is read as a name while the statement is analysed; it has no place in the tree.
                 if occurrence.quoted {
@@ -75,14 +79,14 @@ fn a_capture_works_and_what_is_safe_withstands() {
                 match judge.judge(&occurrence) {
                     Verdict::Capturable(capture) => {
                         assert!(
-                            changes(&session, setting, sql, &before, &occurrence, &capture),
+                            changes(session, setting, sql, &before, &occurrence, &capture),
                             "{setting}: {sql}\n{occurrence:?}\n{capture:?}"
                         );
                         captured += 1;
                     }
                     Verdict::Safe | Verdict::IfGranted(_) => {
                         for ddl in attacks(&catalog, &occurrence) {
-                            let after = analysed(&session, setting, sql, &as_mallory(&ddl));
+                            let after = analysed(session, setting, sql, &as_mallory(&ddl));
                             if let Ok(after) = after {
                                 assert_eq!(
                                     meaning(&before, &occurrence),

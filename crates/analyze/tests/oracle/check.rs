@@ -1,7 +1,7 @@
 //! Each rule finds what it is for, and nothing in code that is as it should be.
 
 use postern_analyze::catalog::Catalog;
-use postern_analyze::check::{self, Finding, RULES, Scope};
+use postern_analyze::check::{self, Finding, RULES, Scope, Severity};
 
 use crate::server::{Server, Session};
 
@@ -52,13 +52,20 @@ const CASES: &[(&str, &str, &str)] = &[
     ("policy-unpinned-function", "policy p2 on table app.doc2", "SET search_path = app, public; CREATE TABLE app.acl (ok int);
       CREATE FUNCTION app.allowed() RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM acl)';
       CREATE TABLE app.doc2 (id int); CREATE POLICY p2 ON app.doc2 FOR INSERT WITH CHECK (allowed())"),
+    ("event-trigger-unpinned-function", "event trigger noted", "SET search_path = app, public; CREATE FUNCTION app.note(t text) RETURNS void LANGUAGE sql AS 'SELECT';
+      CREATE FUNCTION app.noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM note(tg_tag); END';
+      CREATE EVENT TRIGGER noted ON ddl_command_end WHEN TAG IN ('CREATE SEQUENCE') EXECUTE FUNCTION app.noted()"),
     ("session-user", "policy p3 on table app.doc3", "CREATE TABLE app.doc3 (id int, owner text); CREATE POLICY p3 ON app.doc3 USING (owner = session_user)"),
 ];
 
 #[test]
 fn each_rule_finds_what_it_is_for() {
     let server = Server::start();
-    let session = server.session("postgres");
+    every_case(&server.session("postgres"));
+}
+
+/// Makes what each rule is for, and looks for it.
+pub fn every_case(session: &Session<'_>) {
     session.run(ROLES);
     for (rule, object, sql) in CASES {
         session.run(sql);
@@ -66,7 +73,7 @@ fn each_rule_finds_what_it_is_for() {
         if object.ends_with(')') {
             session.run(&format!("ALTER ROUTINE {object} OWNER TO alice"));
         }
-        let found = findings(&session);
+        let found = findings(session);
         assert!(rules_of(&found, object).contains(rule), "{rule} is not found for {object}: {found:#?}");
         let finding =
             found.iter().find(|finding| finding.rule == *rule && finding.object == *object).unwrap();
@@ -154,7 +161,11 @@ fn the_page_of_each_rule_shows_what_it_finds_and_what_mends_it() {
 #[test]
 fn every_kind_of_stored_expression_is_read_back() {
     let server = Server::start();
-    let session = server.session("postgres");
+    every_expression(&server.session("postgres"));
+}
+
+/// Makes one object of each kind that keeps an expression, and reads it back.
+pub fn every_expression(session: &Session<'_>) {
     session.run(ROLES);
     session.run(
         "CREATE FUNCTION shared.mark(i int) RETURNS int LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS 'SELECT i';
@@ -173,9 +184,9 @@ fn every_kind_of_stored_expression_is_read_back() {
          ALTER FUNCTION shared.mark(int) OWNER TO mallory; ALTER FUNCTION shared.fire() OWNER TO mallory;
          ALTER FUNCTION shared.event() OWNER TO mallory;",
     );
-    let found = findings(&session);
+    let found = findings(session);
     for object in [
-        "constraint even_check",
+        "constraint even_check on domain app.even",
         "default value for column k of table app.x",
         "default value for column g of table app.x",
         "constraint positive on table app.x",
@@ -203,4 +214,72 @@ fn every_kind_of_stored_expression_is_read_back() {
     }
     assert!(!found.iter().any(|finding| finding.rule == "capturable"), "{found:#?}");
     session.run("DROP EVENT TRIGGER evented");
+}
+
+#[test]
+fn what_is_planted_before_an_event_triggers_function_runs_as_a_superuser_until_the_path_is_pinned() {
+    let server = Server::start();
+    let session = server.session("postgres");
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs/reference/rules/event-trigger-unpinned-function.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let [case, remedy] = blocks(&page)[..] else { panic!("the page has not two blocks") };
+    let (before, undo) = case.split_once("ALTER ROLE tenant NOSUPERUSER").unwrap();
+    let is_superuser =
+        || session.strings("SELECT rolsuper FROM pg_roles WHERE rolname = 'tenant'").remove(0).remove(0);
+    session.run(before);
+    assert_eq!(is_superuser(), "t");
+    session.run(&format!("ALTER ROLE tenant NOSUPERUSER{undo}"));
+
+    // What the finding proves, as it is printed: the tenant's function is called in place of the one that is meant.
+    session.run("RESET search_path");
+    let found = findings(&session);
+    let finding = found.iter().find(|finding| finding.rule == "event-trigger-unpinned-function").unwrap();
+    assert_eq!((finding.object.as_str(), finding.severity), ("event trigger noted", Severity::Error));
+    let (ddl, path) = finding.proof.as_deref().unwrap().split_once('\n').unwrap();
+    assert!(path.starts_with("SET search_path = shop, "), "{path}");
+    let noted = || session.strings("SELECT count(*) FROM app.log").remove(0).remove(0);
+    session.run(&format!("SET search_path = app; SET ROLE tenant; {ddl} RESET ROLE;"));
+    let count = noted();
+    session.run(&format!("{path} DO 'BEGIN CREATE TABLE shop.one (id int); EXCEPTION WHEN OTHERS THEN END'"));
+    assert_eq!(noted(), count, "the planted function was called");
+
+    session.run(remedy);
+    let count = noted();
+    session.run(&format!("{path} CREATE TABLE shop.two (id int)"));
+    assert_ne!(noted(), count, "the function that is meant is called again");
+    session.run(
+        "SET search_path = app; SET ROLE tenant; DROP FUNCTION shop.note; RESET ROLE; DROP TABLE shop.orders",
+    );
+    session.run(
+        &case[case.find("SET ROLE tenant;").unwrap()..case.find("ALTER ROLE tenant NOSUPERUSER").unwrap()],
+    );
+    assert_eq!(is_superuser(), "f", "the planted function is not called");
+    session.run("RESET search_path");
+    assert!(!findings(&session).iter().any(|finding| finding.rule == "event-trigger-unpinned-function"));
+}
+
+#[test]
+fn who_issues_a_command_decides_what_an_event_triggers_function_sees() {
+    let server = Server::start();
+    let session = server.session("postgres");
+    session.run(
+        "CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO PUBLIC; CREATE ROLE clerk LOGIN; CREATE TABLE app.frozen (yes boolean);
+         INSERT INTO app.frozen VALUES (true); GRANT SELECT ON app.frozen TO PUBLIC; ALTER DATABASE postgres SET search_path = app;
+         CREATE SCHEMA AUTHORIZATION clerk; SET search_path = app;
+         CREATE FUNCTION app.refuse() RETURNS event_trigger LANGUAGE plpgsql AS
+           'BEGIN IF EXISTS (SELECT FROM frozen WHERE yes) THEN RAISE ''frozen''; END IF; END';
+         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE SEQUENCE') EXECUTE FUNCTION app.refuse();
+         REVOKE CREATE ON SCHEMA clerk FROM clerk; ALTER SCHEMA clerk OWNER TO CURRENT_USER; GRANT CREATE, USAGE ON SCHEMA app TO CURRENT_USER",
+    );
+    let found = findings(&session);
+    let finding = found.iter().find(|finding| finding.rule == "event-trigger-unpinned-function").unwrap();
+    assert_eq!(finding.severity, Severity::Warning, "{finding:#?}");
+    let proof = finding.proof.as_deref().unwrap();
+    session.run("GRANT CREATE ON SCHEMA clerk TO clerk; SET ROLE clerk");
+    assert!(!session.attempt("CREATE SEQUENCE clerk.sq"), "refused");
+    session.run(proof);
+    // With what the proof plants the function no longer sees the table.
+    session.run("ALTER TABLE pg_temp.frozen ADD COLUMN IF NOT EXISTS yes boolean");
+    session.run("CREATE SEQUENCE clerk.sq; RESET ROLE");
 }

@@ -150,3 +150,68 @@ fn files_leave_behind_what_a_server_would() {
         assert_eq!(&replayed[routine], meant, "{routine}");
     }
 }
+
+/// What makes, changes and drops publications; after each group both say the same.
+const PUBLISHED: &[&str] = &[
+    "CREATE PUBLICATION none; CREATE PUBLICATION one FOR TABLE app.doc WITH (publish = 'insert')",
+    "DROP PUBLICATION one; CREATE PUBLICATION root FOR TABLE app.parent",
+    "CREATE PUBLICATION every FOR ALL TABLES",
+    "DROP PUBLICATION every, root; SET search_path = app; CREATE PUBLICATION here FOR TABLES IN SCHEMA CURRENT_SCHEMA; RESET search_path",
+    "ALTER PUBLICATION here RENAME TO there; ALTER PUBLICATION there DROP TABLES IN SCHEMA app",
+    "ALTER PUBLICATION there ADD TABLE app.lone, app.base WHERE (i > 0)",
+    "CREATE TABLE app.late (j int) INHERITS (app.base); ALTER PUBLICATION there SET TABLE ONLY app.base, app.lone (i)",
+    "ALTER PUBLICATION there SET (publish = 'update'); ALTER PUBLICATION there DROP TABLE app.lone, ONLY app.base",
+    "ALTER PUBLICATION there ADD TABLES IN SCHEMA app; CREATE TABLE app.later (i int DEFAULT app.in_default())",
+    "BEGIN; DROP PUBLICATION there; ROLLBACK",
+    "DROP PUBLICATION IF EXISTS there, none; CREATE PUBLICATION again FOR TABLE app.base",
+    "DROP TABLE app.base CASCADE",
+];
+
+/// Tables that inherit, and one that is alone.
+const TABLES: &str = "SET search_path = app;
+CREATE TABLE base (i int CHECK (in_check(i))); CREATE TABLE child (d positive) INHERITS (base); CREATE INDEX ON base (in_index(i));
+CREATE TABLE lone (i int DEFAULT in_default(), j int CHECK (j >>>> 0)); RESET search_path;";
+
+/// Publications by the names of what they have, and which functions run for rows that come in.
+fn published(catalog: &Catalog) -> (Vec<String>, Vec<String>) {
+    let table =
+        |oid: &u32| catalog.relation_of(*oid).map(|found| catalog.qualified(found.schema, &found.name));
+    let lists = catalog.snapshot.publications.iter().map(|publication| {
+        let mut tables: Vec<String> = publication.tables.iter().filter_map(table).collect();
+        tables.sort();
+        tables.dedup();
+        let schemas: Vec<String> = publication.schemas.iter().map(|oid| catalog.schema_name(*oid)).collect();
+        format!("{} {} {tables:?} {schemas:?}", publication.name, publication.all)
+    });
+    let (mut lists, mut run): (Vec<String>, Vec<String>) = (lists.collect(), Vec::new());
+    for used in &catalog.snapshot.on_apply {
+        run.extend(catalog.routine_of(used.function).map(|routine| catalog.signature(routine)));
+    }
+    lists.sort();
+    run.sort();
+    run.dedup();
+    (lists, run)
+}
+
+#[test]
+fn publications_of_files_have_what_the_servers_have() {
+    let server = Server::start();
+    let session = server.session("postgres");
+    let mut text = format!("{};\n{TABLES}\n", crate::apply::CASE);
+    session.run(&text);
+    session.run("SET client_min_messages = error");
+    let mut ran = Vec::new();
+    for group in PUBLISHED {
+        session.run(group);
+        text += group;
+        text += ";\n";
+        let sources = vec![Source::new("published.sql", text.clone().into_bytes())];
+        let project = with_stack(|| replay(empty(15, postern_analyze::files::RUNNER), sources)).unwrap();
+        assert_eq!(project.problems, []);
+        let asked = published(&Catalog::new(session.snapshot()));
+        assert_eq!(published(&project.catalog), asked, "{group}");
+        ran.push(asked.1.len());
+    }
+    assert_eq!(ran.iter().max(), Some(&7), "{ran:?}");
+    assert!(ran.contains(&0) && ran.iter().collect::<std::collections::BTreeSet<_>>().len() > 3, "{ran:?}");
+}

@@ -16,4 +16,6 @@ mod own_sql;
 mod requirement;
 mod server;
 mod statements;
+mod unpinned;
+mod versions;
 mod views;

@@ -48,12 +48,16 @@ fn resolved(report: &Report) -> String {
 #[test]
 fn three_functions_over_three_schemas_give_the_table_of_the_requirement() {
     let server = Server::start();
-    let session = server.session("postgres");
+    three_functions(&server.session("postgres"));
+}
+
+/// The first experiment.
+pub fn three_functions(session: &Session<'_>) {
     session.run(TABLES);
-    functions(&session, [("s1, s2, s3", "a", "b"), ("s2, s3, s1", "a", "b"), ("s3, s1, s2", "a", "b")]);
-    let (_, reports) = table(&session);
+    functions(session, [("s1, s2, s3", "a", "b"), ("s2, s3, s1", "a", "b"), ("s3, s1, s2", "a", "b")]);
+    let (_, reports) = table(session);
     let ours: Vec<String> = reports.iter().map(resolved).collect();
-    assert_eq!(ours, said(&session));
+    assert_eq!(ours, said(session));
     let compared = report::compare(&reports);
     let row = |name: &str| {
         let row = compared.rows.iter().find(|(kind, key, _)| *kind == Kind::Relation && key == name).unwrap();
@@ -63,17 +67,21 @@ fn three_functions_over_three_schemas_give_the_table_of_the_requirement() {
     assert_eq!(row("b"), ["s1.b", "s1.b", "s1.b"]);
 
     let pinned = "pg_catalog, pg_temp";
-    functions(&session, [(pinned, "s1.a", "s1.b"), (pinned, "s2.a", "s1.b"), (pinned, "s3.a", "s1.b")]);
-    let (_, reports) = table(&session);
+    functions(session, [(pinned, "s1.a", "s1.b"), (pinned, "s2.a", "s1.b"), (pinned, "s3.a", "s1.b")]);
+    let (_, reports) = table(session);
     let qualified: Vec<String> = reports.iter().map(resolved).collect();
     assert_eq!(qualified, ours);
-    assert_eq!(qualified, said(&session));
+    assert_eq!(qualified, said(session));
 }
 
 #[test]
 fn a_temporary_pg_class_captures_the_name_unless_pg_temp_is_last() {
     let server = Server::start();
-    let session = server.session("postgres");
+    temporary_pg_class(&server.session("postgres"));
+}
+
+/// The second one.
+pub fn temporary_pg_class(session: &Session<'_>) {
     let sql = "select count(*) from pg_class";
     let mut snapshot = session.snapshot();
     snapshot.temporary.push("pg_class".into());

@@ -5,12 +5,16 @@ use postern_analyze::parse::with_stack;
 use postern_analyze::path::Path;
 
 use crate::compare::{Score, compare};
-use crate::server::Server;
+use crate::server::{Server, Session};
 
 #[test]
 fn names_in_the_servers_own_views_mean_what_the_server_says() {
     let server = Server::start();
-    let session = server.session("postgres");
+    every_view(&server.session("postgres"));
+}
+
+/// Compares each view of the server's own under two paths.
+pub fn every_view(session: &Session<'_>) {
     session.run("SET search_path = pg_catalog, pg_temp");
     let views = session.strings("SELECT definition FROM pg_views ORDER BY schemaname, viewname");
     let catalog = Catalog::new(session.snapshot());
@@ -19,7 +23,7 @@ fn names_in_the_servers_own_views_mean_what_the_server_says() {
         session.run(&format!("SET search_path = {setting}"));
         let path = Path::new(&catalog, setting, session_user(&catalog));
         for view in &views {
-            let refused = with_stack(|| compare(&session, &catalog, &path, &view[0], &mut score)).unwrap();
+            let refused = with_stack(|| compare(session, &catalog, &path, &view[0], &mut score)).unwrap();
             assert_eq!(refused, None, "{}", view[0]);
         }
     }

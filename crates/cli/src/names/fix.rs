@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use postern_analyze::catalog::{Catalog, PG_CATALOG, Routine};
 use postern_analyze::files::{self, RUNNER};
 use postern_analyze::fix::{self, Fix};
+use postern_analyze::unpinned::atomic;
 use postern_analyze::{render, report};
 
 use super::{catalog_and, deeply, sources};
@@ -23,10 +24,11 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let outcomes = deeply(|| outcomes(&catalog, args))??;
     let colour = colour();
     let mut out = String::new();
-    let fixed: Vec<(&Routine, &Fix)> = outcomes
+    let all: Vec<(&Routine, &Fix)> = outcomes
         .iter()
         .filter_map(|(routine, outcome)| Some((*routine, outcome.as_ref().ok()?.as_ref()?)))
         .collect();
+    let fixed: Vec<(&Routine, &Fix)> = all.iter().copied().filter(|(_, fix)| fix.changes()).collect();
     for file in args.files.iter().filter(|_| !args.sql) {
         let text = std::fs::read_to_string(file).context("read", file)?;
         let edited = fix::apply(&text, &fix::file(&catalog, &text, &fixed));
@@ -54,11 +56,16 @@ pub fn run(args: &Args) -> Result<(), Error> {
         } else {
             out += &render::diff(&catalog.signature(routine), given, &statement, colour);
         }
-        for note in &fix.notes {
-            eprintln!("postern: {}: {note}", catalog.signature(routine));
-        }
     }
     crate::print(&out)?;
+    for (routine, fix) in all {
+        let given = definitions.iter().find(|(oid, _)| *oid == routine.oid).filter(|_| fix.atomic);
+        let proposal = given.and_then(|(_, given)| atomic(&catalog, routine, &fix.edits, given));
+        let proposal = proposal.map_or_else(String::new, |proposal| format!(":\n{proposal}"));
+        for note in &fix.notes {
+            eprintln!("postern: {}: {note}{proposal}", catalog.signature(routine));
+        }
+    }
     for (routine, outcome) in &outcomes {
         if let Err(reasons) = outcome {
             refused(&catalog.signature(routine), reasons);
@@ -141,6 +148,11 @@ fn outcomes<'c>(catalog: &'c Catalog, args: &Args) -> Result<Vec<Outcome<'c>>, E
 async fn definitions(client: tokio_postgres::Client) -> Result<Vec<(u32, String)>, Error> {
     const SQL: &str = "SELECT p.oid, pg_catalog.pg_get_functiondef(p.oid) FROM pg_catalog.pg_proc p \
         WHERE p.pronamespace OPERATOR(pg_catalog.<>) 11 AND p.prokind OPERATOR(pg_catalog.<>) 'a'";
+    // So that the types of arguments are written with their schema wherever it matters.
+    client
+        .batch_execute("SET search_path = pg_catalog, pg_temp")
+        .await
+        .map_err(postern_analyze::Error::from)?;
     let rows = client.query(SQL, &[]).await.map_err(postern_analyze::Error::from)?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

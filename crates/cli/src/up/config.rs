@@ -1,8 +1,9 @@
-//! The configuration and the signing key of `postern up`.
+//! The configuration and the keys of `postern up`.
 //!
-//! Both are made once and are then the user's: what was changed in postern.toml stays. Only where the database is comes from
+//! They are made once and are then the user's: what was changed in postern.toml stays. Only where the database is comes from
 //! the cluster at every start, since that is not the user's to say here.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -41,6 +42,20 @@ pub fn prepare(places: Places<'_>, cluster: &Cluster) -> Result<(), Error> {
     Ok(())
 }
 
+/// The key of secrets, made when it is missing.
+pub fn secrets_key(places: Places<'_>) -> Result<String, Error> {
+    let file = places.secrets_key();
+    if !file.exists() {
+        let digits = rand::random::<[u8; 32]>().iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        write_private(&file, &format!("{digits}\n"))?;
+    }
+    fs::read_to_string(&file).context("read", &file)
+}
+
 /// The key in a file: Ed25519 as PEM, or a shared secret.
 pub fn signing_key(file: &Path) -> Result<SigningKey, Error> {
     if !file.exists() {
@@ -64,9 +79,11 @@ pub fn point_at(config: &mut Config, places: Places<'_>, cluster: &Cluster) {
     config.database.password = None;
     config.database.password_file = Some(places.gate_password());
     let url = cluster.url(OUTBOUND_ROLE, DATABASE);
+    let said_key = config.outbound.as_ref().and_then(|said| said.secrets_key_file.clone());
+    let secrets_key_file = Some(said_key.unwrap_or_else(|| places.secrets_key()));
     config.outbound = Some(match config.outbound.take() {
-        Some(said) => postern_outbound::Config { url, password_file: None, ..said },
-        None => postern_outbound::Config::new(url),
+        Some(said) => postern_outbound::Config { url, password_file: None, secrets_key_file, ..said },
+        None => postern_outbound::Config { secrets_key_file, ..postern_outbound::Config::new(url) },
     });
 }
 

@@ -52,6 +52,11 @@ impl Places<'_> {
         self.0.join("gate-password")
     }
 
+    /// The key that secrets of HTTP steps are sealed with, for the outbound worker; the server has a copy.
+    pub fn secrets_key(self) -> PathBuf {
+        self.0.join("secrets-key")
+    }
+
     /// There once the example was loaded.
     pub fn example_marker(self) -> PathBuf {
         self.0.join("example-loaded")

@@ -1,7 +1,7 @@
 //! `postern up`: a private PostgreSQL with an example, a gate before it, and the outbound worker, in one folder.
 //!
 //! In order: take the folder (`folder`), start the cluster, make what is missing in it (`database`), in the configuration and
-//! of the signing key (`config`), start the gate, say how to use it (`greeting`), and wait for the wish to stop (`signals`).
+//! of the keys (`config`), start the gate, say how to use it (`greeting`), and wait for the wish to stop (`signals`).
 //!
 //! **Invariants**
 //! - The gate stops before the server, so that requests under way end in order.
@@ -50,7 +50,13 @@ pub fn run(args: &Up) -> Result<(), Error> {
         .block_on(async { Stop::on_signals() })
         .map_err(|source| Error::Io { action: "catch signals".into(), source })?;
 
-    let cluster = progress::during("starting PostgreSQL", || Cluster::open_or_init(&places.cluster(), &[]))?;
+    // What the user sets by ALTER SYSTEM counts more.
+    let builder = Cluster::builder().extension(true).private_file(
+        "postern.secrets_key_file",
+        "secrets-key",
+        &config::secrets_key(places)?,
+    );
+    let cluster = progress::during("starting PostgreSQL", || builder.open_or_init(&places.cluster()))?;
     if let Some(moved) = cluster.moved_to() {
         eprintln!(
             "the cluster is in \"{}\": the server's user cannot enter \"{}\"",

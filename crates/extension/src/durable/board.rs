@@ -1,7 +1,7 @@
 //! Who executes what, in shared memory: for waking, for cancelling, and for showing.
 //!
 //! **How it works.** Each executor takes a slot for its life. Whoever commits something to do wakes one that waits; an executor
-//! that finds more than it can take wakes the next. Lost wake-ups are excluded by order: an executor says that it waits, looks
+//! that leaves something to do, or has nobody wait for what it knows to be due later, wakes the next. Lost wake-ups are excluded by order: an executor says that it waits, looks
 //! once more, and only then waits. How many executors are at a role, and how fast its turns follow each other, is kept here as
 //! well: it decides when something is done, not whether, and begins anew with the server.
 
@@ -50,6 +50,9 @@ pub fn take(role: Role) -> Option<&'static Slot> {
     mine.instance.store(0, Relaxed);
     mine.idle.store(0, Relaxed);
     mine.leave.store(0, Relaxed);
+    mine.woken.store(0, Relaxed);
+    mine.until.store(i64::MAX, Relaxed);
+    mine.later.store(i64::MAX, Relaxed);
     mine.asked.store(0, Relaxed);
     mine.role.store(0, Relaxed);
     mine.latch.store(worker::latch(), Release);
@@ -120,13 +123,53 @@ pub fn is_to_leave(slot: &Slot) -> bool {
 
 /// Wakes an executor of the database that waits; if none does, another one is wanted. Never raises.
 pub fn wake(database: Oid) {
-    for slot in of(database) {
+    if !wake_for(database, i64::MAX) {
+        want_another(database);
+    }
+}
+
+/// Wakes another executor of the database, if one waits, and tells it when something is due; false: none does. Never raises.
+pub fn wake_for(database: Oid, later: i64) -> bool {
+    for slot in waiting(database) {
+        // Told first: whoever wakes by itself meanwhile knows it, too.
+        slot.later.fetch_min(later, AcqRel);
         if slot.idle.compare_exchange(1, 0, AcqRel, Relaxed).is_ok() {
+            slot.woken.fetch_add(1, Relaxed);
             worker::wake(slot.latch.load(Acquire));
-            return;
+            return true;
         }
     }
-    want_another(database);
+    false
+}
+
+/// The other executors of a database that wait.
+fn waiting(database: Oid) -> impl Iterator<Item = &'static Slot> {
+    of(database).filter(|slot| slot.pid.load(Relaxed) != worker::pid() && slot.idle.load(Acquire) == 1)
+}
+
+/// Whether another executor of this database waits.
+pub fn somebody_waits() -> bool {
+    waiting(worker::database()).next().is_some()
+}
+
+/// Whether another one that waits looks again by that time.
+pub fn is_covered(time: i64) -> bool {
+    time == i64::MAX || waiting(worker::database()).any(|slot| slot.until.load(Acquire) <= time)
+}
+
+/// This executor waits until then, or is about to find out until when.
+pub fn waits_until(slot: &Slot, time: i64) {
+    slot.until.store(time, SeqCst);
+}
+
+/// What this executor was told by whoever woke it.
+pub fn told(slot: &Slot) -> i64 {
+    slot.later.swap(i64::MAX, AcqRel)
+}
+
+/// Whether a strand is executed in this database right now, as far as its process shows it.
+pub fn is_at(instance: &str, strand: i32) -> bool {
+    running(instance).iter().any(|(number, _)| *number == strand)
 }
 
 /// While this process is busy, another should wait for what comes.
@@ -148,7 +191,7 @@ fn want_another(database: Oid) {
             .iter()
             .any(|wanting| wanting.compare_exchange(0, database.to_u32(), AcqRel, Relaxed).is_ok());
     if asked {
-        worker::wake(board.launcher.load(Acquire));
+        shmem::ask_for_executors();
     }
 }
 
@@ -222,20 +265,6 @@ pub fn take_wanting() -> Vec<Oid> {
         .collect()
 }
 
-/// Wakes the launcher: there may be a database that has no executors yet.
-pub fn wake_launcher() {
-    if let Some(board) = shmem::board() {
-        worker::wake(board.launcher.load(Acquire));
-    }
-}
-
-/// Says where the launcher can be woken.
-pub fn i_am_the_launcher() {
-    if let Some(board) = shmem::board() {
-        board.launcher.store(worker::latch(), Release);
-    }
-}
-
 /// Something was put into a box.
 pub fn sent() {
     if let Some(board) = shmem::board() {
@@ -286,6 +315,8 @@ pub struct Shown {
     pub pid: i32,
     pub database: u32,
     pub idle: bool,
+    /// How often it was woken.
+    pub woken: u64,
     /// The instance that it is at, its strand and node, and since when.
     pub at: Option<(String, i32, i32, i64)>,
 }
@@ -302,6 +333,7 @@ pub fn shown() -> Vec<Shown> {
             pid: slot.pid.load(Acquire),
             database: slot.database.load(Relaxed),
             idle: slot.idle.load(Relaxed) == 1,
+            woken: slot.woken.load(Relaxed),
             at: number.map(at),
         }
     };
@@ -366,18 +398,38 @@ fn key(database: Oid, instance: u32) -> u64 {
     u64::from(database.to_u32()) << 32 | u64::from(instance)
 }
 
-/// Has this process woken when an instance has ended; false if all places are taken. Whoever then looks at the instance, and waits,
-/// misses nothing. It is taken back by [`wait_no_more`], at the end of the transaction at the latest.
-pub fn wait_for_end(instance: &str) -> bool {
+/// Has this process woken when an instance of a database has ended; false if all places are taken. Whoever then looks at the instance, and waits,
+/// misses nothing. It is taken back by [`wait_no_more`], at the end of the transaction at the latest, but for [`waiting_over`].
+pub fn wait_for_end(database: Oid, instance: &str) -> bool {
     wait_no_more();
     let (Some(number), Some(board)) = (number(instance), shmem::board()) else { return false };
-    let key = key(worker::database(), number);
+    let key = key(database, number);
     let free = |waiter: &shmem::Waiter| waiter.key.compare_exchange(0, key, AcqRel, Relaxed).is_ok();
     WAITING.set(board.waiters.iter().position(free));
     let Some(place) = WAITING.get() else { return false };
     board.waiters[place].latch.store(worker::latch(), Release);
     fence(SeqCst);
     true
+}
+
+thread_local! {
+    /// It goes on waiting after the commit.
+    static GOES_ON: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Commits by `f`, and goes on waiting.
+pub fn waiting_over(f: impl FnOnce()) {
+    GOES_ON.set(true);
+    f();
+    GOES_ON.set(false);
+}
+
+/// The end of a transaction, committed or not: whoever waited does no more, unless it said so. Never raises.
+pub fn transaction_ends(committed: bool) {
+    if !(committed && GOES_ON.get()) {
+        GOES_ON.set(false);
+        wait_no_more();
+    }
 }
 
 /// Never raises.

@@ -56,9 +56,9 @@ pub enum Refusal {
     /// No such database.
     #[error("database \"{0}\" does not exist")]
     NoDatabase(String),
-    /// A start in another database is at once, which a step's attempt is not.
-    #[error("df.start() in another database cannot be called inside a workflow")]
-    OtherDatabase,
+    /// What is done in another database is done at once, which a step's attempt is not.
+    #[error("{0} in another database cannot be called inside a workflow")]
+    OtherDatabase(&'static str),
     /// A template, or a database that takes no connections.
     #[error("database \"{0}\" takes no durable functions")]
     NotServed(String),
@@ -99,6 +99,14 @@ pub enum Refusal {
     /// Not there, or someone else's.
     #[error("Instance not found or access denied: {0}")]
     NotFound(String),
+    /// In another database, where this can be done only.
+    #[error("Instance not found or access denied: {id}")]
+    NotHere {
+        /// Which.
+        id: String,
+        /// Where it is.
+        database: String,
+    },
     /// `df.await_instance` does not know it.
     #[error("Instance not found: {0}")]
     Unknown(String),
@@ -125,6 +133,9 @@ pub enum Refusal {
         "df.await_instance() cannot be called inside a workflow - it would block a worker thread (and self-deadlock if waiting on the current instance). Use df.signal() and df.wait_for_signal() for cross-workflow coordination."
     )]
     AwaitInside,
+    /// Between transactions there must be none around it.
+    #[error("df.await() cannot be called inside a transaction block, a function or a request of the gate")]
+    AwaitInBlock,
     /// Variables belong to the start.
     #[error("df.{function}() cannot be called inside a workflow - {instead}")]
     VariablesInside {
@@ -191,7 +202,7 @@ impl Refusal {
             Self::SecretInside
             | Self::NewInside
             | Self::Look(_)
-            | Self::OtherDatabase
+            | Self::OtherDatabase(_)
             | Self::AwaitInside
             | Self::VariablesInside { .. } => C::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::Language(error) => match error.sqlstate() {
@@ -213,13 +224,16 @@ impl Refusal {
             | Self::Superuser(_)
             | Self::InDefiner { .. } => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoId | Self::TooLong => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Self::AwaitInBlock => C::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Self::ReadOnly(_) => C::ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::NoPlace { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::NoWorker(_) => C::ERRCODE_INSUFFICIENT_RESOURCES,
             Self::Elsewhere { code, .. } => *code,
-            Self::NotFound(_) | Self::Unknown(_) | Self::NoSchedule(_) | Self::NoSecret(_) => {
-                C::ERRCODE_UNDEFINED_OBJECT
-            }
+            Self::NotFound(_)
+            | Self::NotHere { .. }
+            | Self::Unknown(_)
+            | Self::NoSchedule(_)
+            | Self::NoSecret(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::TimedOut { .. } => C::ERRCODE_QUERY_CANCELED,
         }
     }
@@ -229,8 +243,8 @@ impl Refusal {
         match self {
             Self::Elsewhere { detail, .. } => detail.clone(),
             Self::NoWorker(_) => Some("None was free, or it ended before it was done.".into()),
-            Self::OtherDatabase => Some(
-                "The step's attempt may be rolled back, and be made again; what it started there would stay."
+            Self::OtherDatabase(_) => Some(
+                "The step's attempt may be rolled back, and be made again; what it did there would stay."
                     .into(),
             ),
             Self::NotServed(_) => Some("It is a template, or it allows no connections.".into()),
@@ -239,6 +253,9 @@ impl Refusal {
                 "Called through {function}, the steps would run as its owner \"{role}\", for \"{session}\" who called it."
             )),
             Self::Language(error) => error.detail(),
+            Self::AwaitInBlock => Some(
+                "It ends its transaction before it waits, so that it holds back nothing meanwhile.".into(),
+            ),
             Self::HasEnded(_) => Some("What has ended takes no further step.".into()),
             Self::NotFailed(_) => Some("Only what has failed can go on from the step that failed.".into()),
             Self::NoWayBack => Some("Its undo steps have run, or what failed was no step.".into()),
@@ -251,6 +268,7 @@ impl Refusal {
             }
             Self::NoKey(why) => Some((*why).into()),
             Self::NoSchedule(_) => Some("A schedule is known to the role that its functions run as.".into()),
+            Self::NotHere { database, .. } => Some(format!("It is in database \"{database}\".")),
             Self::NotFound(_) => Some(
                 "An instance can be reached by the role that it runs as, in the database where it runs."
                     .into(),
@@ -273,7 +291,9 @@ impl Refusal {
             Self::Elsewhere { code: PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, .. } => {
                 Some("The new transaction may have waited for what the caller's own holds.")
             }
-            Self::OtherDatabase => Some("Have a schedule of that database do it, or start it from outside."),
+            Self::OtherDatabase(_) => {
+                Some("Have a schedule of that database do it, or start it from outside.")
+            }
             Self::NotServed(_) => Some("Name a database that has the extension."),
             Self::NoUse { .. } => Some("df.grant_usage() in that database."),
             Self::Elsewhere { code: PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, .. } => {
@@ -290,6 +310,7 @@ impl Refusal {
             Self::TimedOut { .. } => {
                 Some("A function that was started in this transaction runs when it is committed.")
             }
+            Self::AwaitInBlock => Some("df.await_instance() waits inside one."),
             Self::HasEnded(status) if status == "failed" => {
                 Some("df.rerun() has it go on from the step that failed.")
             }
@@ -303,6 +324,7 @@ impl Refusal {
                 "An administrator makes one (openssl rand -hex 32), for the server and for the outbound worker.",
             ),
             Self::NoSchedule(_) => Some("df.schedules shows yours."),
+            Self::NotHere { .. } => Some("Connect to that database."),
             Self::Unknown(_) | Self::NotFound(_) => Some("df.list_instances() shows yours."),
             _ => None,
         }

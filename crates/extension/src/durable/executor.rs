@@ -8,17 +8,23 @@
 //! **Unwinding.** An ERROR outside a step's own subtransaction ends the turn's transaction, never the process. A strand whose
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
+mod chores;
+mod claims;
+
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use postern_durable::Failure;
 use postern_durable::Graph;
 
-use super::quota::{May, Quotas};
-use super::schedule::{self, Clock};
-use super::store::{self, End, Instance, NEVER, Stale, State, Strand};
+use chores::LOOK_AGAIN;
+use claims::Claim;
+
+use super::quota::Quotas;
+use super::schedule::Clock;
+use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights};
+use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -45,17 +51,11 @@ const GROUP_TIME: i64 = 10_000;
 /// Microseconds between two looks for instances that are too old, where little happens.
 const RETIRE_EVERY: i64 = 3_600_000_000;
 
-/// Turns between two such looks, where much does; each may have ended [`GROUP`] instances.
-const RETIRE_TURNS: u32 = 250;
-
-/// Microseconds until the box is looked into again for what could not be delivered: at first, and at the most.
-const LOOK_AGAIN: (i64, i64) = (2_000, 1_000_000);
-
-/// How many are removed at once: as many as may have ended since the last look.
-const RETIRE_AT_ONCE: i64 = 4_000;
-
 /// Milliseconds after which an executor that has nothing to do ends, unless it is the only one.
 const IDLE: i64 = 60_000;
+
+/// Milliseconds without work after which rows of maps are forgotten, should a map have some left.
+const ROWS_KEPT: i64 = 5_000;
 
 /// Functions whose graphs an executor remembers.
 const GRAPHS: usize = 256;
@@ -69,14 +69,6 @@ pub fn start(database: Oid) -> bool {
         extra: 0,
         restart: 1,
     })
-}
-
-/// The strand that was due last, and who else.
-enum Claim {
-    /// These, at least one.
-    Strands(Vec<(Strand, Instance)>),
-    /// Nothing is due; the next thing is at this time, or it must be looked for again at once.
-    Nothing(i64),
 }
 
 /// What one transaction came to.
@@ -98,6 +90,8 @@ struct Executor {
     /// Where the round of owners is.
     after: (Oid, i16),
     graphs: HashMap<String, Rc<Graph>>,
+    /// When the next thing is due that it knows of, and perhaps nobody else; 0: there may be something.
+    later: i64,
     /// How much had been sent when the box was looked into last.
     seen: u64,
     /// When to look into it again, if something could not be delivered, and how long after that.
@@ -144,6 +138,7 @@ pub fn run(database: Oid) {
         after: (NO_OID, i16::MIN),
         superfluous: false,
         graphs: HashMap::new(),
+        later: 0,
         // Whatever was sent before we were here may have been seen by nobody.
         seen: board::sent_so_far().wrapping_sub(1),
         look_at: None,
@@ -192,6 +187,8 @@ impl Executor {
                 board::sent();
             }
             if leaves {
+                // What it alone has waited for is another's from here on.
+                board::wake_for(worker::database(), 0);
                 return;
             }
             self.deliver();
@@ -201,10 +198,7 @@ impl Executor {
             match self.turn(None) {
                 Done::Gone => return,
                 Done::Nothing(due) => self.pause(due),
-                Done::Turn(id, strand, turn) => {
-                    self.wake_another();
-                    self.streak(id, strand, turn);
-                }
+                Done::Turn(id, strand, turn) => self.streak(id, strand, turn),
             }
         }
     }
@@ -215,11 +209,6 @@ impl Executor {
         for _ in 0..most {
             match turn {
                 Turn::Goes => {}
-                Turn::Rests => {
-                    // It may rest until a time that nobody's timer knows of.
-                    board::wake(worker::database());
-                    return;
-                }
                 Turn::Awaits(name) => {
                     // Sent after our look into the box, and before it could be seen that somebody waits.
                     let _ = ours(|| as_owner(|| messages::deliver_kept(&id, &name)));
@@ -234,12 +223,14 @@ impl Executor {
                     Self::let_go(&id, strand);
                     return;
                 }
-                Turn::Slow => return,
+                Turn::Rests | Turn::Slow => return,
                 Turn::Outside(beginning) => {
                     outside::run_in_process(self.slot, &id, strand, beginning);
                     // Who was to be cancelled while it wrote down what it came to was told, and could not hear.
                     board::sent();
                     board::leave_role(self.slot);
+                    // That process may have written when it is to be run again.
+                    self.later = 0;
                     return;
                 }
             }
@@ -477,101 +468,6 @@ impl Executor {
         }
     }
 
-    /// The strand that has been due longest in the next queue of the round.
-    fn claim(&mut self, now: i64) -> Claim {
-        let start = self.after;
-        let mut at = start;
-        let mut next = NEVER;
-        let mut wrapped = false;
-        loop {
-            match store::queue_after(at.0, at.1) {
-                Some((owner, priority, due)) => {
-                    at = (owner, priority);
-                    if due <= now {
-                        let group =
-                            if guc::STEP_COMMIT.get() == guc::StepCommit::Each { 1 } else { self.group };
-                        match self.quotas.take(self.slot, owner, now, group) {
-                            May::Go(most) => {
-                                let Ok(claimed) = store::claim(owner, priority, now) else {
-                                    return Claim::Nothing(now);
-                                };
-                                if let Some(first) = claimed {
-                                    let Ok(strands) = self.with_others(first, most, now) else {
-                                        return Claim::Nothing(now);
-                                    };
-                                    self.quotas.count(owner);
-                                    // Whoever waits can take the rest, and what this process had taken until now.
-                                    if self.role != owner || strands.len() == 1 {
-                                        self.role = owner;
-                                        self.wake_another();
-                                    }
-                                    // The next round begins with the next owner: its own later priorities come after it.
-                                    self.after = (owner, i16::MAX);
-                                    return Claim::Strands(strands);
-                                }
-                                board::leave_role(self.slot);
-                                next = next.min(store::next_due(owner, priority, now));
-                            }
-                            May::Full => {}
-                            May::At(at) => next = next.min(at),
-                        }
-                    } else {
-                        next = next.min(due);
-                    }
-                    if wrapped && (at.0.to_u32(), at.1) >= (start.0.to_u32(), start.1) {
-                        break;
-                    }
-                }
-                None if wrapped => break,
-                None => {
-                    wrapped = true;
-                    at = (NO_OID, i16::MIN);
-                }
-            }
-        }
-        self.after = (NO_OID, i16::MIN);
-        Claim::Nothing(next)
-    }
-
-    /// The strand that went on until now, if it still may.
-    fn claim_again(&mut self, id: &str, strand: i32, now: i64) -> Claim {
-        let May::Go(_) = self.quotas.take(self.slot, self.role, now, 1) else {
-            return Claim::Nothing(NEVER);
-        };
-        match store::claim_one(id, strand, now) {
-            Ok(Some(found)) => {
-                self.quotas.count(self.role);
-                Claim::Strands(vec![found])
-            }
-            Ok(None) | Err(Stale) => Claim::Nothing(NEVER),
-        }
-    }
-
-    /// Others may have something to do as well; not if it could only be what they may not take.
-    fn wake_another(&self) {
-        if self.role == NO_OID || board::others_at(self.slot, self.role) + 1 < self.quotas.most(self.role) {
-            board::wake(worker::database());
-        }
-    }
-
-    /// A strand that was claimed, with others that share its commit.
-    fn with_others(
-        &mut self,
-        first: (Strand, Instance),
-        most: i64,
-        now: i64,
-    ) -> Result<Vec<(Strand, Instance)>, Stale> {
-        let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
-        let others = if self.alone > 0 || slow { 0 } else { most - 1 };
-        let mut strands = vec![first];
-        if others > 0 {
-            strands.extend(store::companions(&strands[0].0, now, others)?);
-        }
-        // Who asked for none does not know whether there are some.
-        self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
-        Ok(strands)
-    }
-
     /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
     fn one(
         &mut self,
@@ -634,141 +530,6 @@ impl Executor {
         }
         self.graphs.insert(id.to_owned(), Rc::clone(&graph));
         Ok(graph)
-    }
-
-    /// Removes instances that are too old: one executor every hour, each after so many turns of its own.
-    fn retire(&mut self, rank: usize) {
-        let hourly = rank == 0 && worker::now() - self.retired >= RETIRE_EVERY;
-        if !hourly && self.turns < RETIRE_TURNS {
-            return;
-        }
-        (self.turns, self.retired) = (0, worker::now());
-        loop {
-            let removed = ours(|| {
-                as_owner(|| {
-                    store::retire(
-                        guc::RETENTION_DAYS.get(),
-                        guc::RETENTION_INSTANCES.get().into(),
-                        RETIRE_AT_ONCE,
-                    )
-                })
-            });
-            match removed {
-                Ok(removed) if hourly && removed > 0 && !board::is_to_leave(self.slot) => {}
-                Ok(_) => return,
-                Err(caught) => {
-                    log::warning(
-                        &caught.message,
-                        "Durable functions that have ended could not be removed.",
-                        "",
-                    );
-                    return;
-                }
-            }
-            worker::attend();
-        }
-    }
-
-    /// Has statements begun again of which nobody hears any more.
-    fn adopt(&mut self) {
-        let orphans = board::orphans();
-        if orphans != self.orphans {
-            self.orphans = orphans;
-            if let Err(caught) = ours(|| as_owner(outside::look_again)) {
-                log::warning(&caught.message, "Statements of durable functions could not be looked for.", "");
-            }
-        }
-    }
-
-    /// Looks into the box if something was put in.
-    fn deliver(&mut self) {
-        let sent = board::sent_so_far();
-        if sent == self.seen {
-            return;
-        }
-        self.seen = sent;
-        let (mut after, mut again) = (0, false);
-        loop {
-            match ours(|| as_owner(|| messages::deliver(after))) {
-                Ok(delivered) => {
-                    again |= delivered.again;
-                    match delivered.more {
-                        Some(last) => after = last,
-                        None => break,
-                    }
-                    worker::attend();
-                }
-                Err(caught) => {
-                    log::warning(
-                        &caught.message,
-                        "Messages to durable functions could not be delivered.",
-                        "",
-                    );
-                    // They are looked at again, by whoever comes first.
-                    board::sent();
-                    worker::wait(Some(1_000));
-                    return;
-                }
-            }
-        }
-        if again {
-            // Whoever holds it does so for a moment, or for as long as its statement takes.
-            self.look_at = Some(worker::now() + self.again);
-            self.again = (2 * self.again).min(LOOK_AGAIN.1);
-        } else {
-            (self.look_at, self.again) = (None, LOOK_AGAIN.0);
-        }
-        Self::answer_pauses();
-    }
-
-    /// Pauses and resumes what somebody asked for.
-    fn answer_pauses() {
-        let warn = |caught: &Caught| {
-            log::warning(&caught.message, "Durable functions could not be paused or resumed.", "");
-        };
-        for id in ours(|| as_owner(pause::asked)).inspect_err(warn).unwrap_or_default() {
-            if let Err(caught) = pause::answer(&id, |f| ours(|| as_owner(f))) {
-                warn(&caught);
-            }
-        }
-    }
-
-    /// Starts what schedules have come to, and reads when the next of them does, and the quotas with it.
-    fn tick(&mut self) {
-        while self.clock.is_due() {
-            if self.clock.has_changed() {
-                self.clock.reading();
-                if let Ok(Some(quotas)) = ours(|| Some(as_owner(Quotas::read))) {
-                    self.quotas = quotas;
-                }
-            }
-            self.clock.reading();
-            let ticked = ours(|| as_owner(schedule::tick));
-            let next =
-                ticked.and_then(
-                    |ticked| {
-                        if ticked { Ok(Some(0)) } else { ours(|| Some(as_owner(schedule::next))) }
-                    },
-                );
-            match next {
-                Ok(None) => self.clock.next = NEVER,
-                Ok(Some(0)) => self.clock.next = 0,
-                // Someone else has it, and tells when that is over; this is for one that cannot.
-                Ok(Some(next)) => {
-                    let now = worker::now();
-                    self.clock.next = if next <= now { now + 1_000_000 } else { next };
-                }
-                Err(caught) => {
-                    log::warning(&caught.message, "A schedule could not be looked at.", "");
-                    // As in a turn.
-                    self.clock.next = worker::now() + 1_000_000;
-                }
-            }
-            if board::is_to_leave(self.slot) {
-                return;
-            }
-            worker::attend();
-        }
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.
@@ -840,17 +601,23 @@ impl Executor {
     /// Waits for something to do.
     fn pause(&mut self, due: i64) {
         use std::sync::atomic::Ordering::SeqCst;
+        board::waits_until(self.slot, NEVER);
         self.slot.idle.store(1, SeqCst);
         // Whoever committed before we said that we wait has woken nobody: look once more.
         let due = match self.turn(None) {
-            Done::Nothing(next) if board::sent_so_far() == self.seen && !self.clock.has_changed() => {
-                next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
+            Done::Nothing(next) => {
+                // It has seen everything.
+                let _ = store::put_to_rest();
+                self.later = next;
+                if board::sent_so_far() == self.seen && !self.clock.has_changed() {
+                    next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
+                } else {
+                    0
+                }
             }
-            Done::Nothing(_) => 0,
             Done::Gone => return,
             Done::Turn(id, strand, turn) => {
                 self.slot.idle.store(0, SeqCst);
-                board::wake(worker::database());
                 return self.streak(id, strand, turn);
             }
         };
@@ -859,6 +626,7 @@ impl Executor {
         } else {
             due
         };
+        board::waits_until(self.slot, due);
         let wait = if due == NEVER {
             None
         } else {
@@ -871,7 +639,11 @@ impl Executor {
             let began = worker::now();
             // The first of them stays; it is there when something comes.
             let longest = if board::rank(self.slot) == 0 { 3_600_000 } else { IDLE };
+            let longest = if turn::remembers_rows() { ROWS_KEPT } else { longest };
             worker::wait(Some(wait.map_or(longest, |milliseconds| milliseconds.min(longest))));
+            if worker::now() - began >= ROWS_KEPT * 1_000 {
+                turn::forget_rows();
+            }
             self.superfluous = worker::now() - began >= IDLE * 1_000 && board::rank(self.slot) > 0;
         }
         self.slot.idle.store(0, SeqCst);

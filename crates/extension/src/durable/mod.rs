@@ -10,12 +10,13 @@
 //! | [`control`] | signals, cancelling, waiting |
 //! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
 //! | [`home`] | copies of a database |
+//! | [`afar`] | instances of another database |
 //! | [`quota`] | how much of the executors one role gets |
 //! | [`schedule`] | functions that start again and again |
 //! | [`inspect`] | what nodes came to; pictures; who executes what |
 //! | [`compose`], [`sql`] | the functions of SQL; [`misuse`]: an answer taken for a step |
 //! | [`store`] | the rows, and every statement on them |
-//! | [`launcher`], [`executor`] | the background workers |
+//! | [`launch`], [`executor`] | the background workers |
 //! | [`turn`] | one transaction of an executor |
 //! | [`step`] | one SQL step |
 //! | [`substitution`] | `{name}` and `$name` in a step's text |
@@ -43,6 +44,7 @@
 //! # Unwinding
 //! An ERROR of a step is caught with its subtransaction; any other ends the turn's transaction.
 
+mod afar;
 mod board;
 mod call;
 mod compose;
@@ -53,7 +55,7 @@ mod error;
 mod executor;
 mod home;
 mod inspect;
-mod launcher;
+mod launch;
 mod leave;
 mod messages;
 mod misuse;
@@ -74,6 +76,7 @@ mod substitution;
 mod turn;
 
 pub use error::Refusal;
+pub use launch::launch;
 pub use leave::make_way;
 pub use outbox::dropped;
 
@@ -81,7 +84,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::pg::{definer, shmem, xact};
 
-/// Sets up shared memory, callbacks and the launcher. Once, while preloading.
+/// Sets up shared memory and callbacks. Once, while preloading.
 pub fn init() {
     shmem::init();
     definer::init();
@@ -91,15 +94,6 @@ pub fn init() {
             definer::forget();
         }
     });
-    launcher::register();
-}
-
-/// The entry point of the launcher.
-#[pg_guard]
-#[unsafe(no_mangle)]
-#[allow(unsafe_code, reason = "the server finds the function by its name")]
-pub extern "C-unwind" fn postern_launcher(_argument: pg_sys::Datum) {
-    launcher::run();
 }
 
 /// The entry point of an executor.

@@ -4,8 +4,8 @@
 use std::cell::{Cell, RefCell};
 
 use super::board;
-use crate::pg::worker;
 use crate::pg::xact::Moment;
+use crate::pg::{shmem, worker};
 
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each of these may have happened, whatever else has")]
@@ -68,7 +68,7 @@ pub fn emptied() {
 pub fn at_transaction_end(moment: Moment) {
     if matches!(moment, Moment::Committed | Moment::Aborted) {
         board::errand_done();
-        board::wait_no_more();
+        board::transaction_ends(moment == Moment::Committed);
         let ended = ENDED.take();
         if moment == Moment::Committed {
             ended.into_iter().for_each(board::has_ended);
@@ -93,12 +93,12 @@ pub fn at_transaction_end(moment: Moment) {
                 board::wake_all(worker::database());
             }
             if pending.installed || pending.emptied {
-                board::wake_launcher();
+                shmem::ask_for_executors();
             }
         }
         Moment::Aborted => {
             if PENDING.take().emptied {
-                board::wake_launcher();
+                shmem::ask_for_executors();
             }
         }
         Moment::BeforeCommit | Moment::BeforePrepare => {}

@@ -67,6 +67,12 @@ impl Quotas {
         May::Go(if gap.is_some() { 1 } else { strands })
     }
 
+    /// Whether a role might have a turn beside so many that are not counted yet.
+    pub fn might(&self, slot: &Slot, role: Oid, now: i64, uncounted: usize) -> bool {
+        board::others_at(slot, role) + uncounted < self.most(role)
+            && (self.gap(role).is_none() || board::next_turn(role) <= now)
+    }
+
     /// It has had it.
     pub fn count(&self, role: Oid) {
         if let Some(gap) = self.gap(role) {

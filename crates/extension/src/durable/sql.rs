@@ -12,10 +12,11 @@ use pgrx::datum::TimestampWithTimeZone;
 
 use super::error::Refusal;
 use super::pause::Wish;
-use super::{board, control, home, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
+use super::{afar, board, control, home, inspect, misuse, outbox, pause, rerun, schedule, secrets, start};
 use crate::error::Error;
-use crate::guc;
+use crate::pg::nonatomic::{Given, Procedure};
 use crate::pg::{log, worker};
+use crate::{guc, identity};
 
 fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
     value.ok_or_else(|| Refusal::Null(name).into())
@@ -141,12 +142,37 @@ fn durable_status(id: &str) -> Result<Option<String>, ErrorReport> {
     Ok(control::status(id)?)
 }
 
+/// `postern.durable_afar(instance_id text)`
+#[pg_extern(sql = false)]
+fn durable_afar(id: &str) -> Result<Option<String>, ErrorReport> {
+    Ok(afar::result(id)?)
+}
+
 /// `df.await_instance(instance_id text, timeout_seconds integer)`
 #[pg_extern(sql = false)]
 fn durable_await(id: &str, seconds: i32) -> Result<String, ErrorReport> {
-    let status = control::await_end(id, seconds)?;
+    let status = control::await_end(id, seconds, &|| ())?;
     misuse::answered("await_instance");
     Ok(status)
+}
+
+/// `df.await(instance_id text, timeout_seconds integer, INOUT status text)`, a procedure.
+#[pg_extern(sql = false)]
+fn durable_await_between(
+    id: Option<&str>,
+    seconds: Option<i32>,
+    _status: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Given, ErrorReport> {
+    let (id, seconds) = (needed(id, "instance_id")?.to_owned(), needed(seconds, "timeout_seconds")?);
+    if worker::is_ours() {
+        return Err(Error::from(Refusal::AwaitInside).into());
+    }
+    let procedure = if identity::is_entered() { None } else { Procedure::begin(fcinfo) };
+    let procedure = procedure.ok_or(Error::from(Refusal::AwaitInBlock))?;
+    let status = control::await_between(&id, seconds, &procedure)?;
+    misuse::answered("await_instance");
+    Ok(procedure.end(fcinfo, &status))
 }
 
 /// `postern.durable_running(instance text)`: whether an executor is at it right now.
@@ -207,10 +233,12 @@ fn durable_executors() -> TableIterator<
         name!(strand, Option<i32>),
         name!(node, Option<i32>),
         name!(since, Option<TimestampWithTimeZone>),
+        name!(woken, i64),
     ),
 > {
     TableIterator::new(board::shown().into_iter().map(|shown| {
         let database = pg_sys::Oid::from(shown.database);
+        let woken = i64::try_from(shown.woken).unwrap_or(i64::MAX);
         match shown.at {
             Some((instance, strand, node, since)) => (
                 shown.pid,
@@ -220,8 +248,9 @@ fn durable_executors() -> TableIterator<
                 Some(strand),
                 Some(node),
                 TimestampWithTimeZone::try_from(since).ok(),
+                woken,
             ),
-            None => (shown.pid, database, shown.idle, None, None, None, None),
+            None => (shown.pid, database, shown.idle, None, None, None, None, woken),
         }
     }))
 }

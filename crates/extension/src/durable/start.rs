@@ -8,7 +8,7 @@ use postern_durable::machine::Frame;
 use super::errand::{self, Elsewhere, Errand};
 use super::error::Refusal;
 use super::store::{self, State, Strand};
-use super::{home, outbox, rights};
+use super::{afar, home, outbox, rights};
 use crate::error::Error;
 use crate::identity;
 use crate::pg::query::{self, Arg};
@@ -67,7 +67,7 @@ pub fn start(request: &Request) -> Result<String, Error> {
             Some(database) if !catalog::databases().contains(&database) => {
                 return Err(Refusal::NotServed(name.into()).into());
             }
-            Some(_) if worker::is_ours() => return Err(Refusal::OtherDatabase.into()),
+            Some(_) if worker::is_ours() => return Err(Refusal::OtherDatabase("df.start()").into()),
             Some(database) => target = database,
         }
     }
@@ -90,7 +90,11 @@ pub fn start(request: &Request) -> Result<String, Error> {
             facts,
             elsewhere,
         };
-        return errand::send("df.start()", &errand, target);
+        let id = errand::send("df.start()", &errand, target)?;
+        if target != home {
+            query::as_owner(|| afar::note(&id, captured.role, target));
+        }
+        return Ok(id);
     }
     let request = Request { function: graph.text(), ..*request };
     query::as_owner(|| {

@@ -194,6 +194,26 @@ macro_rules! locked {
 /// How many strands of a queue are looked at for one that nobody holds.
 const CANDIDATES: i64 = 256;
 
+thread_local! {
+    /// When the next strand is due that this process has put to rest since [`put_to_rest`] was asked.
+    static RESTS: std::cell::Cell<i64> = const { std::cell::Cell::new(NEVER) };
+}
+
+/// When the next strand is due that this process has put to rest since this was asked last.
+pub fn put_to_rest() -> i64 {
+    RESTS.replace(NEVER)
+}
+
+/// The strands of a queue that have been due longest, whoever holds them.
+pub fn due(owner: Oid, priority: i16, now: i64, limit: i64) -> Vec<(String, i32)> {
+    let rows = query::run(
+        c"SELECT s.instance, s.strand FROM postern.strand s WHERE s.owner = $1 AND s.priority = $2 AND s.due <= $3 \
+          ORDER BY s.due LIMIT $4",
+        &[Arg::Oid(owner), Arg::Int2(priority), Arg::Time(now), Arg::Int8(limit)],
+    );
+    rows.iter().map(|row| (row.string(0), row.int4(1))).collect()
+}
+
 /// Locks and gives the strand of a queue that has been due longest, with its instance; those that others hold are passed over.
 pub fn claim(owner: Oid, priority: i16, now: i64) -> Result<Option<(Strand, Instance)>, Stale> {
     let rows = query::run(
@@ -445,6 +465,7 @@ pub fn save_done(id: &str, branches: &[(i32, u32, Frame)]) {
 
 /// Writes what may have changed of a strand that is locked.
 pub fn save(strand: &Strand) {
+    RESTS.set(RESTS.get().min(strand.due));
     query::run(
         c"UPDATE postern.strand SET node = $3, state = $4, due = $5, signal = $6, frame = $7, held = $8 WHERE instance = $1 AND strand = $2",
         &[
@@ -789,6 +810,12 @@ pub fn owner_and_status(id: &str) -> Option<(Oid, String)> {
     rows.first().map(|row| (row.oid(0), row.string(1)))
 }
 
+/// The result of an instance that has one.
+pub fn output(id: &str) -> Option<String> {
+    let rows = query::run(c"SELECT i.output FROM postern.instance i WHERE i.id = $1", &[Arg::Text(id)]);
+    rows.first().and_then(|row| row.text(0).map(str::to_owned))
+}
+
 /// Writes a variable of a role, or takes it away, or all of them.
 pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
     match (name, value) {
@@ -806,15 +833,19 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
 }
 
 /// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
-/// They are looked for by when they were created, which never changes: an index on their end would be written at every end.
+/// They are looked for by when they were created, which never changes: an index on their end would be written at every end. Notes of
+/// instances in other databases go as well, but not within a day: whether those have ended is not known here.
 pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     let rows = query::run(
         c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
                              (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+               far AS (SELECT greatest(now() - make_interval(days => greatest($1, 1)), \
+                           (SELECT c.created_at FROM postern.elsewhere c ORDER BY c.created_at DESC, c.id OFFSET greatest($2, 10000) LIMIT 1)) AS at), \
                old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
                        ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
                steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
-               messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id) \
+               messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id), \
+               notes AS (DELETE FROM postern.elsewhere e WHERE e.created_at <= (SELECT b.at FROM far b)) \
           DELETE FROM postern.instance i USING old o WHERE i.id = o.id RETURNING i.id",
         &[Arg::Int4(days), Arg::Int8(keep), Arg::Int8(limit)],
     );

@@ -14,10 +14,12 @@ mod outside;
 
 pub use company::{Company, Family};
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use postern_durable::cron::Schedule;
 use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
+use postern_durable::rows::RowSets;
 use postern_durable::{Failure, Graph, Kind, value};
 
 use super::outside::Beginning;
@@ -102,6 +104,21 @@ struct Results {
     kept: HashMap<(i32, i32), (String, Option<String>)>,
 }
 
+thread_local! {
+    /// Rows of maps, by instance and record.
+    static ROWS: RefCell<RowSets<(String, i32, i32)>> = RefCell::default();
+}
+
+/// Whether there are any.
+pub fn remembers_rows() -> bool {
+    ROWS.with_borrow(|rows| !rows.is_empty())
+}
+
+/// Nothing was to be done for a while: rows are forgotten.
+pub fn forget_rows() {
+    ROWS.with_borrow_mut(RowSets::clear);
+}
+
 /// A node with a state came to something, in this iteration and attempt.
 struct Gave {
     node: u32,
@@ -126,6 +143,19 @@ impl World for Results {
         match value {
             Value::Json(text) => text.clone(),
             Value::Kept(record) => self.get(*record).0,
+        }
+    }
+
+    fn rows(&mut self, value: &Value, from: usize, most: usize) -> Vec<String> {
+        match value {
+            // Those of a map that goes on: they were committed with its beginning.
+            Value::Kept(record) if from > 0 => ROWS.with_borrow_mut(|rows| {
+                let key = (self.instance.clone(), record.0, record.1);
+                rows.some(key, from, most, |_| self.get(*record).0)
+            }),
+            _ => {
+                value::rows(&self.json(value)).unwrap_or_default().into_iter().skip(from).take(most).collect()
+            }
         }
     }
 

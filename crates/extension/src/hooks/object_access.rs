@@ -75,6 +75,7 @@ extern "C-unwind" fn lost(trigger: pg_sys::Oid) {
 extern "C-unwind" fn dropped(extension: pg_sys::Oid) {
     if extension == catalog::extension() {
         durable::dropped();
+        replication::dropped();
     }
 }
 

@@ -101,6 +101,7 @@ unsafe extern "C-unwind" fn decide(
     // SAFETY: the statement is the one that the server passed to the hook.
     if let Some(database) = unsafe { node::database_for_itself(statement) } {
         durable::make_way(&database);
+        replication::make_way(&database);
     }
     if !identity::is_entered() {
         return context;

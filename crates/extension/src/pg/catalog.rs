@@ -2,6 +2,9 @@
 
 use pgrx::{FromDatum, pg_sys};
 
+/// `pg_subscription` (`src/include/catalog/`; OIDs below 10000 never change).
+const SUBSCRIPTIONS: pg_sys::Oid = pg_sys::Oid::from_u32(6100);
+
 /// The databases that can be connected to, from the shared catalog: no database is needed to read it. In a transaction.
 pub fn databases() -> Vec<pg_sys::Oid> {
     let mut found = Vec::new();
@@ -33,6 +36,19 @@ pub fn databases() -> Vec<pg_sys::Oid> {
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(relation, lock);
     }
+    found
+}
+
+/// All subscriptions and their databases, from the shared catalog: no database is needed to read it. In a transaction.
+pub fn subscriptions() -> Vec<(pg_sys::Oid, pg_sys::Oid)> {
+    let mut found = Vec::new();
+    let oid = |datum: pg_sys::Datum| {
+        // SAFETY: the first two columns are `oid` and `subdbid`, both `oid NOT NULL`.
+        unsafe { pg_sys::Oid::from_datum(datum, false) }.unwrap_or(pg_sys::InvalidOid)
+    };
+    super::table::scan::<2>(SUBSCRIPTIONS, |[subscription, database]| {
+        found.push((oid(subscription), oid(database)));
+    });
     found
 }
 

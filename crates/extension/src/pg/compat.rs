@@ -9,6 +9,13 @@ pub const ANUM_AUTH_MEMBERS_ROLEID: pg_sys::AttrNumber = 1;
 #[cfg(not(feature = "pg15"))]
 pub const ANUM_AUTH_MEMBERS_ROLEID: pg_sys::AttrNumber = 2;
 
+/// Attribute number of `conrelid` in `pg_constraint`: 18 put `conenforced` before it.
+#[cfg(not(feature = "pg18"))]
+pub const ANUM_CONSTRAINT_CONRELID: pg_sys::AttrNumber = 8;
+/// Attribute number of `conrelid` in `pg_constraint`.
+#[cfg(feature = "pg18")]
+pub const ANUM_CONSTRAINT_CONRELID: pg_sys::AttrNumber = 9;
+
 /// OID of `pg_catalog.pg_prepared_statement()`, the function behind the view `pg_prepared_statements`
 /// (`src/include/catalog/pg_proc.dat`; OIDs below 10000 never change).
 pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);
@@ -139,9 +146,13 @@ unsafe extern "C" {
     pub fn GetTempNamespaceState(schema: *mut pg_sys::Oid, toast: *mut pg_sys::Oid);
     /// `src/backend/utils/misc/guc.c`.
     pub fn NewGUCNestLevel() -> core::ffi::c_int;
+    /// `src/backend/replication/logical/worker.c`; asked while an error is being reported, where a guard has no place.
+    pub fn IsLogicalWorker() -> bool;
 }
 
 unsafe extern "C-unwind" {
+    /// `src/backend/catalog/partition.c`: OIDs, from the parent upwards.
+    pub fn get_partition_ancestors(relation: pg_sys::Oid) -> *mut pg_sys::List;
     /// The server's own handler of SIGHUP.
     pub fn SignalHandlerForConfigReload(signal: core::ffi::c_int);
     /// The server's own handler of SIGTERM: the process ends at the next place where it can.

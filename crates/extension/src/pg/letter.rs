@@ -21,9 +21,6 @@ struct Header {
 
 const HEADER: usize = core::mem::size_of::<Header>();
 
-/// Room for an answer.
-const ROOM: u32 = 16 * 1024;
-
 /// The piece of memory, as long as this process has it.
 #[derive(Debug)]
 pub struct Letter {
@@ -39,11 +36,12 @@ unsafe extern "C-unwind" fn abandon(segment: *mut pg_sys::dsm_segment, _arg: pg_
 }
 
 impl Letter {
-    /// Writes a request; `None` if it is longer than a letter can be. In a transaction, with whose end the memory is given back
+    /// Writes a request, with room for an answer; `None` if they are longer than a letter can be. In a transaction, with whose end the memory is given back
     /// whatever happens. Raises if there is no memory.
-    pub fn write(request: &[u8]) -> Option<Self> {
-        let length = u32::try_from(request.len()).ok().filter(|&length| length < 1 << 30)?;
-        let size = HEADER + request.len() + ROOM as usize;
+    pub fn write(request: &[u8], room: usize) -> Option<Self> {
+        let short = |length: usize| u32::try_from(length).ok().filter(|&length| length < 1 << 30);
+        let (length, space) = (short(request.len())?, short(room)?);
+        let size = HEADER + request.len() + room;
         // SAFETY: the segment has that size, is aligned for any type, and nobody else knows of it yet.
         unsafe {
             let segment = pg_sys::dsm_create(size, 0);
@@ -51,7 +49,7 @@ impl Letter {
             header.write(Header {
                 answered: AtomicU32::new(0),
                 request: length,
-                room: ROOM,
+                room: space,
                 abandoned: AtomicU32::new(0),
             });
             core::ptr::copy_nonoverlapping(request.as_ptr(), header.cast::<u8>().add(HEADER), request.len());
@@ -95,14 +93,17 @@ impl Letter {
         }
     }
 
-    /// Answers, once; what does not fit is cut off.
-    pub fn answer(&self, text: &[u8]) {
+    /// Answers, once; false, and nothing is answered, if there is no room for it.
+    pub fn answer(&self, text: &[u8]) -> bool {
         // SAFETY: the room for the answer comes after the request; it is read only after `answered` says so.
         unsafe {
-            let length = text.len().min((*self.header).room as usize);
+            if text.len() > (*self.header).room as usize {
+                return false;
+            }
             let place = self.header.cast::<u8>().add(HEADER + (*self.header).request as usize);
-            core::ptr::copy_nonoverlapping(text.as_ptr(), place, length);
-            (*self.header).answered.store(u32::try_from(length).unwrap_or(0) + 1, Release);
+            core::ptr::copy_nonoverlapping(text.as_ptr(), place, text.len());
+            (*self.header).answered.store(u32::try_from(text.len()).unwrap_or(0) + 1, Release);
+            true
         }
     }
 

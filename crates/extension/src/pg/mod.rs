@@ -9,6 +9,7 @@
     reason = "the server allocates nodes and tuples aligned for any of their types"
 )]
 
+pub mod apply;
 pub mod catalog;
 pub mod caught;
 pub mod compat;
@@ -20,8 +21,10 @@ pub mod json;
 pub mod jsonb;
 pub mod letter;
 pub mod log;
+pub mod member;
 pub mod memory;
 pub mod node;
+pub mod nonatomic;
 pub mod owner_run;
 pub mod path;
 pub mod policy;

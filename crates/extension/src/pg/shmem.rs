@@ -5,7 +5,10 @@ use pgrx::{pg_guard, pg_sys};
 /// How many executors a server can have, in all its databases.
 pub const SLOTS: usize = 256;
 
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+
+use super::worker;
 
 /// What a process of ours shows of itself to the others. Hints: nothing is decided by them.
 #[derive(Debug, Default)]
@@ -20,6 +23,12 @@ pub struct Slot {
     pub latch: AtomicUsize,
     /// 1 while it waits for work.
     pub idle: AtomicU32,
+    /// Until when it waits, while it does (microseconds since 2000).
+    pub until: AtomicI64,
+    /// When something is due that whoever woke it knows of.
+    pub later: AtomicI64,
+    /// How often another process has woken it to look for work.
+    pub woken: AtomicU64,
     /// The instance that it executes, as a number, plus one; 0: none.
     pub instance: AtomicU64,
     /// The strand of that instance.
@@ -66,11 +75,66 @@ pub const ERRANDS: usize = 64;
 /// How many databases can want another executor at the same time; one that finds no room asks again.
 pub const WANTING: usize = 64;
 
+/// Bytes of a text in a note, with the zero at its end.
+pub const TEXT: usize = 1024;
+
+/// How many errors of subscriptions can wait for a recorder; of further ones only the server's counters tell.
+pub const NOTES: usize = 64;
+
+/// An error of a subscription that is to be written down.
+#[derive(Debug)]
+pub struct NoteSlot {
+    /// 0: the place is free; 1: it is being written; 2: it is for the recorder of the database.
+    pub state: AtomicU32,
+    /// The database.
+    pub database: AtomicU32,
+    /// 0: apply; 1: the first copy; 2: a conflict that apply went on from.
+    pub kind: AtomicU32,
+    /// The subscription.
+    pub subscription: AtomicU32,
+    /// The table that is copied, or 0.
+    pub relation: AtomicU32,
+    /// As the server packs it.
+    pub sqlstate: AtomicI32,
+    /// 1: raised inside code.
+    pub in_code: AtomicU32,
+    /// When (microseconds since 2000).
+    pub at: AtomicI64,
+    /// What the server said.
+    pub message: [AtomicU8; TEXT],
+    /// What was being applied.
+    pub origin: [AtomicU8; TEXT],
+}
+
+/// A process that writes them down.
+#[derive(Debug)]
+pub struct RecorderSlot {
+    /// Its database; 0: the place is free.
+    pub database: AtomicU32,
+    /// The process.
+    pub pid: AtomicI32,
+    /// Its latch.
+    pub latch: AtomicUsize,
+    /// 1: it is to leave its database.
+    pub leave: AtomicU32,
+}
+
+/// In how many databases errors of subscriptions can be written down at the same time.
+pub const RECORDERS: usize = 16;
+
 /// All of it.
 #[derive(Debug)]
 pub struct Board {
     /// The latch of the launcher.
     pub launcher: AtomicUsize,
+    /// 1: somebody wants executors, here or in another database.
+    pub executors_asked: AtomicU32,
+    /// 1 while a process becomes a recorder: some instructions, none of which can fail.
+    pub recording: AtomicU32,
+    /// Recorders.
+    pub recorders: [RecorderSlot; RECORDERS],
+    /// What they are to write down.
+    pub notes: [NoteSlot; NOTES],
     /// Databases that want another executor.
     pub wanting: [AtomicU32; WANTING],
     /// Counts messages sent, in all databases: who sees it changed looks into its box.
@@ -145,6 +209,33 @@ extern "C-unwind" fn startup() {
 unsafe fn pass_on(next: unsafe extern "C-unwind" fn()) {
     // SAFETY: the caller's word.
     unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| next()) };
+}
+
+/// Says where the launcher can be woken.
+pub fn i_am_the_launcher() {
+    if let Some(board) = board() {
+        board.launcher.store(worker::latch(), Release);
+    }
+}
+
+/// Wakes the launcher. Never raises.
+pub fn wake_launcher() {
+    if let Some(board) = board() {
+        worker::wake(board.launcher.load(Acquire));
+    }
+}
+
+/// Has the launcher look for databases that want executors. Never raises.
+pub fn ask_for_executors() {
+    if let Some(board) = board() {
+        board.executors_asked.store(1, Release);
+        worker::wake(board.launcher.load(Acquire));
+    }
+}
+
+/// Whether somebody has, since this was asked last.
+pub fn executors_were_asked_for() -> bool {
+    board().is_some_and(|board| board.executors_asked.swap(0, AcqRel) == 1)
 }
 
 /// The board; `None` only while preloading.

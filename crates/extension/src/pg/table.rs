@@ -106,6 +106,41 @@ pub fn scan<const N: usize>(relation: pg_sys::Oid, mut row: impl FnMut([pg_sys::
     }
 }
 
+/// Whether a catalog has any row; with an index, one whose first indexed columns are these OIDs. The columns are given by their numbers
+/// in the catalog. May raise as any read may.
+pub fn has_row(relation: pg_sys::Oid, index: Option<pg_sys::Oid>, columns: &[(i16, pg_sys::Oid)]) -> bool {
+    // SAFETY: opened and closed with the same lock here; an error in between releases it with the transaction. The scan key lives
+    // until the scan ends, and is of an OID.
+    unsafe {
+        let lock = pg_sys::AccessShareLock.cast_signed();
+        let heap = pg_sys::table_open(relation, lock);
+        let mut keys = [pg_sys::ScanKeyData::default(); 2];
+        let mut count = 0;
+        for (key, (column, value)) in keys.iter_mut().zip(columns) {
+            pg_sys::ScanKeyInit(
+                key,
+                *column,
+                u16::try_from(pg_sys::BTEqualStrategyNumber).unwrap_or(3),
+                pg_sys::Oid::from(pg_sys::F_OIDEQ),
+                pg_sys::Datum::from(*value),
+            );
+            count += 1;
+        }
+        let scan = pg_sys::systable_beginscan(
+            heap,
+            index.unwrap_or(pg_sys::InvalidOid),
+            index.is_some(),
+            core::ptr::null_mut(),
+            count,
+            keys.as_mut_ptr(),
+        );
+        let found = !pg_sys::systable_getnext(scan).is_null();
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(heap, lock);
+        found
+    }
+}
+
 /// Whether there is a relation with this OID.
 pub fn exists(relation: pg_sys::Oid) -> bool {
     // SAFETY: reads the system cache.

@@ -1,6 +1,6 @@
 //! Triggers and what else is being changed right now, as it was before the change.
 
-use pgrx::pg_sys;
+use pgrx::{FromDatum, pg_sys};
 
 /// A trigger as it was before the command that changes it.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +13,8 @@ pub struct Before {
     pub relation: pg_sys::Oid,
     /// Whether the server made it for itself, as for a foreign key.
     pub internal: bool,
+    /// Whether it has a WHEN clause.
+    pub conditional: bool,
     /// Its name, ending with NUL.
     name: pg_sys::NameData,
 }
@@ -54,6 +56,11 @@ pub fn before(oid: pg_sys::Oid) -> Option<Before> {
                 enabled: (*form).tgenabled.cast_unsigned(),
                 relation: (*form).tgrelid,
                 internal: (*form).tgisinternal,
+                conditional: !pg_sys::heap_attisnull(
+                    tuple,
+                    pg_sys::Anum_pg_trigger_tgqual.cast_signed(),
+                    (*relation).rd_att,
+                ),
                 name: (*form).tgname,
             }
         });
@@ -88,6 +95,50 @@ pub fn function_existed(function: pg_sys::Oid) -> bool {
         let none = pg_sys::Datum::from(0);
         pg_sys::SearchSysCacheExists(cache, pg_sys::Datum::from(function), none, none, none)
     }
+}
+
+/// What a function of a replicated table may not set.
+const SETTINGS: [&str; 3] = ["role", "session_authorization", "session_replication_role"];
+
+/// What the rules ask of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct Function {
+    /// Its owner.
+    pub owner: pg_sys::Oid,
+    /// Whether it is SECURITY DEFINER.
+    pub definer: bool,
+    /// Whether it sets what a role is, or which triggers fire.
+    pub sets: bool,
+}
+
+/// A function as it is now. May raise as any catalog read may.
+pub fn function(function: pg_sys::Oid) -> Option<Function> {
+    // SAFETY: as in `relation_before`; the fixed part of a tuple of pg_proc is a FormData_pg_proc.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::PROCOID.cast_signed();
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(function));
+        if tuple.is_null() {
+            return None;
+        }
+        let data = (*tuple).t_data;
+        let form = data.cast::<u8>().add(usize::from((*data).t_hoff)).cast::<pg_sys::FormData_pg_proc>();
+        let mut unset = true;
+        let column = pg_sys::AttrNumber::try_from(pg_sys::Anum_pg_proc_proconfig).unwrap_or(0);
+        let settings = pg_sys::SysCacheGetAttr(cache, tuple, column, &raw mut unset);
+        let settings = Vec::<Option<String>>::from_datum(settings, unset).unwrap_or_default();
+        let sets = settings.iter().flatten().any(|setting| {
+            let name = setting.split('=').next().unwrap_or_default();
+            SETTINGS.iter().any(|other| other.eq_ignore_ascii_case(name))
+        });
+        let found = Function { owner: (*form).proowner, definer: (*form).prosecdef, sets };
+        pg_sys::ReleaseSysCache(tuple);
+        Some(found)
+    }
+}
+
+/// Whether the server came with a function: its OID is below the first that is given to users' objects.
+pub fn came_with_the_server(function: pg_sys::Oid) -> bool {
+    function.to_u32() < pg_sys::FirstNormalObjectId
 }
 
 /// The owner of a function; 0 if there is none. May raise as any catalog read may.

@@ -127,6 +127,12 @@ pub fn is_read_only() -> bool {
     unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() }
 }
 
+/// Whether this is a standby, which starts no background workers of ours.
+pub fn in_recovery() -> bool {
+    // SAFETY: a plain read.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
 /// Whether the transaction named or made a temporary object.
 pub fn touched_temp() -> bool {
     // SAFETY: a plain read.

@@ -3,12 +3,12 @@
 use pgrx::pg_sys;
 use postern_core::trigger_rule::{self, Actor, Decision, Facts, Level, Reason, Replaced, Setting};
 
-use super::pending::{self, Changed, Created, Touched, class};
+use super::pending::{self, Changed, Created, Pending, Touched, class};
 use super::refusal::Refusal;
 use crate::error::{Error, raise};
 use crate::guc::{TRIGGER_RULE, TriggerRule};
 use crate::pg::query::{self, Arg, Row};
-use crate::pg::{catalog, log, role, snapshot, table, trigger};
+use crate::pg::{catalog, log, member, role, snapshot, table, trigger};
 
 /// A statement is through: judges what it has touched, and raises or warns.
 pub fn judge() {
@@ -22,13 +22,85 @@ pub fn judge() {
         return;
     }
     settle(&pending.touched);
+    if member::any() {
+        hold(&pending);
+    }
+    member::refresh();
     snapshot::with_latest(|| {
         for created in &pending.created {
-            judge_trigger(*created, setting);
+            if !is_plain(*created) {
+                judge_trigger(*created, setting);
+            }
         }
-        judge_touched(&pending.touched, setting);
-        pending.changed.iter().for_each(log_change);
+        if member::any() {
+            let touched: Vec<Touched> = pending.touched.into_iter().filter(matters).collect();
+            judge_touched(&touched, setting);
+            pending
+                .changed
+                .iter()
+                .filter(|changed| member::is_replicated(changed.relation))
+                .for_each(log_change);
+        }
     });
+}
+
+/// Whether a trigger is allowed on every table, replicated or not, by what the caches say: its function is the owner's, SECURITY
+/// DEFINER or the server's, and nothing else about it asks for a closer look.
+fn is_plain(created: Created) -> bool {
+    let Some(made) = trigger::before(created.oid) else { return false };
+    let Some(function) = trigger::function(made.function) else { return false };
+    let Some((table_owner, _)) = trigger::relation_before(made.relation) else { return false };
+    let same = function.owner == table_owner;
+    let trusted = trigger::came_with_the_server(made.function);
+    // A clause has functions of its own, a setting may be the role, and what fires on apply may fire at the wrong moment.
+    if made.internal
+        || made.conditional
+        || function.sets
+        || made.enabled != b'O'
+        || !(same || function.definer || trusted)
+    {
+        return made.internal;
+    }
+    let facts = Facts {
+        actor: actor(created.actor),
+        inherits_owner: role::has_privileges_of(created.actor, table_owner),
+        function_owner_is_table_owner: same,
+        security_definer: function.definer,
+        trusted,
+        when_safe: true,
+        eligible: true,
+        member: true,
+        replaced: replaced(created, function.owner),
+    };
+    matches!(trigger_rule::decide(&facts), Decision::Allow(_))
+}
+
+/// What it takes the place of.
+fn replaced(created: Created, function_owner: pg_sys::Oid) -> Option<Replaced> {
+    created.before.map(|before| Replaced {
+        same_function_owner: created.owner_before == function_owner,
+        origin: before.enabled == b'O',
+    })
+}
+
+/// Whether what was touched can be of a replicated table, in a database that has such. It may be of all of them, if it is no
+/// table's.
+fn matters(touched: &Touched) -> bool {
+    match touched.class {
+        // The columns of a composite type are in tables that have a column of it.
+        class::RELATION => {
+            member::is_composite_type(touched.object)
+                || member::is_replicated(member::table_of(touched.object))
+        }
+        class::DEFAULT | class::INHERITS => member::is_replicated(touched.object),
+        class::CONSTRAINT => member::table_of_constraint(touched.object)
+            .is_some_and(|table| table == pg_sys::InvalidOid || member::is_replicated(table)),
+        class::FUNCTION => trigger::came_with_the_server(touched.object) || member::is_used(touched.object),
+        class::TRIGGER => {
+            trigger::before(touched.object).is_some_and(|trigger| member::is_replicated(trigger.relation))
+        }
+        _ => true,
+    }
 }
 
 /// Waits for transactions that change what this one relies on, so that of the two the later one sees what the earlier one did.
@@ -61,6 +133,49 @@ fn settle(touched: &[Touched]) {
     // What a trigger made meanwhile calls is among them only now.
     for row in ask().iter().filter(|row| row.oid(0) != class::RELATION) {
         trigger::keep(row.oid(0), row.oid(1));
+    }
+}
+
+/// What a replicated table got, and that others are changing: waits for what becomes of it, and keeps them from changing it
+/// until this transaction ends. The table itself nobody else changes meanwhile.
+fn hold(pending: &Pending) {
+    let (mut code, tables) = snapshot::with_latest(|| {
+        let (mut code, mut tables) = (Vec::new(), Vec::new());
+        for made in pending.created.iter().filter_map(|created| trigger::before(created.oid)) {
+            if made.internal || !member::is_replicated(made.relation) {
+                continue;
+            }
+            code.push((class::FUNCTION, made.function));
+            if made.conditional {
+                tables.push(made.relation);
+            }
+        }
+        for touched in &pending.touched {
+            let table = match touched.class {
+                class::RELATION => member::table_of(touched.object),
+                class::DEFAULT => touched.object,
+                class::CONSTRAINT => member::table_of_constraint(touched.object).unwrap_or_default(),
+                _ => pg_sys::InvalidOid,
+            };
+            if !tables.contains(&table) && member::is_replicated(table) {
+                tables.push(table);
+            }
+        }
+        (code, tables)
+    });
+    if !tables.is_empty() {
+        let tables: Vec<String> = tables.iter().map(|table| table.to_u32().to_string()).collect();
+        let args = [Arg::Text(&tables.join(","))];
+        let rows = snapshot::with_latest(|| {
+            query::as_owner(|| query::look(c"SELECT class, object FROM postern.code_basis($1)", &args))
+        });
+        code.extend(rows.iter().map(|row| (row.oid(0), row.oid(1))));
+    }
+    // In one order, so that two do not wait for each other in a circle.
+    code.sort_unstable_by_key(|(class, object)| (class.to_u32(), object.to_u32()));
+    code.dedup();
+    for (class, object) in code.into_iter().filter(|(_, object)| !trigger::came_with_the_server(*object)) {
+        trigger::keep(class, object);
     }
 }
 
@@ -156,10 +271,7 @@ fn judge_trigger(created: Created, setting: Setting) {
         when_safe: foreign_when.is_empty(),
         eligible: findings.is_empty(),
         member,
-        replaced: created.before.map(|before| Replaced {
-            same_function_owner: created.owner_before == function_owner,
-            origin: before.enabled == b'O',
-        }),
+        replaced: replaced(created, function_owner),
     };
     let (reason, level) = match trigger_rule::decide(&facts) {
         Decision::Allow(_) => return,

@@ -28,6 +28,7 @@
 mod grants;
 mod judge;
 mod pending;
+mod recorder;
 mod refusal;
 mod rehearse;
 mod sql;
@@ -35,14 +36,26 @@ mod sql;
 pub use grants::judge as judge_grant;
 pub use judge::judge;
 pub use pending::{lost, script_begins, touched};
+pub use recorder::{Recorders, dropped, make_way};
 pub use refusal::Refusal;
+
+use pgrx::{pg_guard, pg_sys};
 
 use crate::pg::xact::{self, Moment};
 
 /// Registers what happens at the end of transactions. Once, while preloading.
 pub fn init() {
     xact::also_at_end(at_end);
+    xact::also_at_end(recorder::at_transaction_end);
     xact::also_at_subtransaction_abort(pending::forget_subtransaction);
+}
+
+/// The entry point of a recorder.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code, reason = "the server finds the function by its name")]
+pub extern "C-unwind" fn postern_recorder(argument: pg_sys::Datum) {
+    recorder::run(pg_sys::Oid::from_u32(u32::try_from(argument.value()).unwrap_or(0)));
 }
 
 fn at_end(moment: Moment) {

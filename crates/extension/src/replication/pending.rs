@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use pgrx::pg_sys;
 
+use super::recorder;
 use crate::pg::trigger::{self, Before};
 use crate::pg::{user, xact};
 
@@ -159,7 +160,12 @@ pub fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: i32, created: bool)
                 (entry.owner_before, entry.schema_before) = (owner, schema);
             }
         }
-        class::SUBSCRIPTION => entry.sub = created.into(),
+        class::SUBSCRIPTION => {
+            if created {
+                recorder::subscribed();
+            }
+            entry.sub = created.into();
+        }
         // A new function, type or role is used by nothing.
         class::FUNCTION if created && !trigger::function_existed(object) => return,
         class::TYPE | class::ROLE if created => return,

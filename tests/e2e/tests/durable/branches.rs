@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use postern_cluster::Cluster;
+
 use crate::stage::Stage;
 
 /// One server for the tests that leave each other alone.
@@ -150,4 +152,26 @@ fn who_waits_is_woken_by_the_end() {
         })
         .collect();
     assert!(quick.iter().filter(|quick| *quick == "t").count() >= 15, "{quick:?}");
+}
+
+#[test]
+fn a_map_fetches_its_rows_once_for_each_executor_and_not_for_each_body() {
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "1"));
+    // Long enough to be kept out of line, where reads of it alone are counted; what bodies come to is short.
+    let rows = "'select n, repeat(md5(n::text), 4) as t from generate_series(1, 300) n'";
+    for concurrency in [3, 300] {
+        let text = stage.result(&format!("df.map({rows}, 'select $item.n as n', {concurrency})"));
+        assert!(text.contains("[{\"n\": 300}]"), "{text}");
+    }
+    // The server writes its counts down when it stops.
+    stage.cluster.restart().unwrap();
+    let fetched: i64 = stage
+        .admin(
+            "select t.idx_scan from pg_class c join pg_stat_all_tables t on t.relid = c.reltoastrelid
+              where c.oid = 'postern.step'::regclass",
+        )
+        .parse()
+        .unwrap();
+    // A database has one executor more than that, for others. Looking at the instances reads nothing of it.
+    assert!((1..20).contains(&fetched), "{fetched} reads of 300 rows in 100 groups");
 }

@@ -62,7 +62,7 @@ fn steps_run_there_once_as_who_started_them_with_the_variables_of_here() {
         r#"alice|far|{"rows":[{"d":"there","u":"alice"}],"row_count":1}"#
     );
     assert_eq!(there("select who, what from log where what = 'from here'"), "alice|from here");
-    // Nothing of it is here, and whoever looks for it here is told where it may be.
+    // Nothing of it is here; where it is was rolled back with the caller.
     assert_eq!(STAGE.admin(&format!("select count(*) from postern.instance where id = '{id}'")), "0");
     let error = refused("alice", &format!("select df.cancel('{id}')"));
     assert!(error.contains("in the database where it runs"), "{error}");
@@ -157,4 +157,122 @@ fn whom_the_gate_may_enter_here_it_may_not_therefore_reach_there() {
         there(&format!("select output from postern.instance where id = '{id}'")),
         r#"{"rows":[{"s":"g","u":"guest"}],"row_count":1}"#
     );
+}
+
+#[test]
+fn who_started_it_asks_signals_waits_and_cancels_from_here() {
+    let id = STAGE.run(
+        "alice",
+        "select df.start(df.wait_for_signal('go') |=> 'g' ~> 'select $g::jsonb->>''data'' as d, repeat(''é'', 30000) as long', database => 'there')",
+    );
+    until(&format!("select status from df.instances where id = '{id}'"), "running");
+    assert_eq!(
+        STAGE.run("alice", &format!("select df.status('{id}'), df.result('{id}') is null")),
+        "running|t"
+    );
+    // In one transaction: it is there at once. Whoever waits is woken, also in a read-only transaction.
+    let waiting = std::thread::spawn({
+        let id = id.clone();
+        move || STAGE.run("alice", &format!("begin read only; select df.await_instance('{id}', 60)"))
+    });
+    let answer = STAGE.run(
+        "alice",
+        &format!(
+            "begin; select df.signal('{id}', 'go', 'now'); select df.await_instance('{id}', 60); rollback"
+        ),
+    );
+    assert_eq!(answer.lines().filter(|line| *line == "OK" || *line == "completed").count(), 2, "{answer}");
+    assert!(waiting.join().unwrap().contains("completed"));
+    // A result that is longer than the first letter.
+    assert_eq!(
+        STAGE.run(
+            "alice",
+            &format!(
+                "select r->'rows'->0->>'d', length(r->'rows'->0->>'long') from (select df.result('{id}')::jsonb as r) x"
+            )
+        ),
+        "now|30000"
+    );
+    // What has ended stays as it is.
+    assert_eq!(
+        STAGE.run("alice", &format!("select df.cancel('{id}') is null, df.status('{id}')")),
+        "f|completed"
+    );
+
+    let id = STAGE.run("alice", "select df.start('select pg_sleep(600)', database => 'there')");
+    until(&format!("select status from df.instances where id = '{id}'"), "running");
+    assert_eq!(
+        STAGE.run("alice", &format!("select df.cancel('{id}', 'enough')")),
+        format!("Instance {id} cancelled: enough")
+    );
+    assert_eq!(STAGE.run("alice", &format!("select df.await_instance('{id}', 60)")), "cancelled");
+    assert_eq!(
+        there(&format!("select error->>'message' from df.instances where id = '{id}'")),
+        "canceled: enough"
+    );
+}
+
+#[test]
+fn what_is_done_in_its_own_database_only_says_which_that_is() {
+    let id = STAGE.run("alice", "select df.start(df.wait_for_signal('never'), database => 'there')");
+    for function in ["pause", "resume", "rerun"] {
+        let error = refused("alice", &format!("select df.{function}('{id}')"));
+        assert!(
+            error.contains("It is in database \"there\".") && error.contains("Connect to that"),
+            "{error}"
+        );
+    }
+    let error = refused("alice", &format!("select df.await_instance('{id}', 1)"));
+    assert!(error.contains("Timeout after 1s") && error.contains("status: running"), "{error}");
+    // A step's attempt may be made again; looking harms nothing.
+    let failure = STAGE.failure(&format!("'select df.signal(''{id}'', ''never'')'"));
+    assert!(
+        failure.contains("df.signal() in another database cannot be called inside a workflow"),
+        "{failure}"
+    );
+    assert!(STAGE.result(&format!("'select df.status(''{id}'') as s'")).contains("running"));
+    STAGE.run("alice", &format!("select df.cancel('{id}')"));
+}
+
+#[test]
+fn nobody_else_reaches_it_from_here() {
+    let id = STAGE.run("alice", "select df.start(df.wait_for_signal('never'), database => 'there')");
+    assert_eq!(
+        STAGE.run(
+            "bob",
+            &format!(
+                "select df.status('{id}') is null, df.result('{id}') is null, count(*) from postern.elsewhere where id = '{id}'"
+            )
+        ),
+        "t|t|0"
+    );
+    for call in ["signal('%', 'never')", "cancel('%')", "pause('%')"] {
+        let error = refused("bob", &format!("select df.{}", call.replace('%', &id)));
+        assert!(error.contains("not found or access denied") && !error.contains("there\""), "{error}");
+    }
+    let error = refused("bob", &format!("select df.await_instance('{id}')"));
+    assert!(error.contains("Instance not found"), "{error}");
+    // A number that is somebody else's there by now: what is noted here does not decide.
+    STAGE.admin(&format!(
+        "insert into postern.elsewhere select '{id}', 'bob', database, created_at from postern.elsewhere where id = '{id}'"
+    ));
+    assert_eq!(
+        STAGE.run("bob", &format!("select df.status('{id}') is null, df.result('{id}') is null")),
+        "t|t"
+    );
+    let error = refused("bob", &format!("select df.cancel('{id}')"));
+    assert!(error.contains("not found or access denied"), "{error}");
+    assert_eq!(there(&format!("select status from postern.instance where id = '{id}'")), "running");
+    // Nor does its owner, without the rights.
+    STAGE.admin("create database other; grant connect on database other to public");
+    STAGE.cluster.psql("other", "create extension postern").unwrap();
+    let far = STAGE.run("alice", "select df.start('select 1', database => 'other')");
+    assert_eq!(STAGE.run("alice", &format!("select df.await_instance('{far}', 60)")), "completed");
+    STAGE.admin("revoke connect on database other from public");
+    let error = refused("alice", &format!("select df.result('{far}')"));
+    assert!(error.contains("may not connect"), "{error}");
+    STAGE.admin("drop database other");
+    assert_eq!(STAGE.run("alice", &format!("select df.status('{far}') is null")), "t");
+    let error = refused("alice", &format!("select df.cancel('{far}')"));
+    assert!(error.contains("not found or access denied"), "{error}");
 }

@@ -23,4 +23,6 @@ mod quotas;
 mod retention;
 mod schedules;
 mod stage;
+mod waiting;
+mod waking;
 mod workflows;

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod apply;
+mod conflicts;
 mod pair;
+mod pg_upgrade;
 mod random;
 mod restore;
+mod ring;
+mod scripts;
 mod stalled;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use postern_cluster::Cluster;
+use postern_cluster::{Builder, Cluster};
 
 /// How long a row may take from one server to the other.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -13,16 +13,19 @@ pub struct Pair {
     pub subscriber: Cluster,
 }
 
-/// A server that can publish and subscribe.
-pub fn server() -> Cluster {
-    let cluster = Cluster::builder()
+/// A server that can publish and subscribe, to be started.
+pub fn builder() -> Builder {
+    Cluster::builder()
         .extension(true)
         .setting("wal_level", "logical")
         .setting("postern.executors", "0")
         // What failed is tried again soon.
         .setting("wal_retrieve_retry_interval", "200ms")
-        .start()
-        .unwrap();
+}
+
+/// A server that can publish and subscribe.
+pub fn server() -> Cluster {
+    let cluster = builder().start().unwrap();
     cluster.create_database("app", true).unwrap();
     cluster
 }

@@ -8,6 +8,7 @@ pub const FUNCTION: Rule = Rule {
     id: "function-past-policies",
     severity: Severity::Warning,
     summary: "a SECURITY DEFINER function reads a table past its policies, and everybody may call it",
+    // BEGIN ATOMIC leaves no source, but dependencies.
     sql: "SELECT f.oid::pg_catalog.regprocedure::pg_catalog.text, t.name,
                  pg_catalog.format('it names %s, runs as \"%s\", whom the policies there do not filter, and PUBLIC may call it', t.name, o.rolname),
                  NULL::pg_catalog.text, pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC, and grant it to whom it is for', f.oid::pg_catalog.regprocedure)
@@ -18,7 +19,7 @@ pub const FUNCTION: Rule = Rule {
              AND (EXISTS (SELECT FROM pg_catalog.pg_depend d
                            WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) f.oid
                              AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.=) t.oid)
-                  OR (f.prosqlbody IS NULL AND f.prosrc OPERATOR(pg_catalog.~) pg_catalog.concat('\\m', pg_catalog.regexp_replace(t.relname::pg_catalog.text, '(\\W)', '\\\\\\1', 'g'), '\\M')))
+                  OR f.prosrc OPERATOR(pg_catalog.~) pg_catalog.concat('\\m', pg_catalog.regexp_replace(t.relname::pg_catalog.text, '(\\W)', '\\\\\\1', 'g'), '\\M'))
            WHERE f.prosecdef
              AND EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) a
                           WHERE a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid AND a.privilege_type OPERATOR(pg_catalog.=) 'EXECUTE')
@@ -73,13 +74,14 @@ pub const PUBLICATION: Rule = Rule {
     id: "publication-past-policies",
     severity: Severity::Warning,
     summary: "a publication sends every row of a table with policies",
+    // Before PostgreSQL 15 there are no row filters, and no column for them.
     sql: "SELECT pg_catalog.concat('publication ', b.pubname), t.name,
                  pg_catalog.format('it sends every row of %s, whatever the policies say', t.name),
                  NULL::pg_catalog.text, pg_catalog.format('Leave the table out, or publish it with a WHERE that says what the policies say: ALTER PUBLICATION %I', b.pubname)
             FROM pg_catalog.pg_publication_tables b
             JOIN tab t ON t.relrowsecurity AND t.name OPERATOR(pg_catalog.=) pg_catalog.format('%I.%I', b.schemaname, b.tablename)
             LEFT JOIN pg_catalog.pg_publication u ON u.pubname OPERATOR(pg_catalog.=) b.pubname
-           WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid OPERATOR(pg_catalog.=) u.oid AND r.prrelid OPERATOR(pg_catalog.=) t.oid AND r.prqual IS NOT NULL)",
+           WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid OPERATOR(pg_catalog.=) u.oid AND r.prrelid OPERATOR(pg_catalog.=) t.oid AND (pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'prqual') IS NOT NULL)",
 };
 
 /// The policies of a parent are met only by who names the parent.

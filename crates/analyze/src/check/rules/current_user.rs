@@ -2,6 +2,7 @@
 
 use super::super::{Finding, Severity, Subject};
 use super::Rule;
+use crate::text::mentions;
 
 pub const RULE: Rule = Rule {
     id: "definer-current-user",
@@ -12,6 +13,9 @@ pub const RULE: Rule = Rule {
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let Some(routine) = subject.routine() else { return Vec::new() };
     if !routine.definer || !matches!(routine.language.as_str(), "sql" | "plpgsql") {
+        return Vec::new();
+    }
+    if !mentions(&routine.source, ["user", "current_role"]) {
         return Vec::new();
     }
     let Ok(tokens) = crate::parse::tokens(&routine.source) else { return Vec::new() };

@@ -18,7 +18,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if routine.definer {
         return Vec::new();
     }
-    let runs = catalog.snapshot.on_apply.iter().filter(|used| used.function == routine.oid);
+    let runs = catalog.on_apply_of(routine.oid);
     let name = |role| catalog.role_of(role).map_or_else(|| format!("role {role}"), |role| role.name.clone());
     runs.filter_map(|used| {
         let table = catalog.relation_of(used.relation)?;
@@ -54,7 +54,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
 fn called(subject: &Subject<'_>) -> Vec<Finding> {
     let (Some(routine), catalog) = (subject.routine(), subject.catalog) else { return Vec::new() };
     let mut findings: Vec<Finding> = Vec::new();
-    for used in catalog.snapshot.on_apply.iter().filter(|used| used.function == routine.oid) {
+    for used in catalog.on_apply_of(routine.oid) {
         let Some(table) = catalog.relation_of(used.relation) else { continue };
         for name in &subject.report.names {
             let called = name.object.as_ref().filter(|_| name.kind == Kind::Function);

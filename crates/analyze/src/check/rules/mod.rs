@@ -5,6 +5,7 @@ mod captured;
 mod current_user;
 mod definer_path;
 mod dynamic_sql;
+mod event_trigger;
 mod foreign_on_apply;
 mod misquoted_path;
 mod policy_function;
@@ -44,6 +45,7 @@ pub const RULES: &[Rule] = &[
     view_rows::RULE,
     replaceable::RULE,
     policy_function::RULE,
+    event_trigger::RULE,
     restore::RULE,
     stops_apply::RULE,
     foreign_on_apply::RULE,

@@ -27,19 +27,11 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let catalog = subject.catalog;
-    let used = catalog.snapshot.uses.iter().find(|used| {
-        used.function == routine.oid
-            && matches!(
-                used.kind.as_str(),
-                "index"
-                    | "check"
-                    | "default"
-                    | "generated"
-                    | "domain"
-                    | "trigger"
-                    | "view"
-                    | "materialized view"
-            )
+    let used = catalog.uses_of(routine.oid).find(|used| {
+        matches!(
+            used.kind.as_str(),
+            "index" | "check" | "default" | "generated" | "domain" | "trigger" | "view" | "materialized view"
+        )
     });
     let Some(used) = used else { return Vec::new() };
     let owner = catalog.role_of(routine.owner).map_or("", |role| role.name.as_str());

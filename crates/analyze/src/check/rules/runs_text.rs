@@ -5,6 +5,7 @@ use pg_query::protobuf::Token as Kind;
 use super::super::{Finding, Severity, Subject};
 use super::Rule;
 use crate::parse::Token;
+use crate::text::mentions;
 
 pub const RULE: Rule = Rule {
     id: "definer-runs-text",
@@ -32,6 +33,9 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let source = subject.source();
+    if !mentions(source, RUNNERS.iter().map(|(_, name)| *name)) {
+        return Vec::new();
+    }
     let Ok(tokens) = crate::parse::tokens(source) else { return Vec::new() };
     let mut findings = Vec::new();
     for (at, token) in tokens.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use super::super::{Finding, Severity, Subject};
 use super::Rule;
+use crate::text::mentions;
 
 pub const RULE: Rule = Rule {
     id: "session-user",
@@ -12,6 +13,9 @@ pub const RULE: Rule = Rule {
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let Some(expression) = subject.expression() else { return Vec::new() };
     if !matches!(expression.kind.as_str(), "policy" | "view" | "rule") {
+        return Vec::new();
+    }
+    if !mentions(&expression.source, ["session_user"]) {
         return Vec::new();
     }
     let Ok(tokens) = crate::parse::tokens(&expression.source) else { return Vec::new() };

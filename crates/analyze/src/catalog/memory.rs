@@ -1,0 +1,197 @@
+//! What was asked of a catalog before, and answered.
+//!
+//! The bodies of a database ask for the same few hundred names under the same few paths again and again, and each answer takes a look
+//! at all overloads, or at all roles.
+//!
+//! **Invariants**
+//! * An answer is kept with all that it depends on but the catalog; a catalog that changes has no memory, or loses it.
+//! * Memory is bounded.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Oid;
+use crate::capture::{Situation, Verdict};
+use crate::occurrence::{Kind, Lookup, Meaning, Occurrence};
+use crate::path::{Path, Place};
+use crate::report::Object;
+
+/// How many paths are remembered, and how many names under each.
+const MOST_PATHS: usize = 2_000;
+const MOST_NAMES: usize = 4_000;
+
+/// A place where somebody may hold the right to create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Right {
+    /// CREATE on a schema.
+    Schema(Oid),
+    /// CREATE on the database.
+    Create,
+    /// TEMPORARY on the database.
+    Temporary,
+}
+
+/// The memory of one catalog.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The catalog is about to change: nothing is to be remembered.
+    off: bool,
+    intruders: Mutex<HashMap<(Right, Oid), Option<Oid>>>,
+    paths: Mutex<HashMap<Searched, Arc<Names>>>,
+    objects: Mutex<HashMap<(Kind, Oid), Option<Object>>>,
+}
+
+/// What decides of a path.
+type Searched = (Vec<Place>, Vec<(String, usize)>);
+
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        Self { off: self.off, ..Self::default() }
+    }
+}
+
+impl Memory {
+    /// Never remembers anything.
+    pub fn off() -> Self {
+        Self { off: true, ..Self::default() }
+    }
+
+    /// Forgets everything.
+    pub fn forget(&mut self) {
+        if !self.off {
+            *self = Self::default();
+        }
+    }
+
+    /// Who could create somewhere, against a victim.
+    pub fn intruder(&self, right: Right, victim: Oid, answer: impl FnOnce() -> Option<Oid>) -> Option<Oid> {
+        if self.off {
+            return answer();
+        }
+        let mut known = self.intruders.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry((right, victim)).or_insert_with(answer)
+    }
+
+    /// An object, described.
+    pub fn object(&self, kind: Kind, oid: Oid, answer: impl FnOnce() -> Option<Object>) -> Option<Object> {
+        if self.off {
+            return answer();
+        }
+        let mut known = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry((kind, oid)).or_insert_with(answer).clone()
+    }
+
+    /// What is known under a path.
+    pub fn names(&self, path: &Path) -> Option<Arc<Names>> {
+        if self.off {
+            return None;
+        }
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if paths.len() >= MOST_PATHS {
+            paths.clear();
+        }
+        Some(Arc::clone(paths.entry((path.places.clone(), path.missing.clone())).or_default()))
+    }
+}
+
+/// What names mean under one path, and what can happen to them.
+#[derive(Debug, Default)]
+pub struct Names {
+    meanings: Mutex<Answers<Meaning>>,
+    verdicts: Mutex<HashMap<Situation, Answers<Verdict>>>,
+}
+
+impl Names {
+    /// What a name means.
+    pub(crate) fn meaning(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        lookup: &Lookup,
+        answer: impl FnOnce() -> Meaning,
+    ) -> Meaning {
+        let mut known = self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
+        known.or(Question { schema, name, lookup, meaning: None }, answer)
+    }
+
+    /// What can happen to a name.
+    pub(crate) fn verdict(
+        &self,
+        situation: Situation,
+        occurrence: &Occurrence,
+        answer: impl FnOnce() -> Verdict,
+    ) -> Verdict {
+        let question = Question {
+            schema: occurrence.schema.as_deref(),
+            name: &occurrence.name,
+            lookup: &occurrence.lookup,
+            meaning: Some(&occurrence.meaning),
+        };
+        let mut known = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(situation).or_default().or(question, answer)
+    }
+}
+
+/// A question, as it is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Question<'q> {
+    schema: Option<&'q str>,
+    name: &'q str,
+    lookup: &'q Lookup,
+    meaning: Option<&'q Meaning>,
+}
+
+/// The same, as it is kept.
+#[derive(Debug)]
+struct Kept<A> {
+    schema: Option<String>,
+    name: String,
+    lookup: Lookup,
+    meaning: Option<Meaning>,
+    answer: A,
+}
+
+/// Answers by the hash of their question, so that asking copies nothing.
+#[derive(Debug)]
+struct Answers<A> {
+    kept: HashMap<u64, Vec<Kept<A>>>,
+    count: usize,
+}
+
+impl<A> Default for Answers<A> {
+    fn default() -> Self {
+        Self { kept: HashMap::new(), count: 0 }
+    }
+}
+
+impl<A: Clone> Answers<A> {
+    fn or(&mut self, question: Question<'_>, answer: impl FnOnce() -> A) -> A {
+        let mut hasher = DefaultHasher::new();
+        question.hash(&mut hasher);
+        let hash = hasher.finish();
+        let same = |kept: &&Kept<A>| {
+            kept.schema.as_deref() == question.schema
+                && kept.name == question.name
+                && kept.lookup == *question.lookup
+                && kept.meaning.as_ref() == question.meaning
+        };
+        if let Some(kept) = self.kept.get(&hash).and_then(|kept| kept.iter().find(same)) {
+            return kept.answer.clone();
+        }
+        let answer = answer();
+        if self.count >= MOST_NAMES {
+            *self = Self::default();
+        }
+        self.count += 1;
+        self.kept.entry(hash).or_default().push(Kept {
+            schema: question.schema.map(str::to_owned),
+            name: question.name.to_owned(),
+            lookup: question.lookup.clone(),
+            meaning: question.meaning.cloned(),
+            answer: answer.clone(),
+        });
+        answer
+    }
+}

@@ -1,0 +1,231 @@
+//! Publications, and what a subscriber therefore runs when it applies a row.
+//!
+//! What a publication has is kept as it was said: tables, schemas, everything. What is replicated follows at the end of the files,
+//! when all tables are there. Triggers are noted where they are enabled (`tables.rs`).
+//!
+//! **Not guaranteed**: tables that a subscription receives are known to its publisher alone. Functions in a partition key are not
+//! looked at.
+
+use std::collections::HashSet;
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    AlterPublicationAction, AlterPublicationStmt, CreatePublicationStmt, Node, PublicationObjSpecType,
+};
+
+use super::replay::State;
+use crate::catalog::{Catalog, Oid, OnApply, PG_CATALOG, Publication, builtin};
+use crate::occurrence::{Kind, Occurrence};
+
+/// The expressions of a table that are evaluated for a row that comes in.
+const EVALUATED: [&str; 4] = ["check", "default", "generated", "index"];
+
+impl State<'_> {
+    pub(super) fn create_publication(&mut self, create: &CreatePublicationStmt) {
+        let (tables, schemas) = self.published(&create.pubobjects);
+        self.catalog.snapshot.publications.retain(|other| other.name != create.pubname);
+        self.catalog.snapshot.publications.push(Publication {
+            name: create.pubname.clone(),
+            all: create.for_all_tables,
+            tables,
+            schemas,
+        });
+    }
+
+    pub(super) fn alter_publication(&mut self, alter: &AlterPublicationStmt) {
+        let (tables, schemas) = self.published(&alter.pubobjects);
+        let publications = &mut self.catalog.snapshot.publications;
+        let at = publications.iter().position(|publication| publication.name == alter.pubname);
+        // One that the files do not make is assumed to be there.
+        let at = at.unwrap_or_else(|| {
+            publications.push(Publication { name: alter.pubname.clone(), ..Publication::default() });
+            publications.len() - 1
+        });
+        let publication = &mut publications[at];
+        match AlterPublicationAction::try_from(alter.action) {
+            // Of the options alone.
+            _ if alter.pubobjects.is_empty() => {}
+            Ok(AlterPublicationAction::ApDropObjects) => {
+                publication.tables.retain(|table| !tables.contains(table));
+                publication.schemas.retain(|schema| !schemas.contains(schema));
+            }
+            Ok(AlterPublicationAction::ApSetObjects) => {
+                (publication.tables, publication.schemas) = (tables, schemas);
+            }
+            _ => {
+                publication.tables.extend(tables);
+                publication.schemas.extend(schemas);
+            }
+        }
+    }
+
+    pub(super) fn rename_publication(&mut self, old: &str, new: &str) {
+        for publication in self.catalog.snapshot.publications.iter_mut().filter(|found| found.name == old) {
+            new.clone_into(&mut publication.name);
+        }
+    }
+
+    pub(super) fn drop_publication(&mut self, name: &str) {
+        self.catalog.snapshot.publications.retain(|publication| publication.name != name);
+    }
+
+    /// The tables and schemas that a statement names.
+    fn published(&mut self, objects: &[Node]) -> (Vec<Oid>, Vec<Oid>) {
+        let (mut tables, mut schemas) = (Vec::new(), Vec::new());
+        for object in objects {
+            let Some(NodeEnum::PublicationObjSpec(object)) = object.node.as_ref() else { continue };
+            match PublicationObjSpecType::try_from(object.pubobjtype) {
+                Ok(PublicationObjSpecType::PublicationobjTablesInSchema) => {
+                    schemas.extend(self.catalog.schema(&object.name).map(|schema| schema.oid));
+                }
+                Ok(PublicationObjSpecType::PublicationobjTablesInCurSchema) => {
+                    schemas.extend(self.schema(""));
+                }
+                _ => {
+                    let range = object.pubtable.as_ref().and_then(|table| table.relation.as_ref());
+                    let Some((range, table)) = range.and_then(|range| Some((range, self.relation(range)?)))
+                    else {
+                        continue;
+                    };
+                    tables.push(table);
+                    // Children of now, unless ONLY is said; partitions follow their table always.
+                    let partitioned = self.catalog.relation_of(table).is_some_and(|found| found.kind == 'p');
+                    if range.inh && !partitioned {
+                        tables.extend(below(&self.catalog, table));
+                    }
+                }
+            }
+        }
+        (tables, schemas)
+    }
+}
+
+/// Everything that inherits from a table, at any distance.
+fn below(catalog: &Catalog, table: Oid) -> Vec<Oid> {
+    let mut found = Vec::new();
+    let mut open = vec![table];
+    while let Some(next) = open.pop() {
+        let children = catalog.snapshot.inherits.iter().filter(|(_, parent)| *parent == next);
+        for &(child, _) in children {
+            if child != table && !found.contains(&child) {
+                found.push(child);
+                open.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// Every table that one inherits from, and whether it is a part of that one: what it has, the part has, indexes too.
+fn above(catalog: &Catalog, table: Oid) -> Vec<(Oid, bool)> {
+    let mut found: Vec<(Oid, bool)> = Vec::new();
+    let mut open = vec![table];
+    while let Some(next) = open.pop() {
+        let parents = catalog.snapshot.inherits.iter().filter(|(child, _)| *child == next);
+        for &(_, parent) in parents {
+            if parent != table && !found.iter().any(|(seen, _)| *seen == parent) {
+                let partitioned = catalog.relation_of(parent).is_some_and(|parent| parent.kind == 'p');
+                found.push((parent, partitioned));
+                open.push(parent);
+            }
+        }
+    }
+    found
+}
+
+/// The tables that are published.
+fn replicated(catalog: &Catalog) -> HashSet<Oid> {
+    let mut found = HashSet::new();
+    let publications = &catalog.snapshot.publications;
+    if publications.is_empty() {
+        return found;
+    }
+    let information = catalog.schema("information_schema").map(|schema| schema.oid);
+    for relation in &catalog.snapshot.relations {
+        // A table that was dropped may still be in the list.
+        if !matches!(relation.kind, 'r' | 'p')
+            || relation.schema == PG_CATALOG
+            || Some(relation.schema) == information
+            || catalog.relation_of(relation.oid).is_none()
+        {
+            continue;
+        }
+        let has = |publication: &Publication| {
+            publication.all
+                || publication.tables.contains(&relation.oid)
+                || publication.schemas.contains(&relation.schema)
+        };
+        if publications.iter().any(has) {
+            found.insert(relation.oid);
+            if relation.kind == 'p' {
+                found.extend(below(catalog, relation.oid));
+            }
+        }
+    }
+    found
+}
+
+/// The domains among the types of a table's columns, and in them.
+fn domains(catalog: &Catalog, table: Oid) -> HashSet<Oid> {
+    let columns = |relation: Oid| {
+        catalog
+            .relation_of(relation)
+            .into_iter()
+            .flat_map(|found| found.columns.iter().map(|column| column.1))
+    };
+    let mut seen = HashSet::new();
+    let mut open: Vec<Oid> = columns(table).collect();
+    while let Some(next) = open.pop() {
+        if next < builtin::FIRST_OF_USERS || !seen.insert(next) {
+            continue;
+        }
+        if let Some(found) = catalog.type_of(next) {
+            open.extend([found.base, found.element]);
+            open.extend(columns(found.relation));
+        }
+    }
+    seen
+}
+
+/// What a subscriber calls for the tables that the publications have, triggers aside.
+pub(super) fn on_apply(catalog: &Catalog) -> Vec<OnApply> {
+    let snapshot = &catalog.snapshot;
+    let mut all: Vec<OnApply> = Vec::new();
+    let mut tables: Vec<Oid> = replicated(catalog).into_iter().collect();
+    tables.sort_unstable();
+    for table in tables {
+        let (domains, above) = (domains(catalog, table), above(catalog, table));
+        let evaluated = snapshot.expressions.iter().filter(|found| {
+            let inherited = above.iter().any(|&(parent, partitioned)| {
+                found.relation == parent && (partitioned || found.kind != "index")
+            });
+            ((found.relation == table || inherited) && EVALUATED.contains(&found.kind.as_str()))
+                || (found.kind == "domain" && domains.contains(&found.relation))
+        });
+        for expression in evaluated {
+            let functions: Vec<Oid> = if let Some(found) = &expression.found {
+                found.occurrences.iter().filter_map(|name| called(catalog, name)).collect()
+            } else {
+                let uses = snapshot.uses.iter().filter(|used| used.by == expression.by);
+                uses.map(|used| used.function).collect()
+            };
+            for function in functions {
+                let new = OnApply { relation: table, function, by: expression.by.clone() };
+                if !all.contains(&new) && !snapshot.on_apply.contains(&new) {
+                    all.push(new);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The function that a name calls, if somebody made it: an operator's too.
+fn called(catalog: &Catalog, name: &Occurrence) -> Option<Oid> {
+    let oid = match name.kind() {
+        Kind::Function => name.object()?,
+        Kind::Operator => catalog.operator_of(name.object()?)?.function,
+        _ => return None,
+    };
+    (oid >= builtin::FIRST_OF_USERS).then_some(oid)
+}
