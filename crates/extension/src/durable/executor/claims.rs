@@ -100,11 +100,11 @@ impl Executor {
         let unknown = known == 0 || undelivered;
         // What is due by now is seen below.
         self.later = if known <= now && known > 0 { NEVER } else { known };
-        if board::somebody_waits()
-            && (unknown || !board::is_covered(self.later) || self.is_left(priority, mine, now))
-            && board::wake_for(worker::database(), self.later)
-            && unknown
-        {
+        if !board::somebody_waits() {
+            return;
+        }
+        let wanted = unknown || !board::is_covered(self.later) || self.is_left(priority, mine, now);
+        if wanted && board::wake_for(worker::database(), self.later) && unknown {
             self.later = NEVER;
         }
     }
