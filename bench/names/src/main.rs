@@ -35,11 +35,15 @@ fn main() -> ExitCode {
             .parse()
             .map_err(|_| format!("{functions} is no number of functions"))
             .and_then(files::generated),
-        ["compare"] => pgspot::compare(),
+        ["compare"] => pgspot::compare().map(Value::String),
         [] => all(),
         _ => Err("usage: bench-names [server | files | generated FUNCTIONS | compare]".to_owned()),
     };
     match result {
+        Ok(Value::String(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
         Ok(value) => {
             println!("{value:#}");
             ExitCode::SUCCESS

@@ -1,6 +1,7 @@
 //! pgspot on the same files, from a virtual environment that `cargo xtask` makes.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -77,34 +78,66 @@ pub fn generated(functions: usize) -> Result<Value, String> {
     }))
 }
 
-/// What each of the two finds, for each script.
-pub fn compare() -> Result<Value, String> {
-    let mut table = Vec::new();
+/// What each of the two finds, for each script, as a table.
+pub fn compare() -> Result<String, String> {
+    let listed = |found: &BTreeMap<String, usize>| {
+        let each: Vec<String> = found.iter().map(|(rule, count)| format!("{rule} {count}")).collect();
+        if each.is_empty() { "nothing".to_owned() } else { each.join(", ") }
+    };
+    let mut table = String::from("| script | functions | postern check | pgspot |\n|---|---|---|---|\n");
     for script in corpus::scripts()? {
         let (text, ..) = run(&[(&format!("{}.sql", script.name), &script.text)])?;
-        let mut theirs: BTreeMap<String, usize> = BTreeMap::new();
-        for line in text.lines() {
-            if let Some((code, _)) = line.split_once(": ")
-                && code.len() == 5
-                && code.starts_with("PS")
-            {
-                *theirs.entry(code.to_owned()).or_default() += 1;
-            }
-        }
+        let theirs = codes(&text);
+        let gave_up = if text.contains("Traceback") { "gave up" } else { "" };
         let source = Source::new(script.name, script.text.clone().into_bytes());
         let found = with_stack(|| files::check(&files::replay(files::empty(15, RUNNER), vec![source])))
             .map_err(|error| error.to_string())?;
-        let mut ours: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut ours: BTreeMap<String, usize> = BTreeMap::new();
         for finding in &found {
-            *ours.entry(finding.rule).or_default() += 1;
+            *ours.entry(finding.rule.to_owned()).or_default() += 1;
         }
-        table.push(json!({
-            "script": script.name,
-            "functions": crate::files::functions(&script.text),
-            "postern": ours,
-            "pgspot": theirs,
-            "pgspot_gave_up": text.contains("Traceback"),
-        }));
+        let functions = crate::files::functions(&script.text);
+        let theirs = if gave_up.is_empty() { listed(&theirs) } else { gave_up.to_owned() };
+        let _ = writeln!(table, "| {} | {functions} | {} | {theirs} |", script.name, listed(&ours));
     }
-    Ok(json!(table))
+    Ok(format!("{table}\n{}", pages()?))
+}
+
+/// How often it says what.
+fn codes(text: &str) -> BTreeMap<String, usize> {
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((code, _)) = line.split_once(": ")
+            && code.len() == 5
+            && code.starts_with("PS")
+        {
+            *found.entry(code.to_owned()).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// What it says of the case of each rule's page, and no longer says once the remedy is applied.
+fn pages() -> Result<String, String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/rules");
+    let mut table = String::from("| rule | of the case | of case and remedy |\n|---|---|---|\n");
+    for rule in postern_analyze::check::RULES {
+        let path = folder.join(format!("{}.md", rule.id));
+        let page = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let blocks: Vec<&str> =
+            page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        let said = |text: String| -> Result<String, String> {
+            let (said, ..) = run(&[(&format!("{}.sql", rule.id), &text)])?;
+            let each: Vec<String> = codes(&said).into_iter().map(|(code, n)| format!("{code} {n}")).collect();
+            Ok(match (said.contains("Traceback"), each.is_empty()) {
+                (true, _) => "gave up".to_owned(),
+                (false, true) => "nothing".to_owned(),
+                (false, false) => each.join(", "),
+            })
+        };
+        let case = blocks.first().copied().unwrap_or_default().to_owned();
+        let (before, after) = (said(case)?, said(blocks.join("\n"))?);
+        let _ = writeln!(table, "| `{}` | {before} | {after} |", rule.id);
+    }
+    Ok(table)
 }

@@ -79,7 +79,7 @@ impl State<'_> {
                     schemas.extend(self.catalog.schema(&object.name).map(|schema| schema.oid));
                 }
                 Ok(PublicationObjSpecType::PublicationobjTablesInCurSchema) => {
-                    schemas.extend(self.schema(""))
+                    schemas.extend(self.schema(""));
                 }
                 _ => {
                     let range = object.pubtable.as_ref().and_then(|table| table.relation.as_ref());
@@ -210,12 +210,11 @@ pub(super) fn on_apply(catalog: &Catalog) -> Vec<OnApply> {
         let mut evaluated: Vec<usize> = own.chain(domains.iter().flat_map(of)).collect();
         evaluated.sort_unstable();
         for expression in evaluated.into_iter().map(|at| &snapshot.expressions[at]) {
-            let functions: Vec<Oid> = match &expression.found {
-                Some(found) => found.occurrences.iter().filter_map(|name| called(catalog, name)).collect(),
-                None => {
-                    let uses = snapshot.uses.iter().filter(|used| used.by == expression.by);
-                    uses.map(|used| used.function).collect()
-                }
+            let functions: Vec<Oid> = if let Some(found) = &expression.found {
+                found.occurrences.iter().filter_map(|name| called(catalog, name)).collect()
+            } else {
+                let uses = snapshot.uses.iter().filter(|used| used.by == expression.by);
+                uses.map(|used| used.function).collect()
             };
             for function in functions {
                 let new = OnApply { relation: table, function, by: expression.by.clone() };
