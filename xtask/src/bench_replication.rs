@@ -1,9 +1,9 @@
 //! `bench-replication`: what the rules of replication cost, for rows and for DDL.
 //!
-//! **How it works.** Two servers, one without the library and one with it; on the second, a database without the extension, and one
-//! with it and published tables. `pgbench` runs the same script on each of the three, by turns. What counts is the time on a processor that the
-//! server's processes took for each transaction: other work on the machine adds to it, but much less than it takes from transactions per second. Of the
-//! rounds the least counts, and ratios are made of those.
+//! **How it works.** Two servers, one without the library and one with it; on the second, a database without the extension, and
+//! one with it and published tables. `pgbench` runs the same script on each of the three, by turns. What counts is the time on
+//! a processor that the server's processes took for each transaction: other work on the machine adds to it, but much less than
+//! it takes from transactions per second. Of the rounds the least counts, and ratios are made of those.
 //!
 //! **Not measured**: apply itself. The hooks are not called by it.
 
@@ -110,7 +110,8 @@ pub fn run(server: &Installation, release: bool, rounds: usize, seconds: u32) ->
     Ok(())
 }
 
-/// Seconds that processes of the server have had a processor which have ended: those of clients, each of which ends with its connection.
+/// Seconds that processes of the server have had a processor which have ended: those of clients, each of which ends with its
+/// connection.
 fn processor(cluster: &Cluster) -> Result<f64> {
     // The last ones may not have been buried yet.
     let clients = "select count(*) from pg_stat_activity where application_name = 'pgbench'";

@@ -157,7 +157,7 @@ struct Group {
 fn groups(rows: u64) -> Vec<Group> {
     let mut groups = Vec::new();
     for (name, suffix, rounds, seconds) in
-        [("one tenant, index", "", 3, 1), ("one tenant, no index", "_noindex", 2, 2)]
+        [("one tenant, index", "", 2, 1), ("one tenant, no index", "_noindex", 2, 2)]
     {
         let all = |table: &str| format!("select sum(amount) from {table}{suffix};\n");
         let tenant = |table: &str| format!("select sum(amount) from {table}{suffix} where tenant = 5;\n");

@@ -5,7 +5,13 @@
 //!
 //! **Invariant**: no text makes this panic or abort; what cannot be parsed is an error with a place.
 
+use std::sync::{Mutex, PoisonError};
+
 use pg_query::protobuf::{KeywordKind, Node, Token as Kind};
+
+/// libpg_query turns the process's standard error aside while it reads. Two calls at once would turn it back to what the other one
+/// had turned it to, and that is closed.
+static READING: Mutex<()> = Mutex::new(());
 
 /// Nested deeper than this, a text is not parsed.
 const DEEPEST: usize = 1_500;
@@ -71,7 +77,12 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, Unparsed> {
         return Err(Unparsed { message: "there is a zero byte in it".into(), at: Some(at) });
     }
     // A text without any token is undefined behaviour in pg_query 18.1.0, so that there always is one more.
-    let mut scanned = pg_query::scan_tokens(&format!("{text}\n;")).map_err(|error| unparsed(&error))?;
+    let text_and_one = format!("{text}\n;");
+    let scanned = {
+        let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
+        pg_query::scan_tokens(&text_and_one)
+    };
+    let mut scanned = scanned.map_err(|error| unparsed(&error))?;
     scanned.pop();
     Ok(scanned
         .iter()
@@ -115,7 +126,11 @@ pub fn parse_scanned(text: &str, tokens: &[Token], parse_as: As) -> Result<Vec<(
         As::Expression => pg_query::ParserOptions::PLPGSQL_EXPR,
         As::Type => pg_query::ParserOptions::TYPE_NAME,
     };
-    let parsed = pg_query::parse(text, options).map_err(|error| unparsed(&error))?;
+    let parsed = {
+        let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
+        pg_query::parse(text, options)
+    };
+    let parsed = parsed.map_err(|error| unparsed(&error))?;
     Ok(parsed
         .protobuf
         .stmts

@@ -35,7 +35,7 @@ pub(super) fn publications(version: u32) -> String {
 /// A function that runs when a row is applied: a trigger that fires then (ENABLE ALWAYS, ENABLE REPLICA) calls it, itself or in its WHEN
 /// clause; or, of a table that is published or subscribed, a check, a domain, a default, a generated column, an index or a partition
 /// key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct OnApply {
     /// The table.
     pub relation: Oid,

@@ -29,8 +29,12 @@ impl Bound {
     /// What there was before.
     pub fn new(expressions: Vec<Expression>, uses: Vec<Use>) -> Self {
         let mut all = Self::default();
-        expressions.into_iter().for_each(|expression| all.add(expression));
-        uses.into_iter().for_each(|used| all.add_use(used));
+        for expression in expressions {
+            all.add(expression);
+        }
+        for used in uses {
+            all.add_use(used);
+        }
         all
     }
 

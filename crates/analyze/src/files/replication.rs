@@ -6,7 +6,7 @@
 //! **Not guaranteed**: tables that a subscription receives are known to its publisher alone. Functions in a partition key are not
 //! looked at.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
@@ -190,19 +190,26 @@ fn domains(catalog: &Catalog, table: Oid) -> HashSet<Oid> {
 /// What a subscriber calls for the tables that the publications have, triggers aside.
 pub(super) fn on_apply(catalog: &Catalog) -> Vec<OnApply> {
     let snapshot = &catalog.snapshot;
+    let mut by_relation: HashMap<Oid, Vec<usize>> = HashMap::new();
+    for (at, expression) in snapshot.expressions.iter().enumerate() {
+        if expression.kind == "domain" || EVALUATED.contains(&expression.kind.as_str()) {
+            by_relation.entry(expression.relation).or_default().push(at);
+        }
+    }
     let mut all: Vec<OnApply> = Vec::new();
+    let mut seen: HashSet<OnApply> = snapshot.on_apply.iter().cloned().collect();
     let mut tables: Vec<Oid> = replicated(catalog).into_iter().collect();
     tables.sort_unstable();
     for table in tables {
         let (domains, above) = (domains(catalog, table), above(catalog, table));
-        let evaluated = snapshot.expressions.iter().filter(|found| {
-            let inherited = above.iter().any(|&(parent, partitioned)| {
-                found.relation == parent && (partitioned || found.kind != "index")
-            });
-            ((found.relation == table || inherited) && EVALUATED.contains(&found.kind.as_str()))
-                || (found.kind == "domain" && domains.contains(&found.relation))
+        let of = |relation: &Oid| by_relation.get(relation).into_iter().flatten().copied();
+        let inherited = above.iter().flat_map(|(parent, partitioned)| {
+            of(parent).filter(|&at| *partitioned || snapshot.expressions[at].kind != "index")
         });
-        for expression in evaluated {
+        let own = of(&table).chain(inherited).filter(|&at| snapshot.expressions[at].kind != "domain");
+        let mut evaluated: Vec<usize> = own.chain(domains.iter().flat_map(of)).collect();
+        evaluated.sort_unstable();
+        for expression in evaluated.into_iter().map(|at| &snapshot.expressions[at]) {
             let functions: Vec<Oid> = if let Some(found) = &expression.found {
                 found.occurrences.iter().filter_map(|name| called(catalog, name)).collect()
             } else {
@@ -211,7 +218,7 @@ pub(super) fn on_apply(catalog: &Catalog) -> Vec<OnApply> {
             };
             for function in functions {
                 let new = OnApply { relation: table, function, by: expression.by.clone() };
-                if !all.contains(&new) && !snapshot.on_apply.contains(&new) {
+                if seen.insert(new.clone()) {
                     all.push(new);
                 }
             }

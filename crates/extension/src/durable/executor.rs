@@ -8,15 +8,21 @@
 //! **Unwinding.** An ERROR outside a step's own subtransaction ends the turn's transaction, never the process. A strand whose
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
+mod chores;
+mod claims;
+
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use postern_durable::Failure;
 use postern_durable::Graph;
 
-use super::quota::{May, Quotas};
-use super::schedule::{self, Clock};
-use super::store::{self, End, Instance, NEVER, Stale, State, Strand};
+use chores::LOOK_AGAIN;
+use claims::Claim;
+
+use super::quota::Quotas;
+use super::schedule::Clock;
+use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
 use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
@@ -39,23 +45,11 @@ const GROUP: i64 = 16;
 /// Milliseconds that a step has while others wait for the same commit.
 const PATIENCE: i32 = 20;
 
-/// Queues that are looked at for something left to do, before it is taken for granted.
-const QUEUES: usize = 8;
-
 /// Microseconds after which a turn that others share takes no further strand.
 const GROUP_TIME: i64 = 10_000;
 
 /// Microseconds between two looks for instances that are too old, where little happens.
 const RETIRE_EVERY: i64 = 3_600_000_000;
-
-/// Turns between two such looks, where much does; each may have ended [`GROUP`] instances.
-const RETIRE_TURNS: u32 = 250;
-
-/// Microseconds until the box is looked into again for what could not be delivered: at first, and at the most.
-const LOOK_AGAIN: (i64, i64) = (2_000, 1_000_000);
-
-/// How many are removed at once: as many as may have ended since the last look.
-const RETIRE_AT_ONCE: i64 = 4_000;
 
 /// Milliseconds after which an executor that has nothing to do ends, unless it is the only one.
 const IDLE: i64 = 60_000;
@@ -75,14 +69,6 @@ pub fn start(database: Oid) -> bool {
         extra: 0,
         restart: 1,
     })
-}
-
-/// The strand that was due last, and who else.
-enum Claim {
-    /// These, at least one.
-    Strands(Vec<(Strand, Instance)>),
-    /// Nothing is due; the next thing is at this time, or it must be looked for again at once.
-    Nothing(i64),
 }
 
 /// What one transaction came to.
@@ -482,142 +468,6 @@ impl Executor {
         }
     }
 
-    /// The strand that has been due longest in the next queue of the round.
-    fn claim(&mut self, now: i64) -> Claim {
-        let start = self.after;
-        let mut at = start;
-        let mut next = NEVER;
-        let mut wrapped = false;
-        loop {
-            match store::queue_after(at.0, at.1) {
-                Some((owner, priority, due)) => {
-                    at = (owner, priority);
-                    if due <= now {
-                        let group =
-                            if guc::STEP_COMMIT.get() == guc::StepCommit::Each { 1 } else { self.group };
-                        match self.quotas.take(self.slot, owner, now, group) {
-                            May::Go(most) => {
-                                let Ok(claimed) = store::claim(owner, priority, now) else {
-                                    return Claim::Nothing(now);
-                                };
-                                if let Some(first) = claimed {
-                                    let Ok(strands) = self.with_others(first, most, now) else {
-                                        return Claim::Nothing(now);
-                                    };
-                                    self.quotas.count(owner);
-                                    self.role = owner;
-                                    // First: whoever wakes it until now has told it before.
-                                    self.slot.idle.store(0, std::sync::atomic::Ordering::SeqCst);
-                                    self.hand_over(priority, &strands, now, next);
-                                    // The next round begins with the next owner: its own later priorities come after it.
-                                    self.after = (owner, i16::MAX);
-                                    return Claim::Strands(strands);
-                                }
-                                board::leave_role(self.slot);
-                                next = next.min(store::next_due(owner, priority, now));
-                            }
-                            May::Full => {}
-                            May::At(at) => next = next.min(at),
-                        }
-                    } else {
-                        next = next.min(due);
-                    }
-                    if wrapped && (at.0.to_u32(), at.1) >= (start.0.to_u32(), start.1) {
-                        break;
-                    }
-                }
-                None if wrapped => break,
-                None => {
-                    wrapped = true;
-                    at = (NO_OID, i16::MIN);
-                }
-            }
-        }
-        self.after = (NO_OID, i16::MIN);
-        Claim::Nothing(next)
-    }
-
-    /// The strand that went on until now, if it still may.
-    fn claim_again(&mut self, id: &str, strand: i32, now: i64) -> Claim {
-        let May::Go(_) = self.quotas.take(self.slot, self.role, now, 1) else {
-            return Claim::Nothing(NEVER);
-        };
-        match store::claim_one(id, strand, now) {
-            Ok(Some(found)) => {
-                self.quotas.count(self.role);
-                Claim::Strands(vec![found])
-            }
-            Ok(None) | Err(Stale) => Claim::Nothing(NEVER),
-        }
-    }
-
-    /// This process is about to be busy with what it has claimed: it wakes another one if there is something left to do, or if nobody
-    /// who waits would look when the next thing is due that this process knows of. `next` is what it has just seen.
-    fn hand_over(&mut self, priority: i16, mine: &[(Strand, Instance)], now: i64, next: i64) {
-        let known = self.later.min(next).min(store::put_to_rest()).min(board::told(self.slot));
-        // What could not be delivered is looked at by whoever is woken.
-        let undelivered = board::somebody_waits() && self.look_at.take().is_some();
-        if undelivered {
-            board::sent();
-        }
-        let unknown = known == 0 || undelivered;
-        // What is due by now is seen below.
-        self.later = if known <= now && known > 0 { NEVER } else { known };
-        if board::somebody_waits()
-            && (unknown || !board::is_covered(self.later) || self.is_left(priority, mine, now))
-            && board::wake_for(worker::database(), self.later)
-            && unknown
-        {
-            self.later = NEVER;
-        }
-    }
-
-    /// Whether something is due that another may take. What processes hold that do not show it counts as well.
-    fn is_left(&self, priority: i16, mine: &[(Strand, Instance)], now: i64) -> bool {
-        let free = |owner, priority| {
-            store::due(owner, priority, now, 2 * GROUP).iter().any(|(id, number)| {
-                !mine.iter().any(|(strand, _)| strand.strand == *number && strand.instance == *id)
-                    && !board::is_at(id, *number)
-            })
-        };
-        if self.quotas.might(self.slot, self.role, now, 1) && free(self.role, priority) {
-            return true;
-        }
-        let mut at = (NO_OID, i16::MIN);
-        for _ in 0..QUEUES {
-            let Some((owner, its, due)) = store::queue_after(at.0, at.1) else { return false };
-            at = (owner, its);
-            let own = owner == self.role;
-            if due <= now
-                && !(own && its == priority)
-                && self.quotas.might(self.slot, owner, now, usize::from(own))
-                && free(owner, its)
-            {
-                return true;
-            }
-        }
-        // Too many to look at each.
-        true
-    }
-
-    /// A strand that was claimed, with others that share its commit.
-    fn with_others(
-        &mut self,
-        first: (Strand, Instance),
-        most: i64,
-        now: i64,
-    ) -> Result<Vec<(Strand, Instance)>, Stale> {
-        let slow = self.slow.contains(&(first.0.instance.clone(), first.0.strand));
-        let others = if self.alone > 0 || slow { 0 } else { most - 1 };
-        let mut strands = vec![first];
-        if others > 0 {
-            strands.extend(store::companions(&strands[0].0, now, others)?);
-        }
-        // Who asked for none does not know whether there are some.
-        self.streak = if others > 0 { STREAK } else { SHORT_STREAK };
-        Ok(strands)
-    }
-
     /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
     fn one(
         &mut self,
@@ -680,141 +530,6 @@ impl Executor {
         }
         self.graphs.insert(id.to_owned(), Rc::clone(&graph));
         Ok(graph)
-    }
-
-    /// Removes instances that are too old: one executor every hour, each after so many turns of its own.
-    fn retire(&mut self, rank: usize) {
-        let hourly = rank == 0 && worker::now() - self.retired >= RETIRE_EVERY;
-        if !hourly && self.turns < RETIRE_TURNS {
-            return;
-        }
-        (self.turns, self.retired) = (0, worker::now());
-        loop {
-            let removed = ours(|| {
-                as_owner(|| {
-                    store::retire(
-                        guc::RETENTION_DAYS.get(),
-                        guc::RETENTION_INSTANCES.get().into(),
-                        RETIRE_AT_ONCE,
-                    )
-                })
-            });
-            match removed {
-                Ok(removed) if hourly && removed > 0 && !board::is_to_leave(self.slot) => {}
-                Ok(_) => return,
-                Err(caught) => {
-                    log::warning(
-                        &caught.message,
-                        "Durable functions that have ended could not be removed.",
-                        "",
-                    );
-                    return;
-                }
-            }
-            worker::attend();
-        }
-    }
-
-    /// Has statements begun again of which nobody hears any more.
-    fn adopt(&mut self) {
-        let orphans = board::orphans();
-        if orphans != self.orphans {
-            self.orphans = orphans;
-            if let Err(caught) = ours(|| as_owner(outside::look_again)) {
-                log::warning(&caught.message, "Statements of durable functions could not be looked for.", "");
-            }
-        }
-    }
-
-    /// Looks into the box if something was put in.
-    fn deliver(&mut self) {
-        let sent = board::sent_so_far();
-        if sent == self.seen {
-            return;
-        }
-        self.seen = sent;
-        let (mut after, mut again) = (0, false);
-        loop {
-            match ours(|| as_owner(|| messages::deliver(after))) {
-                Ok(delivered) => {
-                    again |= delivered.again;
-                    match delivered.more {
-                        Some(last) => after = last,
-                        None => break,
-                    }
-                    worker::attend();
-                }
-                Err(caught) => {
-                    log::warning(
-                        &caught.message,
-                        "Messages to durable functions could not be delivered.",
-                        "",
-                    );
-                    // They are looked at again, by whoever comes first.
-                    board::sent();
-                    worker::wait(Some(1_000));
-                    return;
-                }
-            }
-        }
-        if again {
-            // Whoever holds it does so for a moment, or for as long as its statement takes.
-            self.look_at = Some(worker::now() + self.again);
-            self.again = (2 * self.again).min(LOOK_AGAIN.1);
-        } else {
-            (self.look_at, self.again) = (None, LOOK_AGAIN.0);
-        }
-        Self::answer_pauses();
-    }
-
-    /// Pauses and resumes what somebody asked for.
-    fn answer_pauses() {
-        let warn = |caught: &Caught| {
-            log::warning(&caught.message, "Durable functions could not be paused or resumed.", "");
-        };
-        for id in ours(|| as_owner(pause::asked)).inspect_err(warn).unwrap_or_default() {
-            if let Err(caught) = pause::answer(&id, |f| ours(|| as_owner(f))) {
-                warn(&caught);
-            }
-        }
-    }
-
-    /// Starts what schedules have come to, and reads when the next of them does, and the quotas with it.
-    fn tick(&mut self) {
-        while self.clock.is_due() {
-            if self.clock.has_changed() {
-                self.clock.reading();
-                if let Ok(Some(quotas)) = ours(|| Some(as_owner(Quotas::read))) {
-                    self.quotas = quotas;
-                }
-            }
-            self.clock.reading();
-            let ticked = ours(|| as_owner(schedule::tick));
-            let next =
-                ticked.and_then(
-                    |ticked| {
-                        if ticked { Ok(Some(0)) } else { ours(|| Some(as_owner(schedule::next))) }
-                    },
-                );
-            match next {
-                Ok(None) => self.clock.next = NEVER,
-                Ok(Some(0)) => self.clock.next = 0,
-                // Someone else has it, and tells when that is over; this is for one that cannot.
-                Ok(Some(next)) => {
-                    let now = worker::now();
-                    self.clock.next = if next <= now { now + 1_000_000 } else { next };
-                }
-                Err(caught) => {
-                    log::warning(&caught.message, "A schedule could not be looked at.", "");
-                    // As in a turn.
-                    self.clock.next = worker::now() + 1_000_000;
-                }
-            }
-            if board::is_to_leave(self.slot) {
-                return;
-            }
-            worker::attend();
-        }
     }
 
     /// A turn was rolled back because the strand is not wanted any more, or could not have a lock.

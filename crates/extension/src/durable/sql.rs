@@ -172,7 +172,7 @@ fn durable_await_between(
     let procedure = procedure.ok_or(Error::from(Refusal::AwaitInBlock))?;
     let status = control::await_between(&id, seconds, &procedure)?;
     misuse::answered("await_instance");
-    Ok(procedure.end(fcinfo, &status))
+    Ok(procedure.end(&status))
 }
 
 /// `postern.durable_running(instance text)`: whether an executor is at it right now.

@@ -1,5 +1,6 @@
-//! The workers that apply a subscription (`src/backend/replication/logical/worker.c`), seen from outside: which subscription this
-//! process applies, what it failed with, and how often all of them have. What they note is in shared memory, until a recorder takes it.
+//! The workers that apply a subscription (`src/backend/replication/logical/worker.c`), seen from outside: which subscription
+//! this process applies, what it failed with, and how often all of them have. What they note is in shared memory, until a
+//! recorder takes it.
 
 use std::ffi::CStr;
 use std::sync::atomic::AtomicU8;
@@ -58,8 +59,8 @@ pub fn is_worker() -> bool {
     unsafe { !pg_sys::MyBgworkerEntry.is_null() && compat::IsLogicalWorker() }
 }
 
-/// The numbers after `for subscription` and `sync` in the name of an apply worker; the server has it nowhere else where it is the same in
-/// every version.
+/// The numbers after `for subscription` and `sync` in the name of an apply worker; the server has it nowhere else where it is
+/// the same in every version.
 fn numbers(name: &[u8]) -> (u32, u32) {
     let mut words = name.split(|byte| *byte == b' ');
     let (mut subscription, mut relation) = (0, 0);
@@ -78,8 +79,8 @@ fn numbers(name: &[u8]) -> (u32, u32) {
     (subscription, relation)
 }
 
-/// Notes what this apply worker reports, if it is an error or a conflict, and wakes the launcher. Neither raises nor allocates: an error
-/// is being reported.
+/// Notes what this apply worker reports, if it is an error or a conflict, and wakes the launcher. Neither raises nor allocates:
+/// an error is being reported.
 ///
 /// # Safety
 /// In an apply worker, with what the server is about to write into its log.
@@ -210,7 +211,8 @@ pub fn take(database: pg_sys::Oid) -> Vec<Note> {
     notes
 }
 
-/// How many errors and conflicts of a subscription the server has counted. In a transaction, also of a process without a database.
+/// How many errors and conflicts of a subscription the server has counted. In a transaction, also of a process without a
+/// database.
 pub fn errors(subscription: pg_sys::Oid) -> i64 {
     // SAFETY: null, or a copy that lives until the transaction ends.
     unsafe {

@@ -1,4 +1,5 @@
-//! Which tables are replicated, by the server's own caches: most statements are let through by this, before anything is asked in SQL.
+//! Which tables are replicated, by the server's own caches: most statements are let through by this, before anything is asked
+//! in SQL.
 //!
 //! It says what the view `postern.replication_members` says. Everything here may raise as any catalog read may.
 
@@ -30,7 +31,8 @@ pub fn any() -> bool {
     table::has_row(PUBLICATIONS, None, &[]) || table::has_row(SUBSCRIBED, None, &[])
 }
 
-/// Whether the table is published or subscribed, by itself, with its schema, with all tables, or with a table that it is a partition of.
+/// Whether the table is published or subscribed, by itself, with its schema, with all tables, or with a table that it is a
+/// partition of.
 pub fn is_replicated(relation: pg_sys::Oid) -> bool {
     // SAFETY: reads system caches and catalogs; lists are of OIDs, in the current memory context.
     unsafe {
@@ -79,7 +81,8 @@ unsafe fn replicates(relation: pg_sys::Oid) -> bool {
     }
 }
 
-/// Whether anything in the catalogs depends on a function: a trigger, a constraint, an operator. What came with the server is not in there.
+/// Whether anything in the catalogs depends on a function: a trigger, a constraint, an operator. What came with the server is
+/// not in there.
 pub fn is_used(function: pg_sys::Oid) -> bool {
     let columns = [(4, pg_sys::ProcedureRelationId), (5, function)];
     table::has_row(DEPENDENCIES, Some(DEPENDENTS), &columns)

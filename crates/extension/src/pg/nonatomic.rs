@@ -10,7 +10,9 @@ use pgrx::prelude::*;
 
 /// A procedure that may end its transaction.
 #[derive(Debug)]
-pub struct Procedure(());
+pub struct Procedure {
+    fcinfo: pg_sys::FunctionCallInfo,
+}
 
 /// The only column of what a procedure gives back.
 #[derive(Debug)]
@@ -30,23 +32,24 @@ impl Procedure {
             }
             pg_sys::SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC.cast_signed());
         }
-        Some(Self(()))
+        Some(Self { fcinfo })
     }
 
     /// Commits; the transaction that follows has no snapshot until something is read in it. Raises if the commit does.
+    #[expect(clippy::unused_self, reason = "who has one may")]
     pub fn commit(&self) {
         // SAFETY: connected as a procedure that may, and no connection inside it.
         unsafe { pg_sys::SPI_commit() };
     }
 
     /// It does so no more; gives a text back.
-    pub fn end(self, fcinfo: pg_sys::FunctionCallInfo, text: &str) -> Given {
+    pub fn end(self, text: &str) -> Given {
         // SAFETY: connected in `begin`. The memory that is current after this is that of whoever called us, and the row is made in it, of
         // the type that the procedure is declared with; it has one column, a text.
         unsafe {
             pg_sys::SPI_finish();
             let mut row = core::ptr::null_mut();
-            pg_sys::get_call_result_type(fcinfo, core::ptr::null_mut(), &raw mut row);
+            pg_sys::get_call_result_type(self.fcinfo, core::ptr::null_mut(), &raw mut row);
             let row = pg_sys::BlessTupleDesc(row);
             let mut value = text.into_datum().unwrap_or(pg_sys::Datum::from(0));
             let mut null = false;

@@ -83,7 +83,8 @@ fn replaced(created: Created, function_owner: pg_sys::Oid) -> Option<Replaced> {
     })
 }
 
-/// Whether what was touched can be of a replicated table, in a database that has such. It may be of all of them, if it is no table's.
+/// Whether what was touched can be of a replicated table, in a database that has such. It may be of all of them, if it is no
+/// table's.
 fn matters(touched: &Touched) -> bool {
     match touched.class {
         // The columns of a composite type are in tables that have a column of it.
@@ -135,8 +136,8 @@ fn settle(touched: &[Touched]) {
     }
 }
 
-/// What a replicated table got, and that others are changing: waits for what becomes of it, and keeps them from changing it until this
-/// transaction ends. The table itself nobody else changes meanwhile.
+/// What a replicated table got, and that others are changing: waits for what becomes of it, and keeps them from changing it
+/// until this transaction ends. The table itself nobody else changes meanwhile.
 fn hold(pending: &Pending) {
     let (mut code, tables) = snapshot::with_latest(|| {
         let (mut code, mut tables) = (Vec::new(), Vec::new());

@@ -1,13 +1,14 @@
 //! Errors of subscriptions are written down by themselves.
 //!
-//! **How it works.** An apply worker that fails says so in the server's log; there, in its own process, [`failed`] notes what the error
-//! was in shared memory ([`crate::pg::apply`]) and wakes the launcher. The launcher starts a recorder in that database, or wakes the one that is
-//! there: it writes the note into `postern.apply_conflicts`, stays for further ones for a while, and ends. What was not noted, because
-//! the log does not have it or memory was full, the server's own counters tell: the launcher compares them, in shared memory and without a database, every
-//! `postern.conflict_interval`, and when the server starts. Where there are no subscriptions it does not look, and where nothing fails there is no recorder.
+//! **How it works.** An apply worker that fails says so in the server's log; there, in its own process, [`apply::reported`] notes what
+//! the error was in shared memory ([`crate::pg::apply`]) and wakes the launcher. The launcher starts a recorder in that
+//! database, or wakes the one that is there: it writes the note into `postern.apply_conflicts`, stays for further ones for a
+//! while, and ends. What was not noted, because the log does not have it or memory was full, the server's own counters tell:
+//! the launcher compares them, in shared memory and without a database, every `postern.conflict_interval`, and when the server
+//! starts. Where there are no subscriptions it does not look, and where nothing fails there is no recorder.
 //!
-//! **Nothing is lost.** A note is a hint; what it told is in the counters, which outlive a restart. A crash takes the counters with it, and then the
-//! subscription fails at the same place again.
+//! **Nothing is lost.** A note is a hint; what it told is in the counters, which outlive a restart. A crash takes the counters
+//! with it, and then the subscription fails at the same place again.
 //!
 //! A recorder runs our own SQL and nobody else's: it enters no identity.
 
@@ -94,8 +95,8 @@ impl Recorders {
         Self { errors: HashMap::new(), due: 0, first: true }
     }
 
-    /// Sees to it that every database with something to write down has a recorder. Gives after how many milliseconds to look again;
-    /// `None`: when woken.
+    /// Sees to it that every database with something to write down has a recorder. Gives after how many milliseconds to look
+    /// again; `None`: when woken.
     pub fn launch(&mut self) -> Option<i64> {
         let mut databases: HashSet<Oid> = apply::noted().into_iter().collect();
         let wait = match worker::transaction(|| self.look()) {

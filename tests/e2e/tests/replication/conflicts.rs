@@ -124,6 +124,8 @@ fn what_nobody_noted_and_a_restart_are_made_up_for_by_the_counters() {
     );
     pair.subscribe("enabled = true");
     pair.until("select sum(sync_error_count) > 0 from pg_stat_subscription_stats", "t");
+    // The other table is copied: it is known whose the errors are.
+    pair.until("select count(*) from pg_subscription_rel where srsubstate = 'r'", "1");
     pair.there("alter subscription sub disable");
     assert_eq!(pair.there("select count(*) from postern.apply_conflicts"), "0");
     assert_eq!(pair.there(RECORDERS), "0");

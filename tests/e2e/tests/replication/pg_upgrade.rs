@@ -1,5 +1,5 @@
-//! `pg_upgrade` keeps what there was: memberships, privileges, triggers, publications, what was written down; also what the rules forbid, which is
-//! found afterwards.
+//! `pg_upgrade` keeps what there was: memberships, privileges, triggers, publications, what was written down; also what the
+//! rules forbid, which is found afterwards.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

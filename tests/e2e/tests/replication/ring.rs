@@ -1,5 +1,5 @@
-//! Topologies with a way back. Where a server cannot tell what was written on it from what was applied on it, a ring goes wrong; where it can, three
-//! servers that each take from the other two have the same rows.
+//! Topologies with a way back. Where a server cannot tell what was written on it from what was applied on it, a ring goes
+//! wrong; where it can, three servers that each take from the other two have the same rows.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Code that comes by ways where nobody looks: the script of a trusted extension, which runs as a superuser for whoever installs it, and a
-//! server that was started without the library.
+//! Code that comes by ways where nobody looks: the script of a trusted extension, which runs as a superuser for whoever
+//! installs it, and a server that was started without the library.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,8 @@ fn what_was_done_without_the_library_is_found_when_it_is_there_again() {
         pair.there("select sentence from postern.replication_notes where note = 'enforcement'"),
         "The library is not loaded (shared_preload_libraries): nothing is refused."
     );
-    // With it, the server says in its log what is there, of its own accord; so does who asks. What runs goes on until someone says otherwise.
+    // With it, the server says in its log what is there, of its own accord; so does who asks. What runs goes on until someone
+    // says otherwise.
     pair.there("alter system reset shared_preload_libraries");
     pair.subscriber.restart().unwrap();
     let sentence = "Trigger \"mine\" of app.doc runs app.mine(), which belongs to \"author\" and not to the table's owner \"owner\", and is not SECURITY DEFINER.";
