@@ -54,6 +54,8 @@ pub fn run(server: &Installation) -> Result<()> {
     );
 
     report.suites.extend(extension(server)?);
+    // First: tests of two servers take those of other versions, too.
+    let others = other_versions(server, servers::fetch().err().as_ref())?;
     println!("\n== crates");
     let mut command = workspace::cargo();
     prepare(&mut command);
@@ -68,7 +70,7 @@ pub fn run(server: &Installation) -> Result<()> {
         report.suites.push(cargo_test("crates", command.args(["test", "--no-fail-fast"]).args(ALL))?);
     }
     report.suites.extend(suites::run_all(server)?);
-    report.suites.extend(other_versions(server, servers::fetch().err().as_ref())?);
+    report.suites.extend(others);
     let reasons = fs::read_to_string(&skipped).unwrap_or_default();
     if !reasons.is_empty() {
         let skipped = reasons.lines().map(str::to_owned).collect();

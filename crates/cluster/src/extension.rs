@@ -36,7 +36,7 @@ pub(crate) fn install(
 ) -> Result<()> {
     let source = match extension {
         Extension::Without => return Ok(()),
-        Extension::Found => find(installation.major)?,
+        Extension::Found => extension_folder(installation.major)?,
         Extension::In(folder) if is_built(folder) => folder.clone(),
         Extension::In(_) => return Err(Error::NoExtension { major: installation.major }),
     };
@@ -63,11 +63,15 @@ pub(crate) fn install(
     Ok(())
 }
 
-/// Where the extension built for one major version lies: named, or beside the running program's target folder.
-fn find(major: u32) -> Result<PathBuf> {
+/// Where the extension built for one major version lies: named by `POSTERN_EXTENSION_DIR`, or beside the running program's target
+/// folder.
+///
+/// # Errors
+/// [`Error::NoExtension`] if it is not built there.
+pub fn extension_folder(major: u32) -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("POSTERN_EXTENSION_DIR") {
-        let named = PathBuf::from(named);
-        return if is_built(&named) { Ok(named) } else { Err(Error::NoExtension { major }) };
+        let folder = of_version(Path::new(&named), major);
+        return if is_built(&folder) { Ok(folder) } else { Err(Error::NoExtension { major }) };
     }
     let program = std::env::current_exe().context("find", Path::new("the running program"))?;
     program
@@ -75,6 +79,15 @@ fn find(major: u32) -> Result<PathBuf> {
         .map(|folder| folder.join(format!("extension/pg{major}")))
         .find(|folder| is_built(folder))
         .ok_or(Error::NoExtension { major })
+}
+
+/// A folder that is called after another version (`pg15`) has this one's beside it.
+fn of_version(named: &Path, major: u32) -> PathBuf {
+    let name = named.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name.strip_prefix("pg").and_then(|version| version.parse::<u32>().ok()) {
+        Some(other) if other != major => named.with_file_name(format!("pg{major}")),
+        _ => named.to_owned(),
+    }
 }
 
 fn is_built(folder: &Path) -> bool {
@@ -115,6 +128,13 @@ mod tests {
         copy(&source, &target).unwrap();
         assert_eq!(fs::read_to_string(target.join("usr/share/x.control")).unwrap(), "new");
         assert_eq!(fs::read_dir(target.join("usr/share")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_version_lies_beside_another() {
+        assert_eq!(of_version(Path::new("a/pg15"), 15), Path::new("a/pg15"));
+        assert_eq!(of_version(Path::new("a/pg15"), 18), Path::new("a/pg18"));
+        assert_eq!(of_version(Path::new("a/mine"), 18), Path::new("a/mine"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod watchdog;
 pub use builder::Builder;
 pub use cluster::{Cluster, Mode};
 pub use error::Error;
+pub use extension::extension_folder;
 pub use installation::{ExtensionLookup, Installation};
 pub use passwords::SUPERUSER;
 pub use persistent::Address;

@@ -6,41 +6,13 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use postern_cluster::{Cluster, ExtensionLookup, Installation, skipped};
-use postern_e2e::CATALOG;
+use postern_e2e::{CATALOG, copy_of_extension};
 
 /// The version that is made up.
 const OLD: &str = "0.0.0";
-
-/// The folder with the extension built for a server.
-fn built(major: u32) -> PathBuf {
-    if let Some(named) = std::env::var_os("POSTERN_EXTENSION_DIR") {
-        return named.into();
-    }
-    let program = std::env::current_exe().unwrap();
-    let mut folders = program.ancestors().map(|folder| folder.join(format!("extension/pg{major}")));
-    folders.find(|folder| folder.is_dir()).expect("the extension is built")
-}
-
-/// Copies a folder, and gives where the control file is in the copy.
-fn copy(from: &Path, to: &Path) -> Option<PathBuf> {
-    let mut control = None;
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-        if path.is_dir() {
-            control = copy(&path, &to.join(name)).or(control);
-        } else {
-            fs::copy(&path, to.join(&name)).unwrap();
-            if name == "postern.control" {
-                control = Some(to.to_owned());
-            }
-        }
-    }
-    control
-}
 
 /// Today's script in two: without a function, and what makes the function, with its privileges and comment.
 fn split(script: &str) -> (String, String) {
@@ -64,7 +36,7 @@ fn versions(scripts: &Path) -> Vec<String> {
 /// catalog; and the older versions.
 fn cluster(server: &Installation, upgrade: impl FnOnce(String) -> String) -> (Cluster, String, Vec<String>) {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let scripts = copy(&built(server.major), folder.path()).expect("a control file");
+    let scripts = copy_of_extension(server.major, folder.path());
     let version = env!("CARGO_PKG_VERSION");
     let script = fs::read_to_string(scripts.join(format!("postern--{version}.sql"))).unwrap();
     let (old, rest) = split(&script);

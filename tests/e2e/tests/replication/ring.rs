@@ -3,10 +3,9 @@
 
 use std::time::Instant;
 
-use postern_cluster::{Cluster, Installation, skipped};
+use postern_cluster::{Cluster, Installation, extension_folder, skipped};
 
 use crate::pair::builder;
-use crate::scripts::built;
 
 const TABLES: &str = "create schema app; create table app.doc (id int primary key, body text); create table app.event (what text);
     create publication pub for table app.doc, app.event;";
@@ -86,7 +85,7 @@ fn three_that_take_from_each_other_have_the_same_rows() {
     let servers: Vec<_> = Installation::find_all()
         .unwrap()
         .into_iter()
-        .filter(|server| server.major >= 16 && built(server.major).is_some())
+        .filter(|server| server.major >= 16 && extension_folder(server.major).is_ok())
         .collect();
     if servers.is_empty() {
         skipped(test, "there is no server of 16 or later with the extension");

@@ -5,42 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use postern_cluster::{Cluster, Installation};
+use postern_e2e::copy_of_extension;
 
 use crate::pair::{Pair, server};
-
-/// The folder with the extension built for a server.
-pub fn built(major: u32) -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("POSTERN_EXTENSION_DIR") {
-        return Some(named.into());
-    }
-    let program = std::env::current_exe().unwrap();
-    let mut folders = program.ancestors().map(|folder| folder.join(format!("extension/pg{major}")));
-    folders.find(|folder| folder.is_dir())
-}
-
-/// Copies a folder, and gives where the control file is in the copy.
-fn copy(from: &Path, to: &Path) -> Option<PathBuf> {
-    let mut control = None;
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-        if path.is_dir() {
-            control = copy(&path, &to.join(name)).or(control);
-        } else {
-            fs::copy(&path, to.join(&name)).unwrap();
-            if name == "postern.control" {
-                control = Some(to.to_owned());
-            }
-        }
-    }
-    control
-}
 
 /// Versions 1 and 2 of an extension that everybody may install: a function, and with 2 a trigger that runs it.
 fn with_a_trusted_extension(settings: &[(&str, &str)]) -> Cluster {
     let installation = Installation::find().unwrap();
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let scripts = copy(&built(installation.major).unwrap(), folder.path()).unwrap();
+    let scripts = copy_of_extension(installation.major, folder.path());
     let put = |name: &str, text: &str| fs::write(scripts.join(name), text).unwrap();
     put("hanger.control", "default_version = '1'\ntrusted = true\nrelocatable = true\n");
     put(
