@@ -602,13 +602,16 @@ impl Executor {
     fn pause(&mut self, due: i64) {
         use std::sync::atomic::Ordering::SeqCst;
         board::waits_until(self.slot, NEVER);
+        // What it was told is in what it is about to see.
+        self.later = self.later.min(board::told(self.slot));
         self.slot.idle.store(1, SeqCst);
         // Whoever committed before we said that we wait has woken nobody: look once more.
         let due = match self.turn(None) {
             Done::Nothing(next) => {
-                // It has seen everything.
+                // It has seen everything. Others rely on it for what is due from then on.
                 let _ = store::put_to_rest();
                 self.later = next;
+                board::waits_until(self.slot, self.later);
                 if board::sent_so_far() == self.seen && !self.clock.has_changed() {
                     next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
                 } else {
@@ -626,7 +629,6 @@ impl Executor {
         } else {
             due
         };
-        board::waits_until(self.slot, due);
         let wait = if due == NEVER {
             None
         } else {

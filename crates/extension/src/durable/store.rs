@@ -11,8 +11,8 @@ use postern_durable::machine::{Frame, Record};
 use serde::{Deserialize, Serialize};
 
 use super::{home, outbox};
-use crate::pg::Oid;
 use crate::pg::query::{self, Arg, Row};
+use crate::pg::{Oid, worker};
 
 /// `timestamptz 'infinity'`.
 pub const NEVER: i64 = i64::MAX;
@@ -465,7 +465,10 @@ pub fn save_done(id: &str, branches: &[(i32, u32, Frame)]) {
 
 /// Writes what may have changed of a strand that is locked.
 pub fn save(strand: &Strand) {
-    RESTS.set(RESTS.get().min(strand.due));
+    // What is due already is not at rest, and must not hide what is due later.
+    if strand.due > worker::now() {
+        RESTS.set(RESTS.get().min(strand.due));
+    }
     query::run(
         c"UPDATE postern.strand SET node = $3, state = $4, due = $5, signal = $6, frame = $7, held = $8 WHERE instance = $1 AND strand = $2",
         &[

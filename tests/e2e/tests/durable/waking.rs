@@ -49,8 +49,9 @@ fn an_idle_start_wakes_one_executor_which_wakes_nobody_and_timers_are_kept() {
     let ids = STAGE
         .run("alice", "select string_agg(df.start('select pg_sleep(600)'), ' ') from generate_series(1, 3)");
     STAGE.until("all run", "select count(*) from df.executors where state = 'runs'", "3");
-    // The fourth may have been told as well; nobody was told twice.
-    assert!((3..=4).contains(&(woken() - before)));
+    // One that could not have what it wanted comes back to it in a millisecond, and tells others of that.
+    let told = woken() - before;
+    assert!((3..=6).contains(&told), "{told}");
     for id in ids.split(' ') {
         STAGE.run("alice", &format!("select df.cancel('{id}')"));
         assert_eq!(STAGE.end_of(id).0, "cancelled");
@@ -66,6 +67,21 @@ fn an_idle_start_wakes_one_executor_which_wakes_nobody_and_timers_are_kept() {
         assert_eq!(STAGE.run("alice", &format!("select df.status('{busy}')")), "running");
         STAGE.run("alice", &format!("select df.cancel('{busy}')"));
         assert_eq!(STAGE.end_of(&busy).0, "cancelled");
+    }
+}
+
+#[test]
+fn what_is_put_to_rest_together_with_what_goes_on_is_not_forgotten() {
+    let stage = Stage::start();
+    stage.run(
+        "alice",
+        "create procedure app.endless() language plpgsql as $$ begin loop commit; perform pg_sleep(0.01); end loop; end $$",
+    );
+    for _ in 0..5 {
+        // One commit writes that the call is to be run at top level, at once, and that the other branch sleeps.
+        let id = stage.start_as_alice("'call app.endless()' | df.sleep('200 milliseconds'::interval)");
+        let ends = format!("select df.await_instance('{id}', 20)");
+        assert_eq!(stage.run("alice", &ends), "completed");
     }
 }
 

@@ -97,9 +97,9 @@ impl Executor {
         if undelivered {
             board::sent();
         }
-        let unknown = known == 0 || undelivered;
-        // What is due by now is seen below.
-        self.later = if known <= now && known > 0 { NEVER } else { known };
+        // What is due by now is seen below; but others may have relied on this process for what comes after that.
+        let unknown = known <= now || undelivered;
+        self.later = if unknown { 0 } else { known };
         if !board::somebody_waits() {
             return;
         }
