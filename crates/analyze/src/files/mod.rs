@@ -1,6 +1,6 @@
 //! SQL files without a server: what is there after all of them have run, in order.
 //!
-//! [`replay`] goes through the statements and keeps a [`Catalog`], as a server would: built-in names to begin with, or the
+//! [`replay()`] goes through the statements and keeps a [`Catalog`], as a server would: built-in names to begin with, or the
 //! snapshot of a database. What it ends with is the same model that [`load`](crate::catalog::load) reads of a server, so that
 //! the same rules judge both. [`Project`] adds where each thing stands in which file.
 //!

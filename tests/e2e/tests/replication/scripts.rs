@@ -2,7 +2,6 @@
 //! installs it, and a server that was started without the library.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use postern_cluster::{Cluster, Installation};
 use postern_e2e::copy_of_extension;
