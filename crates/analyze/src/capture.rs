@@ -45,6 +45,15 @@ pub struct Capture {
     pub search_path: Option<String>,
 }
 
+impl Capture {
+    /// The SQL that proves it: what the role runs, and the path that the caller then has.
+    pub fn proof(&self) -> String {
+        let path = self.search_path.as_ref();
+        let path = path.map_or_else(String::new, |path| format!("\nSET search_path = {path};"));
+        format!("{};{path}", self.ddl)
+    }
+}
+
 /// What can happen to a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
@@ -385,7 +394,7 @@ impl<'a> Judge<'a> {
             variadic,
             names: names.clone(),
             returns: hit.map_or(known::TEXT, |hit| hit.returns),
-            ..empty_routine()
+            ..Routine::blank()
         };
         let typer = Typer::new(self.catalog, path).with_routine(&planted);
         let wanted = Call { schema: Self::only(occurrence, schema), ..call.clone() };
@@ -534,31 +543,4 @@ impl<'a> Judge<'a> {
 /// What an attacker declares for an argument: its type, and text for a literal without one.
 fn assumed(oid: Oid) -> Oid {
     if oid == known::UNKNOWN { known::TEXT } else { oid }
-}
-
-fn empty_routine() -> Routine {
-    Routine {
-        oid: 0,
-        name: String::new(),
-        schema: 0,
-        owner: 0,
-        kind: 'f',
-        args: Vec::new(),
-        defaults: 0,
-        variadic: 0,
-        all_args: Vec::new(),
-        modes: Vec::new(),
-        names: Vec::new(),
-        returns: 0,
-        set: false,
-        language: "plpgsql".into(),
-        definer: false,
-        volatility: 'v',
-        strict: false,
-        config: Vec::new(),
-        source: String::new(),
-        atomic: false,
-        executors: Vec::new(),
-        extension: 0,
-    }
 }

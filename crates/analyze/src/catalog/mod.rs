@@ -147,6 +147,36 @@ pub struct Routine {
     pub extension: Oid,
 }
 
+impl Routine {
+    /// A function without a name, arguments or a body, to be filled in.
+    pub(crate) fn blank() -> Self {
+        Self {
+            oid: 0,
+            name: String::new(),
+            schema: 0,
+            owner: 0,
+            kind: 'f',
+            args: Vec::new(),
+            defaults: 0,
+            variadic: 0,
+            all_args: Vec::new(),
+            modes: Vec::new(),
+            names: Vec::new(),
+            returns: 0,
+            set: false,
+            language: "plpgsql".into(),
+            definer: false,
+            volatility: 'v',
+            strict: false,
+            config: Vec::new(),
+            source: String::new(),
+            atomic: false,
+            executors: Vec::new(),
+            extension: 0,
+        }
+    }
+}
+
 /// An operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {

@@ -30,28 +30,13 @@ struct Parameters {
 /// A function without a body that could be read, which everybody may execute, as it is when it has just been made.
 pub(super) fn bodiless(schema: Oid, owner: Oid, returns: Oid) -> Routine {
     Routine {
-        oid: 0,
-        name: String::new(),
         schema,
         owner,
-        kind: 'f',
-        args: Vec::new(),
-        defaults: 0,
-        variadic: 0,
-        all_args: Vec::new(),
-        modes: Vec::new(),
-        names: Vec::new(),
         returns,
-        set: false,
         language: "internal".into(),
-        definer: false,
         volatility: 'i',
-        strict: false,
-        config: Vec::new(),
-        source: String::new(),
-        atomic: false,
         executors: vec![0, owner],
-        extension: 0,
+        ..Routine::blank()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Who executes what, in shared memory: for waking, for cancelling, and for showing.
 //!
 //! **How it works.** Each executor takes a slot for its life. Whoever commits something to do wakes one that waits; an executor
-//! that leaves something to do, or has nobody wait for what it knows to be due later, wakes the next. Lost wake-ups are excluded by order: an executor says that it waits, looks
-//! once more, and only then waits. How many executors are at a role, and how fast its turns follow each other, is kept here as
+//! that leaves something to do, or knows of something due later for which nobody waits, wakes the next. Lost wake-ups are excluded by
+//! order: an executor says that it waits, looks once more, and only then waits; while it waits others rely on it for what is due
+//! from then on, and once it is busy it hands that over. How many executors are at a role, and how fast its turns follow each other, is kept here as
 //! well: it decides when something is done, not whether, and begins anew with the server.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};

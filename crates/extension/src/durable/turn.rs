@@ -455,8 +455,13 @@ impl<'a> Course<'a> {
                 Err(Turn::Cancelled)
             }
             Err(step::Stopped::TopLevel) => Err(self.rest(node, State::Outside, self.now)),
-            // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before.
-            Err(step::Stopped::Cancelled(_)) if board::was_ours(self.slot) => Err(Turn::NotNow),
+            // A branch that is not wanted any more was cancelled, or the request was meant for what ran here before. A time-out is no
+            // request, whatever was asked.
+            Err(step::Stopped::Cancelled(failure))
+                if !failure.message.contains("timeout") && board::was_ours(self.slot) =>
+            {
+                Err(Turn::NotNow)
+            }
             // Its time was up, and that was no time-out of its own; an operator's request says other words.
             Err(step::Stopped::Cancelled(failure))
                 if self.patience.is_some_and(|patience| self.time_limit() == patience)

@@ -49,9 +49,9 @@ fn an_idle_start_wakes_one_executor_which_wakes_nobody_and_timers_are_kept() {
     let ids = STAGE
         .run("alice", "select string_agg(df.start('select pg_sleep(600)'), ' ') from generate_series(1, 3)");
     STAGE.until("all run", "select count(*) from df.executors where state = 'runs'", "3");
-    // One that could not have what it wanted comes back to it in a millisecond, and tells others of that.
+    // The fourth may have been told as well; nobody was told twice.
     let told = woken() - before;
-    assert!((3..=6).contains(&told), "{told}");
+    assert!((3..=4).contains(&told), "{told}");
     for id in ids.split(' ') {
         STAGE.run("alice", &format!("select df.cancel('{id}')"));
         assert_eq!(STAGE.end_of(id).0, "cancelled");

@@ -43,12 +43,8 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             }
             None => "write the schema that is meant: nothing has that name now".into(),
         };
-        let path = capture
-            .search_path
-            .as_ref()
-            .map_or_else(String::new, |path| format!("\nSET search_path = {path};"));
         let finding = subject.finding(RULE.id, severity, message, remedy);
-        let proof = Some(format!("{};{path}", capture.ddl));
+        let proof = Some(capture.proof());
         findings.push(subject.at(Finding { name: Some(name.name.clone()), proof, ..finding }, &name.span));
     }
     findings

@@ -45,11 +45,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             let remedy = format!(
                 "qualify the names of {signature}, and ALTER FUNCTION {signature} SET search_path = pg_catalog, pg_temp (postern fix)"
             );
-            let path = capture
-                .search_path
-                .as_ref()
-                .map_or_else(String::new, |path| format!("\nSET search_path = {path};"));
-            let proof = Some(format!("{};{path}", capture.ddl));
+            let proof = Some(capture.proof());
             let finding = subject.finding(RULE.id, severity, message, remedy);
             Some(subject.at(Finding { name: Some(signature), proof, ..finding }, &name.span))
         })
