@@ -116,10 +116,12 @@ pub fn changed() {
     inval::changed(catalog::EXTENSIONS);
 }
 
-/// Before ALTER EXTENSION postern: waits for whoever works on our tables, and keeps others from it. One who may not update it
-/// disturbs nobody.
+/// Before ALTER EXTENSION postern: waits for whoever works on our tables, and keeps others from it. One who may not update it, or
+/// has nothing to update, disturbs nobody.
 pub fn before_update() {
-    if role::by_oid(user::current().oid).is_some_and(|role| role.superuser) {
+    if matches!(installed(), Installed::Other(_))
+        && role::by_oid(user::current().oid).is_some_and(|role| role.superuser)
+    {
         catalog::lock_extension();
     }
 }

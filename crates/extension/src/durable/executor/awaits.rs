@@ -24,7 +24,12 @@ pub(super) fn is_ready(slot: &Slot) -> bool {
             _ => Found::Nothing,
         });
         let installed = match found {
-            Ok(Found::Ready) => return true,
+            Ok(Found::Ready) => {
+                if said {
+                    worker::report(Some(c""));
+                }
+                return true;
+            }
             Ok(Found::Nothing) => return false,
             Ok(Found::Waits(installed)) => installed,
             Err(caught) => {
@@ -45,7 +50,9 @@ pub(super) fn is_ready(slot: &Slot) -> bool {
             said = true;
             say(&installed);
         }
+        // It is idle, and shows for what.
         worker::report(Some(c"waits for ALTER EXTENSION postern UPDATE"));
+        worker::report(None);
         worker::statistics(true);
         worker::wait(None);
     }
