@@ -13,6 +13,7 @@ pub fn across(from: &Installation, to: &Installation) {
             .installation(server.clone())
             .setting("hba_file", &hba)
             .setting("postern.loop_min_interval", "0")
+            .setting("max_worker_processes", "24")
     };
     let old = Old::with(builder(from));
     let (kept, log) = (old.admin(KEPT), old.log());

@@ -30,8 +30,12 @@ fn what_was_under_way_goes_on_after_the_update_each_step_once() {
 
 #[test]
 fn a_dump_restores_where_only_a_later_version_is() {
-    let cluster =
-        Cluster::builder().extension(true).setting("postern.loop_min_interval", "0").start().unwrap();
+    let cluster = Cluster::builder()
+        .extension(true)
+        .setting("postern.loop_min_interval", "0")
+        .setting("max_worker_processes", "24")
+        .start()
+        .unwrap();
     cluster.psql("postgres", ROLES).unwrap();
     for role in ["alice", "bob"] {
         cluster.set_password(role).unwrap();
