@@ -54,8 +54,10 @@ select postern.change_direct('at_doc'::regclass, 'at_eve'::regrole, 'x', true, t
 select postern.change_direct(0, 0, 'r', true, true);
 select postern.change_direct('at_doc'::regclass, 'at_eve'::regrole, '''', true, true);
 select postern.change_row_security('at_doc'::regclass, 0, 'r', 'e');
-select postern.direct_reconcile('[]');
-select postern.direct_prune();
+select postern.direct_check('at_doc'::regclass, 'at_eve'::regrole, 'r');
+select postern.lock_direct('at_doc'::regclass, 'r');
+select postern.change_plain(true, 'select', 'at_doc', 'at_eve');
+select postern.change_plain(true, 'select on pg_class to at_eve; grant select', 'at_doc', 'at_eve');
 truncate postern.direct_access;
 alter table postern.direct_access disable trigger all;
 create trigger mine after insert on postern.direct_access for each row execute function postern.rows_changed();

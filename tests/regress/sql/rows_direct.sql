@@ -315,7 +315,7 @@ select postern.grant_direct('{select}', 'dr_document', null);
 set role dr_other;
 select postern.grant_direct('{select}', 'dr_document', '{dr_other}');
 select postern.change_direct('dr_document'::regclass, 'dr_other'::regrole, 'r', true, false);
-select postern.direct_write(10, 'dr_document'::regclass, 'dr_other'::regrole, 'r', true, false);
+select postern.lock_direct('dr_document'::regclass, 'r');
 insert into postern.direct_access values ('dr_document', 'dr_other', 'r', 0, false);
 delete from postern.direct_access;
 reset role;

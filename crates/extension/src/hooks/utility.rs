@@ -8,7 +8,6 @@ use crate::identity::{self, confine};
 use crate::names::rule;
 use crate::pg::compat;
 use crate::pg::grant;
-use crate::pg::memory;
 use crate::pg::node;
 use crate::replication;
 use crate::rows::revoked;
@@ -60,7 +59,7 @@ unsafe extern "C-unwind" fn process_utility(
 #[repr(C)]
 struct Before {
     /// What a statement that may take privileges away is to be compared with.
-    entries: memory::Text,
+    revoked: revoked::Before,
     /// Where the list of touched subprograms ended.
     touched: usize,
 }
@@ -77,13 +76,13 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
         replication::judge_grant(&granted);
     }
     // SAFETY: as above.
-    let entries = if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() };
-    Before { entries, touched: rule::before() }
+    let takes = unsafe { node::takes(statement) };
+    Before { revoked: revoked::before(takes), touched: rule::before() }
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn after(before: Before) {
-    revoked::after(before.entries);
+    revoked::after(before.revoked);
     if let Err(error) = rule::after(before.touched) {
         raise(error);
     }

@@ -16,10 +16,9 @@ pub struct Direct {
     pub command: Commands,
 }
 
-/// What a role gets that would be filtered; an OID of 0 is any.
+/// What a role gets that would be filtered; an OID of 0 is any role.
 #[derive(Debug, Clone, Copy)]
 pub struct Mode {
-    pub relation: pg_sys::Oid,
     pub role: pg_sys::Oid,
     pub command: Commands,
     pub error: bool,
@@ -30,7 +29,10 @@ pub struct Mode {
 pub struct State {
     tables: Option<[pg_sys::Oid; 2]>,
     pub direct: HashMap<pg_sys::Oid, Vec<Direct>>,
-    pub modes: Vec<Mode>,
+    /// By relation; those for any are at 0.
+    pub modes: HashMap<pg_sys::Oid, Vec<Mode>>,
+    /// Whether there is an error among them.
+    pub errors: bool,
 }
 
 thread_local! {
@@ -92,7 +94,8 @@ fn read() -> State {
     });
     table::scan(modes, |[relation, role, command, mode]: [pg_sys::Datum; 4]| {
         if let (Some(command), Some(error)) = (letter(command), byte(mode).map(|mode| mode == b'e')) {
-            state.modes.push(Mode { relation: oid(relation), role: oid(role), command, error });
+            state.errors |= error;
+            state.modes.entry(oid(relation)).or_default().push(Mode { role: oid(role), command, error });
         }
     });
     state
