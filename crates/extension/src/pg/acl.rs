@@ -13,9 +13,9 @@ pub struct Entry {
     pub commands: Commands,
 }
 
-/// The entries of a table's ACL, one for each pair of grantor and grantee; none if there is no such table. May raise as any catalog
-/// read may.
-pub fn entries(relation: pg_sys::Oid) -> Vec<Entry> {
+/// The ACL of a table as the server stores it, to be compared, and to be read by [`entries`]; nothing if there is no such table. May raise
+/// as any catalog read may.
+pub fn stored(relation: pg_sys::Oid) -> Vec<u8> {
     let cache = pg_sys::SysCacheIdentifier::RELOID.cast_signed();
     // SAFETY: the tuple is pinned until it is released, and its fixed part is a FormData_pg_class. An ACL is an array of one dimension
     // without NULLs: header, its length, its lower bound, rounded up to 8 bytes, then items.
@@ -36,17 +36,24 @@ pub fn entries(relation: pg_sys::Oid) -> Vec<Entry> {
         };
         let count = usize::try_from(*acl.add(size_of::<pg_sys::ArrayType>()).cast::<i32>()).unwrap_or(0);
         let first = (size_of::<pg_sys::ArrayType>() + 8).next_multiple_of(8);
-        let entries = core::slice::from_raw_parts(acl.add(first).cast::<pg_sys::AclItem>(), count)
-            .iter()
-            .map(|item| Entry { grantee: item.ai_grantee, commands: Commands::of(item.ai_privs) })
-            .collect();
+        let items =
+            core::slice::from_raw_parts(acl.add(first), count * size_of::<pg_sys::AclItem>()).to_vec();
         pg_sys::ReleaseSysCache(tuple);
-        entries
+        items
     }
 }
 
+/// The entries of an ACL that was [`stored`], one for each pair of grantor and grantee.
+pub fn entries(stored: &[u8]) -> impl Iterator<Item = Entry> {
+    stored.chunks_exact(size_of::<pg_sys::AclItem>()).map(|item| {
+        // SAFETY: as many bytes as an item has, every one of which was the server's; they may lie anywhere.
+        let item = unsafe { item.as_ptr().cast::<pg_sys::AclItem>().read_unaligned() };
+        Entry { grantee: item.ai_grantee, commands: Commands::of(item.ai_privs) }
+    })
+}
+
 /// How many roles gave the grantee itself one of the commands.
-pub fn count(entries: &[Entry], grantee: pg_sys::Oid, command: Commands) -> u32 {
-    let given = entries.iter().filter(|entry| entry.grantee == grantee && entry.commands.has(command));
+pub fn count(stored: &[u8], grantee: pg_sys::Oid, command: Commands) -> u32 {
+    let given = entries(stored).filter(|entry| entry.grantee == grantee && entry.commands.has(command));
     u32::try_from(given.count()).unwrap_or(u32::MAX)
 }

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys;
 
-use super::state::{self, State};
+use super::state::{self, Direct, State};
 use crate::pg::acl;
 use crate::pg::memory::Kept;
 use crate::pg::node::Takes;
@@ -20,13 +20,21 @@ use crate::pg::policy::Commands;
 use crate::pg::query::{self, Arg};
 use crate::pg::{inval, role, table, xact};
 
-/// A grant, and how many plain entries were beside it.
+/// A table before a statement.
 #[derive(Debug, Clone, Copy)]
 struct Was {
     relation: pg_sys::Oid,
+    /// How many grants there were on it.
+    grants: usize,
+    /// Its ACL, of which so many bytes are in the list of all.
+    bytes: usize,
+}
+
+/// A grant that is to go.
+struct Lost {
+    relation: pg_sys::Oid,
     grantee: pg_sys::Oid,
     command: Commands,
-    entries: u32,
 }
 
 /// What there was before a statement. It has no destructor: an ERROR jumps over it.
@@ -34,15 +42,23 @@ struct Was {
 #[repr(C)]
 pub struct Before {
     takes: Takes,
-    grants: Kept<Was>,
+    tables: Kept<Was>,
+    acls: Kept<u8>,
 }
 
 /// What the grantees have before a statement; to be given to [`after`].
 pub fn before(takes: Takes) -> Before {
-    let mut before = Before { takes, grants: Kept::none() };
+    let mut before = Before { takes, tables: Kept::none(), acls: Kept::none() };
     if matches!(takes, Takes::Privileges | Takes::Ownership) {
         inval::hear();
-        before.grants = Kept::copy(&grants(&state::get()));
+        let (mut tables, mut acls) = (Vec::new(), Vec::new());
+        for (&relation, grants) in &state::get().direct {
+            let acl = acl::stored(relation);
+            tables.push(Was { relation, grants: grants.len(), bytes: acl.len() });
+            acls.extend(acl);
+        }
+        before.tables = Kept::copy(&tables);
+        before.acls = Kept::copy(&acls);
     }
     before
 }
@@ -59,7 +75,8 @@ pub fn after(before: Before) {
         return;
     }
     let lost = if before.takes == Takes::Objects { Vec::new() } else { lost(&before, &state) };
-    if lost.is_empty() && !misses_something(&state) {
+    let misses = misses_something(&state);
+    if lost.is_empty() && !misses {
         return;
     }
     query::as_owner(|| {
@@ -72,42 +89,58 @@ pub fn after(before: Before) {
                 );
             }
         }
-        prune();
-    });
-}
-
-/// Every grant, with the plain entries beside it.
-fn grants(state: &State) -> Vec<Was> {
-    let mut all = Vec::new();
-    for (&relation, grants) in &state.direct {
-        let mut given = HashMap::<_, u32>::new();
-        for entry in acl::entries(relation) {
-            for command in entry.commands.each() {
-                *given.entry((entry.grantee, command)).or_default() += 1;
-            }
+        if misses {
+            forget_gone();
         }
-        all.extend(grants.iter().map(|grant| Was {
-            relation,
-            grantee: grant.grantee,
-            command: grant.command,
-            entries: given.get(&(grant.grantee, grant.command)).copied().unwrap_or(0),
-        }));
-    }
-    all
+        forget_passed_on();
+    });
 }
 
-/// The grants that stand now, but have lost the plain privilege.
-fn lost(before: &Before, state: &State) -> Vec<Was> {
-    let key = |grant: &Was| (grant.relation, grant.grantee, grant.command);
-    let had: HashMap<_, _> = before.grants.values().iter().map(|was| (key(was), was.entries)).collect();
-    let mut lost = grants(state);
-    lost.retain(|now| match had.get(&key(now)) {
-        // Entries of several grantors may become one when the table gets another owner.
-        Some(&was) if before.takes == Takes::Ownership => now.entries == 0 && was > 0,
-        Some(&was) => now.entries < was,
-        None => now.entries == 0,
-    });
+/// The grants that stand now, but have lost the plain privilege. Tables whose ACL is as it was have lost none.
+fn lost(before: &Before, state: &State) -> Vec<Lost> {
+    let mut had = HashMap::new();
+    let mut rest = before.acls.values();
+    for was in before.tables.values() {
+        let (acl, others) = rest.split_at(was.bytes);
+        had.insert(was.relation, (was.grants, acl));
+        rest = others;
+    }
+    let mut lost = Vec::new();
+    for (&relation, grants) in &state.direct {
+        let (granted, old) = had.get(&relation).copied().unwrap_or_default();
+        let new = acl::stored(relation);
+        if old == new {
+            continue;
+        }
+        let (old, new) = (given(old), given(&new));
+        let is_lost = |grant: &&Direct| {
+            let cell = (grant.grantee, grant.command);
+            let of = |given: &Given| given.get(&cell).copied().unwrap_or(0);
+            match (of(&old), of(&new)) {
+                // It has waited for its privilege since it was restored, unless it came in between and has lost it already.
+                (0, 0) => grants.len() > granted,
+                (_, 0) => true,
+                // Entries of several grantors may become one when the table gets another owner.
+                (was, now) => before.takes == Takes::Privileges && now < was,
+            }
+        };
+        let gone = grants.iter().filter(is_lost);
+        lost.extend(gone.map(|grant| Lost { relation, grantee: grant.grantee, command: grant.command }));
+    }
     lost
+}
+
+/// How many roles gave a command to a grantee.
+type Given = HashMap<(pg_sys::Oid, Commands), u32>;
+
+fn given(acl: &[u8]) -> Given {
+    let mut given = Given::new();
+    for entry in acl::entries(acl) {
+        for command in entry.commands.each() {
+            *given.entry((entry.grantee, command)).or_default() += 1;
+        }
+    }
+    given
 }
 
 /// Whether a table or a role is gone that something is granted on, or set for.
@@ -119,8 +152,8 @@ fn misses_something(state: &State) -> bool {
         || roles.into_iter().any(|role| role != pg_sys::InvalidOid && !role::exists(role))
 }
 
-/// Removes what has lost its table, its role, or the grant option that it rested on, and what rested on that. Run as the owner.
-pub fn prune() {
+/// Removes what has lost its table or its role.
+fn forget_gone() {
     query::run_latest(
         c"DELETE FROM postern.direct_access d
            WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) d.relation)
@@ -133,6 +166,10 @@ pub fn prune() {
               OR (m.role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_authid r WHERE r.oid OPERATOR(pg_catalog.=) m.role))",
         &[],
     );
+}
+
+/// Removes what has lost the grant option that it rested on, and what rested on that. Run as the owner.
+pub fn forget_passed_on() {
     loop {
         let gone = query::run_latest(
             c"DELETE FROM postern.direct_access d

@@ -56,7 +56,7 @@ pub fn direct(
                      AND ($4 OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR d.grantor OPERATOR(pg_catalog.=) $4)",
                 &[cell[0], cell[1], cell[2], Arg::Oid(acts_as)],
             );
-            super::revoked::prune();
+            super::revoked::forget_passed_on();
             return;
         }
         ask(c"SELECT postern.direct_check($1, $2, $3)", &cell);
@@ -119,5 +119,5 @@ pub fn automaton(relation: pg_sys::Oid, grantee: pg_sys::Oid, command: u8) -> &'
 
 /// How many roles gave the grantee itself the plain privilege on the whole table.
 pub fn entries(relation: pg_sys::Oid, grantee: pg_sys::Oid, command: u8) -> u32 {
-    Commands::from_letter(command).map_or(0, |command| acl::count(&acl::entries(relation), grantee, command))
+    Commands::from_letter(command).map_or(0, |command| acl::count(&acl::stored(relation), grantee, command))
 }
