@@ -319,7 +319,7 @@ BEGIN
         SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
           INTO condition FROM pg_catalog.jsonb_object_keys(base_key) k (column_name);
         BEGIN
-            EXECUTE pg_catalog.format('SELECT t::pg_catalog.text FROM ONLY %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', below::pg_catalog.regclass, below::pg_catalog.regclass, condition)
+            EXECUTE pg_catalog.format('SELECT (t.*)::pg_catalog.text FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', below::pg_catalog.regclass, below::pg_catalog.regclass, condition)
                INTO STRICT base_row USING base_key;
         EXCEPTION
             WHEN insufficient_privilege THEN
@@ -448,7 +448,8 @@ BEGIN
         SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
           INTO condition FROM pg_catalog.jsonb_object_keys(key) k (column_name);
         BEGIN
-            EXECUTE pg_catalog.format('SELECT t::pg_catalog.text FROM ONLY %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', relation, relation, condition)
+            -- With its partitions and children: named by this table, they meet its policies. (t.*): a column may be called t.
+            EXECUTE pg_catalog.format('SELECT (t.*)::pg_catalog.text FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', relation, relation, condition)
                INTO STRICT old_text USING key;
         EXCEPTION
             WHEN insufficient_privilege THEN
@@ -463,6 +464,26 @@ BEGIN
     END IF;
     IF new_row IS NOT NULL THEN
         EXECUTE pg_catalog.format('SELECT pg_catalog.jsonb_populate_record($1::%s, $2)::pg_catalog.text', relation) INTO new_text USING old_text, new_row;
+        -- What the statement does not set: defaults of an INSERT, and generated columns after them. A sequence is not advanced.
+        FOR part IN
+            SELECT a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+              FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid OPERATOR(pg_catalog.=) a.attrelid AND d.adnum OPERATOR(pg_catalog.=) a.attnum
+             WHERE a.attrelid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND NOT a.attisdropped
+               AND (a.attgenerated OPERATOR(pg_catalog.<>) '' OR (verb OPERATOR(pg_catalog.=) 'INSERT' AND NOT new_row OPERATOR(pg_catalog.?) a.attname::pg_catalog.text
+                    AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) OPERATOR(pg_catalog.!~) '\mnextval\('))
+             ORDER BY a.attgenerated, a.attnum
+        LOOP
+            BEGIN
+                EXECUTE pg_catalog.format('SELECT pg_catalog.jsonb_populate_record($1::%s, $2)::pg_catalog.text', relation) INTO new_text
+                  USING new_text, pg_catalog.jsonb_build_object(part.attname, postern.evaluate_as(role, facts, pg_catalog.format(
+                        'SELECT pg_catalog.to_jsonb(%s)::pg_catalog.text FROM pg_catalog.unnest(ARRAY[%L::%s]) AS %I', part.expression, new_text, relation, target.relname))::pg_catalog.jsonb);
+            EXCEPTION WHEN OTHERS THEN
+                raised := true;
+                step := 'default'; name := part.attname; says := pg_catalog.concat('error: ', SQLERRM); expression := part.expression;
+                RETURN NEXT;
+                expression := NULL;
+            END;
+        END LOOP;
     END IF;
 
     step := 'exemption'; name := NULL;
