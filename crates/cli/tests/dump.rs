@@ -150,7 +150,7 @@ fn a_dump_that_was_overtaken_is_none() {
     let pipe = room.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let mut command = stage.command("boss");
-    command.args(["-n", "public", "-Fc", "-f", pipe.to_str().unwrap()]).stderr(Stdio::piped());
+    command.args(["-n", "public", "-Fc", "--no-sync", "-f", pipe.to_str().unwrap()]).stderr(Stdio::piped());
     let dump = command.spawn().unwrap();
     // It has looked which tables are filtered, and pg_dump waits for somebody to open the pipe.
     let looked = "select count(*) from pg_stat_activity where usename = 'boss' and state = 'idle in transaction' and query like '%row_security_active%'";
