@@ -255,7 +255,7 @@ CREATE FUNCTION postern.grant_direct(
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted CONSTANT pg_catalog.text[] := postern.row_commands(commands);
-    grantee pg_catalog.oid;
+    holder pg_catalog.oid;
     letter pg_catalog."char";
 BEGIN
     IF roles IS NULL OR with_grant IS NULL THEN
@@ -268,17 +268,20 @@ BEGIN
                 USING ERRCODE = 'invalid_grant_operation', DETAIL = 'It would be as if the table had no row security.',
                       HINT = 'Write a policy USING (true), or grant it to a group role.';
         END IF;
-        grantee := postern.row_role(role);
+        holder := postern.row_role(role);
         FOREACH command IN ARRAY wanted LOOP
             letter := postern.row_command(command);
             PERFORM postern.lock_direct(relation, letter);
-            before := postern.direct_state(relation, grantee, letter);
+            before := postern.direct_state(relation, holder, letter);
             -- Also to who has the privilege: it is written, so that whoever revokes it at the same time waits, or is waited for.
-            IF before OPERATOR(pg_catalog.<>) 'Set & Direct' OR with_grant THEN
+            -- And beside somebody else's: what the owner grants is not gone when that is revoked.
+            IF before OPERATOR(pg_catalog.<>) 'Set & Direct' OR with_grant
+               OR EXISTS (SELECT FROM postern.direct_access d WHERE d.relation OPERATOR(pg_catalog.=) grant_direct.relation AND d.grantee OPERATOR(pg_catalog.=) holder
+                             AND d.command OPERATOR(pg_catalog.=) letter AND d.grantor OPERATOR(pg_catalog.<>) 0::pg_catalog.oid) THEN
                 PERFORM postern.change_plain(true, command, relation, role, with_grant);
             END IF;
-            PERFORM postern.change_direct(relation, grantee, letter, true, with_grant);
-            after := postern.direct_state(relation, grantee, letter);
+            PERFORM postern.change_direct(relation, holder, letter, true, with_grant);
+            after := postern.direct_state(relation, holder, letter);
             RETURN NEXT;
         END LOOP;
     END LOOP;
@@ -309,10 +312,17 @@ BEGIN
             before := postern.direct_state(relation, grantee, letter);
             IF before OPERATOR(pg_catalog.=) 'Set & Direct' THEN
                 PERFORM postern.change_direct(relation, grantee, letter, false, false);
-                IF NOT keep_privilege THEN
+                -- What somebody else granted is not the caller's to take away.
+                IF postern.direct_state(relation, grantee, letter) OPERATOR(pg_catalog.=) 'Set & Direct' THEN
+                    RAISE NOTICE 'role "%" still has direct % on %, from another grantor', role, command, relation;
+                ELSIF NOT keep_privilege THEN
                     PERFORM postern.change_plain(false, command, relation, role);
-                    RAISE NOTICE 'role "%" loses % on %, the plain privilege, too', role, command, relation
-                        USING HINT = 'To keep it: keep_privilege => true.';
+                    IF postern.direct_state(relation, grantee, letter) OPERATOR(pg_catalog.=) 'None' THEN
+                        RAISE NOTICE 'role "%" loses % on %, the plain privilege, too', role, command, relation
+                            USING HINT = 'To keep it: keep_privilege => true.';
+                    ELSE
+                        RAISE NOTICE 'role "%" still has % on %, from another grantor', role, command, relation;
+                    END IF;
                 END IF;
             END IF;
             after := postern.direct_state(relation, grantee, letter);

@@ -285,6 +285,31 @@ select role, command, grantor, with_grant from postern.direct_grants where relat
 revoke select on dr_doc from dr_clerk;
 revoke select on dr_doc from dr_clerk cascade;
 select role, command, grantor, with_grant from postern.direct_grants where relation = 'dr_doc'::regclass order by role;
+-- Two grantors: each takes away what it gave; the plain grant option is that of direct access too, and what rested on it goes.
+select role, after from postern.grant_direct('{select}', 'dr_doc', '{dr_clerk}', with_grant => true);
+set role dr_clerk;
+select role, after from postern.grant_direct('{select}', 'dr_doc', '{dr_other}');
+set role dr_owner;
+select role, before, after from postern.grant_direct('{select}', 'dr_doc', '{dr_other}');
+set role dr_clerk;
+select role, before, after from postern.revoke_direct('{select}', 'dr_doc', '{dr_other}');
+set role dr_other;
+select count(*) from dr_doc;
+set role dr_owner;
+select role, before, after from postern.revoke_direct('{select}', 'dr_doc', '{dr_other}');
+grant select on dr_doc to dr_group;
+set role dr_clerk;
+select role, after from postern.grant_direct('{select}', 'dr_doc', '{dr_group}');
+set role dr_owner;
+select role, grantor, with_grant from postern.direct_grants where relation = 'dr_doc'::regclass order by role;
+revoke grant option for select on dr_doc from dr_clerk cascade;
+select role, grantor, with_grant from postern.direct_grants where relation = 'dr_doc'::regclass order by role;
+select postern.direct_state('dr_doc'::regclass, 'dr_group'::regrole, 'r');
+set role dr_clerk;
+select count(*) from dr_doc;
+select postern.grant_direct('{select}', 'dr_doc', '{dr_group}');
+set role dr_owner;
+revoke all on dr_doc from dr_clerk, dr_other, dr_group cascade;
 -- Renames touch nothing; a new owner takes over; DROP OWNED and DROP take away.
 select count(*) from postern.grant_direct('{select}', 'dr_doc', '{dr_clerk,dr_other}');
 reset role;

@@ -11,6 +11,8 @@ pub struct Entry {
     pub grantee: pg_sys::Oid,
     /// Commands that row security governs.
     pub commands: Commands,
+    /// Those of them that may be passed on.
+    pub options: Commands,
 }
 
 /// The ACL of a table as the server stores it, to be compared, and to be read by [`entries`]; nothing if there is no such table. May raise
@@ -48,7 +50,13 @@ pub fn entries(stored: &[u8]) -> impl Iterator<Item = Entry> {
     stored.chunks_exact(size_of::<pg_sys::AclItem>()).map(|item| {
         // SAFETY: as many bytes as an item has, every one of which was the server's; they may lie anywhere.
         let item = unsafe { item.as_ptr().cast::<pg_sys::AclItem>().read_unaligned() };
-        Entry { grantee: item.ai_grantee, commands: Commands::of(item.ai_privs) }
+        // The upper half of the bits are grant options.
+        let options = item.ai_privs >> (pg_sys::AclMode::BITS / 2);
+        Entry {
+            grantee: item.ai_grantee,
+            commands: Commands::of(item.ai_privs),
+            options: Commands::of(options),
+        }
     })
 }
 

@@ -30,11 +30,12 @@ struct Was {
     bytes: usize,
 }
 
-/// A grant that is to go.
+/// A grant that is to go, or its grant option.
 struct Lost {
     relation: pg_sys::Oid,
-    grantee: pg_sys::Oid,
-    command: Commands,
+    grant: Direct,
+    /// It stays, without the option to pass it on.
+    stays: bool,
 }
 
 /// What there was before a statement. It has no destructor: an ERROR jumps over it.
@@ -80,14 +81,17 @@ pub fn after(before: Before) {
         return;
     }
     query::as_owner(|| {
-        for grant in lost {
-            if let Some(letter) = grant.command.letter() {
-                query::run_latest(
-                    c"DELETE FROM postern.direct_access d
-                       WHERE d.relation OPERATOR(pg_catalog.=) $1 AND d.grantee OPERATOR(pg_catalog.=) $2 AND d.command OPERATOR(pg_catalog.=) $3",
-                    &[Arg::Oid(grant.relation), Arg::Oid(grant.grantee), Arg::Char(letter)],
-                );
-            }
+        for lost in lost {
+            let Some(letter) = lost.grant.command.letter() else { continue };
+            let cell = [Arg::Oid(lost.relation), Arg::Oid(lost.grant.grantee), Arg::Char(letter)];
+            let sql = if lost.stays {
+                c"UPDATE postern.direct_access d SET with_grant = false
+                   WHERE d.relation OPERATOR(pg_catalog.=) $1 AND d.grantee OPERATOR(pg_catalog.=) $2 AND d.command OPERATOR(pg_catalog.=) $3"
+            } else {
+                c"DELETE FROM postern.direct_access d
+                   WHERE d.relation OPERATOR(pg_catalog.=) $1 AND d.grantee OPERATOR(pg_catalog.=) $2 AND d.command OPERATOR(pg_catalog.=) $3"
+            };
+            query::run_latest(sql, &cell);
         }
         if misses {
             forget_gone();
@@ -113,31 +117,36 @@ fn lost(before: &Before, state: &State) -> Vec<Lost> {
             continue;
         }
         let (old, new) = (given(old), given(&new));
-        let is_lost = |grant: &&Direct| {
-            let cell = (grant.grantee, grant.command);
-            let of = |given: &Given| given.get(&cell).copied().unwrap_or(0);
-            match (of(&old), of(&new)) {
-                // It has waited for its privilege since it was restored, unless it came in between and has lost it already.
-                (0, 0) => grants.len() > granted,
+        let came = grants.len() > granted;
+        for &grant in grants {
+            let of = |given: &Given| given.get(&(grant.grantee, grant.command)).copied().unwrap_or_default();
+            let ((was, options_were), (now, options)) = (of(&old), of(&new));
+            // What has neither now nor had before has waited for it since it was restored, unless it came in between.
+            let is_gone = match (was, now) {
+                (0, 0) => came,
                 (_, 0) => true,
                 // Entries of several grantors may become one when the table gets another owner.
-                (was, now) => before.takes == Takes::Privileges && now < was,
+                _ => before.takes == Takes::Privileges && now < was,
+            };
+            let no_option = grant.with_grant && options == 0 && (options_were > 0 || (came && now > 0));
+            if is_gone || no_option {
+                lost.push(Lost { relation, grant, stays: !is_gone });
             }
-        };
-        let gone = grants.iter().filter(is_lost);
-        lost.extend(gone.map(|grant| Lost { relation, grantee: grant.grantee, command: grant.command }));
+        }
     }
     lost
 }
 
-/// How many roles gave a command to a grantee.
-type Given = HashMap<(pg_sys::Oid, Commands), u32>;
+/// How many roles gave a command to a grantee, and how many with grant option.
+type Given = HashMap<(pg_sys::Oid, Commands), (u32, u32)>;
 
 fn given(acl: &[u8]) -> Given {
     let mut given = Given::new();
     for entry in acl::entries(acl) {
         for command in entry.commands.each() {
-            *given.entry((entry.grantee, command)).or_default() += 1;
+            let (plain, options) = given.entry((entry.grantee, command)).or_default();
+            *plain += 1;
+            *options += u32::from(entry.options.has(command));
         }
     }
     given

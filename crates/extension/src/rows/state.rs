@@ -14,6 +14,7 @@ use crate::pg::{self, table};
 pub struct Direct {
     pub grantee: pg_sys::Oid,
     pub command: Commands,
+    pub with_grant: bool,
 }
 
 /// What a role gets that would be filtered; an OID of 0 is any role.
@@ -87,9 +88,14 @@ fn read() -> State {
         return State::default();
     };
     let mut state = State { tables: Some([direct_access, modes]), ..State::default() };
-    table::scan(direct_access, |[relation, grantee, command]: [pg_sys::Datum; 3]| {
+    table::scan(direct_access, |[relation, grantee, command, _grantor, with_grant]: [pg_sys::Datum; 5]| {
         if let Some(command) = letter(command) {
-            state.direct.entry(oid(relation)).or_default().push(Direct { grantee: oid(grantee), command });
+            let grants = state.direct.entry(oid(relation)).or_default();
+            grants.push(Direct {
+                grantee: oid(grantee),
+                command,
+                with_grant: byte(with_grant).is_some_and(|byte| byte != 0),
+            });
         }
     });
     table::scan(modes, |[relation, role, command, mode]: [pg_sys::Datum; 4]| {
