@@ -185,6 +185,8 @@ DECLARE
 BEGIN
     IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) THEN
         RAISE EXCEPTION 'unknown command' USING ERRCODE = 'invalid_parameter_value', HINT = 'Call postern.grant_direct().';
+    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) grantee) THEN
+        RAISE EXCEPTION 'role with OID % does not exist', grantee USING ERRCODE = 'undefined_object', HINT = 'Call postern.grant_direct().';
     ELSIF NOT target.relrowsecurity THEN
         RAISE EXCEPTION 'table "%" has no row security', target.relname
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to go past.',
@@ -382,11 +384,18 @@ COMMENT ON VIEW postern.direct_grants IS 'Who has direct access to which table, 
 
 -- The error mode ----------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION postern.row_security_check(caller pg_catalog.oid, relation pg_catalog.oid) RETURNS pg_catalog.void
+CREATE FUNCTION postern.row_security_check(
+    caller pg_catalog.oid, relation pg_catalog.oid, role pg_catalog.oid, command pg_catalog."char", mode pg_catalog."char"
+) RETURNS pg_catalog.void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     target pg_catalog.pg_class;
 BEGIN
+    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) OR mode OPERATOR(pg_catalog.<>) ALL ('{o,e,d}'::pg_catalog."char"[]) THEN
+        RAISE EXCEPTION 'unknown command or mode' USING ERRCODE = 'invalid_parameter_value', HINT = 'Call postern.set_row_security().';
+    ELSIF role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role) THEN
+        RAISE EXCEPTION 'role with OID % does not exist', role USING ERRCODE = 'undefined_object', HINT = 'Call postern.set_row_security().';
+    END IF;
     IF relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN
         target := postern.row_table(relation);
         IF NOT pg_catalog.pg_has_role(caller, target.relowner, 'USAGE') THEN
@@ -399,8 +408,8 @@ BEGIN
     END IF;
 END
 $$;
-REVOKE ALL ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid) FROM PUBLIC;
-COMMENT ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid) IS
+REVOKE ALL ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") FROM PUBLIC;
+COMMENT ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") IS
     'Raises for a caller who may not set the mode of the table, or (0) of all';
 
 CREATE FUNCTION postern.change_row_security(

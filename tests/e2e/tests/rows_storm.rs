@@ -150,7 +150,8 @@ async fn read_on(shared: Arc<Shared>, url: String, n: usize) {
                 }
             };
             if client.batch_execute(more).await.is_err() {
-                let _ = client.batch_execute("rollback").await;
+                // It may be cancelled itself, and then the transaction is still there.
+                while client.batch_execute("rollback").await.is_err() && !client.is_closed() {}
             }
         }
     }

@@ -85,7 +85,8 @@ pub fn mode(relation: pg_sys::Oid, role: pg_sys::Oid, command: u8, mode: u8) {
     let caller = user::current().oid;
     let cell = [Arg::Oid(relation), Arg::Oid(role), Arg::Char(command)];
     query::as_owner(|| {
-        ask(c"SELECT postern.row_security_check($1, $2)", &[Arg::Oid(caller), cell[0]]);
+        let args = [Arg::Oid(caller), cell[0], cell[1], cell[2], Arg::Char(mode)];
+        ask(c"SELECT postern.row_security_check($1, $2, $3, $4, $5)", &args);
         if mode == b'd' {
             query::run_latest(
                 c"DELETE FROM postern.row_security_modes m
