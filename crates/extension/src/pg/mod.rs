@@ -9,6 +9,7 @@
     reason = "the server allocates nodes and tuples aligned for any of their types"
 )]
 
+pub mod acl;
 pub mod apply;
 pub mod catalog;
 pub mod caught;

@@ -40,19 +40,49 @@ pub enum Utility {
     Other,
 }
 
-/// Whether the statement may take privileges on tables away, or drop tables or roles.
+/// What a statement may take away that privileges on tables rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// Privileges on tables, and perhaps tables.
+    Privileges,
+    /// Tables from their owner; with them goes what that owner had granted to itself.
+    Ownership,
+    /// Tables or roles.
+    Objects,
+}
+
+/// What the statement may take away.
 ///
 /// # Safety
 /// `statement` is a planned utility statement that the server passes to its ProcessUtility hook.
-pub unsafe fn may_revoke(statement: *const pg_sys::PlannedStmt) -> bool {
+pub unsafe fn takes(statement: *const pg_sys::PlannedStmt) -> Takes {
     use pg_sys::NodeTag as T;
-    // SAFETY: the caller's word; the cast follows from the tag.
+    // SAFETY: the caller's word; the casts follow from the tags.
     unsafe {
         let node = (*statement).utilityStmt;
         match (*node).type_ {
-            T::T_GrantStmt => !(*node.cast::<pg_sys::GrantStmt>()).is_grant,
-            T::T_DropOwnedStmt | T::T_DropStmt | T::T_DropRoleStmt => true,
-            _ => false,
+            T::T_GrantStmt => {
+                let grant = &*node.cast::<pg_sys::GrantStmt>();
+                let of_tables = grant.objtype == pg_sys::ObjectType::OBJECT_TABLE;
+                if of_tables && !grant.is_grant { Takes::Privileges } else { Takes::Nothing }
+            }
+            T::T_DropOwnedStmt => Takes::Privileges,
+            T::T_ReassignOwnedStmt => Takes::Ownership,
+            T::T_AlterTableStmt => {
+                let commands = (*node.cast::<pg_sys::AlterTableStmt>()).cmds;
+                let count =
+                    if commands.is_null() { 0 } else { usize::try_from((*commands).length).unwrap_or(0) };
+                let is_owner = |n| {
+                    let command = (*(*commands).elements.add(n)).ptr_value.cast::<pg_sys::AlterTableCmd>();
+                    (*command).subtype == pg_sys::AlterTableType::AT_ChangeOwner
+                };
+                if (0..count).any(is_owner) { Takes::Ownership } else { Takes::Nothing }
+            }
+            T::T_DropStmt | T::T_DropRoleStmt => Takes::Objects,
+            _ => Takes::Nothing,
         }
     }
 }
@@ -60,7 +90,7 @@ pub unsafe fn may_revoke(statement: *const pg_sys::PlannedStmt) -> bool {
 /// Whether the statement runs the script of an extension, perhaps as another user.
 ///
 /// # Safety
-/// As [`may_revoke`].
+/// As [`takes`].
 pub unsafe fn runs_extension_script(statement: *const pg_sys::PlannedStmt) -> bool {
     use pg_sys::NodeTag as T;
     // SAFETY: the caller's word.

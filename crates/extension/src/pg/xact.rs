@@ -23,6 +23,12 @@ const PARTS: usize = 12;
 static mut AT_MOMENT: [Option<fn(Moment)>; PARTS] = [None; PARTS];
 static mut AT_SUBXACT_ABORT: [Option<fn(pg_sys::SubTransactionId)>; PARTS] = [None; PARTS];
 
+/// What the transaction has done so far is seen from here on. May raise where nothing may be written.
+pub fn next_command() {
+    // SAFETY: in a transaction, between statements of ours.
+    unsafe { pg_sys::CommandCounterIncrement() };
+}
+
 /// Has `f` called at every [`Moment`] of every transaction, and `sub` with the id of each subtransaction that is rolled
 /// back. Once, while preloading.
 pub fn at_end(f: fn(Moment), sub: fn(pg_sys::SubTransactionId)) {
