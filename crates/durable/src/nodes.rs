@@ -192,7 +192,29 @@ fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) 
             states[number] = state;
         }
     }
+    losing_loops(graph, &mut states);
     states
+}
+
+/// What pg_durable says of a loop that has lost a race, and scripts look for: it is not skipped, it has failed.
+fn losing_loops(graph: &Graph, states: &mut [State]) {
+    for (number, node) in graph.nodes().iter().enumerate() {
+        let Kind::Race { branches } = &node.kind else { continue };
+        if !states[number].status.has_ended() {
+            continue;
+        }
+        let at = states[number].at;
+        for branch in branches.iter().map(|branch| *branch as usize) {
+            if matches!(graph.nodes()[branch].kind, Kind::Loop { .. }) && !states[branch].status.has_ended() {
+                states[branch] = State {
+                    status: Status::Failed,
+                    error: Some("Loop branch cancelled after losing RACE".into()),
+                    at,
+                    ..State::default()
+                };
+            }
+        }
+    }
 }
 
 /// Where a strand is: its node and the nodes with a state around it have not come to anything in this round.
@@ -314,6 +336,15 @@ mod tests {
         let found = statuses(&graph, &[step(1, "completed", "{}")], "cancelled");
         let inferred: Vec<&str> = found.iter().map(|(_, inferred)| inferred.as_str()).collect();
         assert_eq!(inferred, ["skipped", "completed", "skipped"]);
+    }
+
+    #[test]
+    fn a_loop_that_lost_a_race_has_failed() {
+        let graph = compose::race("select 1", &compose::repeat("select 2", None).unwrap()).unwrap();
+        let race = step(0, "completed", "{\"rows\":[]}");
+        let found = statuses(&graph, &[step(1, "completed", "{\"rows\":[]}"), race], "completed");
+        let inferred: Vec<&str> = found.iter().map(|(_, inferred)| inferred.as_str()).collect();
+        assert_eq!(inferred, ["completed", "completed", "failed", "skipped"]);
     }
 
     #[test]

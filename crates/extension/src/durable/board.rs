@@ -278,6 +278,43 @@ pub fn sent_so_far() -> u64 {
     shmem::board().map_or(0, |board| board.messages.load(Acquire))
 }
 
+/// This process writes what comes with a copy, until it ends; false: it does already, or there is no place.
+pub fn arrives() -> bool {
+    let Some(board) = shmem::board() else { return false };
+    if board.arriving.iter().any(|place| place.pid.load(Relaxed) == worker::pid()) {
+        return false;
+    }
+    let free = |place: &&shmem::Arriving| place.pid.compare_exchange(0, worker::pid(), AcqRel, Relaxed).is_ok();
+    let mine = board.arriving.iter().find(free);
+    if let Some(place) = mine {
+        place.database.store(worker::database().to_u32(), Release);
+    }
+    mine.is_some()
+}
+
+/// It has ended. Never raises.
+pub fn has_arrived() {
+    let Some(board) = shmem::board() else { return };
+    for place in board.arriving.iter().filter(|place| place.pid.load(Relaxed) == worker::pid()) {
+        place.database.store(0, Relaxed);
+        place.pid.store(0, Release);
+    }
+    board.arrived.fetch_add(1, SeqCst);
+    wake(worker::database());
+}
+
+/// How many have.
+pub fn arrived_so_far() -> u64 {
+    shmem::board().map_or(0, |board| board.arrived.load(SeqCst))
+}
+
+/// Whether one has not yet, in a database.
+pub fn is_arriving(database: Oid) -> bool {
+    shmem::board().is_some_and(|board| {
+        board.arriving.iter().any(|place| place.database.load(Acquire) == database.to_u32())
+    })
+}
+
 /// Schedules, or what they wait for, have changed.
 pub fn rescheduled() {
     if let Some(board) = shmem::board() {
@@ -451,6 +488,16 @@ pub fn has_ended(instance: u32) {
     for waiter in board.waiters.iter().filter(|waiter| waiter.key.load(Acquire) == key) {
         worker::wake(waiter.latch.load(Acquire));
     }
+}
+
+/// Whether another of our processes has asked for the statement of this one to be cancelled. Never raises.
+pub fn is_asked() -> bool {
+    slots().any(|slot| slot.pid.load(Relaxed) == worker::pid() && slot.asked.load(Acquire) == 1)
+}
+
+/// Forgets what was asked of this process: it was meant for what it did before.
+pub fn forget_asked(slot: &Slot) {
+    slot.asked.store(0, Release);
 }
 
 /// Whether a request to cancel that this process got came from [`cancel`], and not from an operator. Asked once for each.

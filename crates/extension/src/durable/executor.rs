@@ -24,7 +24,7 @@ use super::quota::Quotas;
 use super::schedule::Clock;
 use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
+use super::{arrive, board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -99,6 +99,8 @@ struct Executor {
     again: i64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
+    /// What has come with a copy, and is to go on here.
+    copies: arrive::Copies,
     /// When the next tick of a schedule comes.
     clock: Clock,
     quotas: Quotas,
@@ -145,6 +147,7 @@ pub fn run(database: Oid) {
         again: LOOK_AGAIN.0,
         // As above.
         orphans: board::orphans().wrapping_sub(1),
+        copies: arrive::Copies::default(),
         clock: Clock::new(),
         quotas: Quotas::default(),
         role: NO_OID,
@@ -191,6 +194,7 @@ impl Executor {
                 board::wake_for(worker::database(), 0);
                 return;
             }
+            self.arrive();
             self.deliver();
             self.adopt();
             self.tick();
@@ -612,8 +616,9 @@ impl Executor {
                 let _ = store::put_to_rest();
                 self.later = next;
                 board::waits_until(self.slot, self.later);
-                if board::sent_so_far() == self.seen && !self.clock.has_changed() {
-                    next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
+                if board::sent_so_far() == self.seen && !self.clock.has_changed() && !self.copies.is_due() {
+                    let own = self.look_at.unwrap_or(NEVER).min(self.copies.at.unwrap_or(NEVER));
+                    next.min(due).min(self.clock.next).min(own)
                 } else {
                     0
                 }

@@ -16,11 +16,12 @@ pub use company::{Company, Family};
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::CString;
 
 use postern_durable::cron::Schedule;
 use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
 use postern_durable::rows::RowSets;
-use postern_durable::{Failure, Graph, Kind, value};
+use postern_durable::{Failure, Graph, Kind, node_id, value};
 
 use super::outside::Beginning;
 use super::rerun::{self, Before};
@@ -421,6 +422,7 @@ impl<'a> Course<'a> {
     /// Runs a statement and records it.
     fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
         let started = worker::now();
+        board::forget_asked(self.slot);
         board::executing(self.slot, Some(&self.strand.instance), self.strand.strand, node.cast_signed());
         // Who delivered a request to cancel may have found the strand locked, and nobody shown who executes it.
         if board::sent_so_far() != self.seen && as_owner(|| store::cancelled(&self.strand.instance)).is_some()
@@ -435,6 +437,7 @@ impl<'a> Course<'a> {
                 Value::Kept(record) => results.get(*record),
                 Value::Json(text) => (text.clone(), None),
             });
+        worker::report(Some(&activity(&self.strand.instance, node, query)));
         let ran = match &prepared {
             Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
@@ -600,6 +603,12 @@ impl<'a> Course<'a> {
     /// The strand has come to something: the instance has, or its parent is looked at. `Ok`: the parent goes on.
     fn end(&mut self, outcome: Outcome) -> Result<Next, Turn> {
         let Some(parent) = self.strand.parent else {
+            // It shows as cancelled already.
+            if board::sent_so_far() != self.seen
+                && as_owner(|| store::cancelled(&self.strand.instance)).is_some()
+            {
+                return Err(Turn::Cancelled);
+            }
             self.end_instance(outcome);
             return Err(Turn::Rests);
         };
@@ -778,6 +787,13 @@ impl<'a> Course<'a> {
     fn wanted(&self) -> bool {
         as_owner(|| store::is_wanted(&self.strand))
     }
+}
+
+/// What `pg_stat_activity` shows while a step runs.
+pub fn activity(id: &str, node: u32, query: &str) -> CString {
+    let text = format!("/* durable {id}, node {} */ {query}", node_id(node));
+    // A text with NUL is no statement.
+    CString::new(text).unwrap_or_default()
 }
 
 /// When a schedule says next. It was checked when the function was started.

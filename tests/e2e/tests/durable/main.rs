@@ -23,6 +23,7 @@ mod quotas;
 mod retention;
 mod schedules;
 mod stage;
+mod stubborn;
 mod waiting;
 mod waking;
 mod workflows;
