@@ -373,9 +373,17 @@ mod tests {
         assert_eq!(subject("select '{}'::jsonb @> '{}'"), Subject::Sql);
         assert_eq!(subject("hello"), Subject::Unknown);
         assert_eq!(subject("{\"node_type\": \"NONE\"}"), Subject::Tree);
-        assert_eq!(refusal("{\"node_type\": \"SQL\", \"query\": 5}"), "Failed to parse Durofut JSON: Malformed Durofut JSON with node_type 'SQL': query must be a string");
-        assert!(refusal("{\"node_type\": \"NONE\"}").starts_with("Invalid durable function graph: root: Unknown node_type 'NONE'. Valid types: SQL, "));
-        assert!(refusal("{\"node_type\": \"SLEEP\"}").starts_with("Invalid durable function graph: root: query is required"));
+        assert_eq!(
+            refusal("{\"node_type\": \"SQL\", \"query\": 5}"),
+            "Failed to parse Durofut JSON: Malformed Durofut JSON with node_type 'SQL': query must be a string"
+        );
+        assert!(refusal("{\"node_type\": \"NONE\"}").starts_with(
+            "Invalid durable function graph: root: Unknown node_type 'NONE'. Valid types: SQL, "
+        ));
+        assert!(
+            refusal("{\"node_type\": \"SLEEP\"}")
+                .starts_with("Invalid durable function graph: root: query is required")
+        );
     }
 
     #[test]

@@ -162,7 +162,6 @@ BEGIN
     IF p_role IS NULL THEN
         RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     -- What the caller could not have granted, it does not take back.
     FOREACH sensitive IN ARRAY ARRAY[
         'df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)',
@@ -172,6 +171,8 @@ BEGIN
             EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I CASCADE', sensitive, p_role);
         END IF;
     END LOOP;
+    -- Last: it may be the caller's own.
+    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
 END
 $$;

@@ -117,6 +117,22 @@ pub fn ask_to_leave(database: Oid) -> usize {
     executors(database)
 }
 
+/// No background worker is free: asks an executor that waits to end, of a database that has others; false: there is none.
+pub fn make_room() -> bool {
+    let waits = |slot: &&Slot| {
+        slot.pid.load(Acquire) != 0
+            && slot.kind.load(Relaxed) == Role::Executor as u32
+            && slot.idle.load(Acquire) == 1
+            && executors(Oid::from_u32(slot.database.load(Relaxed))) > 1
+    };
+    let found = slots().find(waits);
+    if let Some(slot) = found {
+        slot.leave.store(1, Release);
+        worker::wake(slot.latch.load(Acquire));
+    }
+    found.is_some()
+}
+
 /// Whether this process was asked to leave.
 pub fn is_to_leave(slot: &Slot) -> bool {
     slot.leave.load(Acquire) == 1
@@ -284,7 +300,8 @@ pub fn arrives() -> bool {
     if board.arriving.iter().any(|place| place.pid.load(Relaxed) == worker::pid()) {
         return false;
     }
-    let free = |place: &&shmem::Arriving| place.pid.compare_exchange(0, worker::pid(), AcqRel, Relaxed).is_ok();
+    let free =
+        |place: &&shmem::Arriving| place.pid.compare_exchange(0, worker::pid(), AcqRel, Relaxed).is_ok();
     let mine = board.arriving.iter().find(free);
     if let Some(place) = mine {
         place.database.store(worker::database().to_u32(), Release);

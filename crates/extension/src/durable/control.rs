@@ -158,7 +158,9 @@ fn until_ended(id: &str, deadline: i64, let_go: &dyn Fn()) -> Result<String, Err
         let now = worker::now();
         // What is to be cancelled is waited for too, unless that is to happen with this very transaction.
         let over = has_ended(&status)
-            && (status != "cancelled" || far.is_some() || as_owner(|| store::has_ended(id) || store::cancelled_by_us(id)));
+            && (status != "cancelled"
+                || far.is_some()
+                || as_owner(|| store::has_ended(id) || store::cancelled_by_us(id)));
         if over || now >= deadline {
             return Ok(status);
         }

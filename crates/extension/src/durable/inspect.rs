@@ -42,7 +42,9 @@ pub fn explain(graph: &str, instance: Option<&str>, format: &str) -> Result<Stri
     let graph = match Graph::parse(graph) {
         Ok(graph) => graph,
         // A script may look at the text.
-        Err(error) if instance.is_none() && format.eq_ignore_ascii_case("text") => return Ok(explain::refusal(&error)),
+        Err(error) if instance.is_none() && format.eq_ignore_ascii_case("text") => {
+            return Ok(explain::refusal(&error));
+        }
         Err(error) => return Err(Refusal::from(error).into()),
     };
     let drawn: Option<Drawn> = instance.and_then(|text| serde_json::from_str(text).ok());

@@ -68,6 +68,7 @@ pub fn run_in_process(slot: &Slot, id: &str, strand: i32, beginning: Beginning) 
             "No background worker is free; it is tried again.",
             "Raise max_worker_processes.",
         );
+        board::make_room();
         0
     };
     // What was asked of the strand was not meant for what comes next.

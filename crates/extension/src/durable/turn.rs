@@ -270,8 +270,7 @@ impl<'a> Course<'a> {
     fn record_gave(&mut self) {
         for Gave { node, outcome, turn, attempt } in std::mem::take(&mut self.results.gave) {
             let (result, failure) = match &outcome {
-                Outcome::Done(value) => (Some(self.results.json(value)), None),
-                Outcome::Break(_) => continue,
+                Outcome::Done(value) | Outcome::Break(value) => (Some(self.results.json(value)), None),
                 Outcome::Failed(failure) => (None, Some(failure)),
             };
             let record = Record(self.strand.strand, self.strand.frame.n);
@@ -519,6 +518,11 @@ impl<'a> Course<'a> {
                 self.write(node, now, None, None, None, Some(&failure));
                 Outcome::Failed(failure)
             }
+            // It goes on up through the node, which has come to this.
+            Outcome::Break(Value::Json(text)) => {
+                self.write(node, now, None, Some(&text), None, None);
+                Outcome::Break(Value::Json(text))
+            }
             other => other,
         }
     }
@@ -668,7 +672,9 @@ impl<'a> Course<'a> {
         self.drop_branches(parent.strand, counted, &mut frame);
         self.strand = Strand { frame, state: State::Ready, due: self.now, held: None, ..parent };
         let outcome = match outcome {
-            Outcome::Done(Value::Json(_)) | Outcome::Failed(_) => self.keep(node, outcome),
+            Outcome::Done(Value::Json(_)) | Outcome::Break(_) | Outcome::Failed(_) => {
+                self.keep(node, outcome)
+            }
             other => other,
         };
         self.failing = before.filter(|_| matches!(outcome, Outcome::Failed(_)));

@@ -21,6 +21,7 @@ mod outside;
 mod pause;
 mod quotas;
 mod retention;
+mod room;
 mod schedules;
 mod stage;
 mod stubborn;

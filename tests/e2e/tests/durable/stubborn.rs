@@ -35,7 +35,9 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
 /// Starts a function as alice, and waits until its statement, which shows as this, sleeps.
 fn started(function: &str, shown: &str) -> String {
     let id = STAGE.start_as_alice(function);
-    let sql = format!("select count(*) from pg_stat_activity where query like '%{shown}%' and wait_event = 'PgSleep'");
+    let sql = format!(
+        "select count(*) from pg_stat_activity where query like '%{shown}%' and wait_event = 'PgSleep'"
+    );
     STAGE.until("it runs", &sql, "1");
     id
 }
@@ -121,7 +123,8 @@ fn a_role_s_statement_timeout_is_that_of_its_steps() {
     let run = |role: &str, function: &str| {
         let id = STAGE.admin(&format!("set role {role}; select df.start({function})"));
         STAGE.admin(&format!("select df.await_instance('{id}')"));
-        STAGE.admin(&format!("select coalesce(error->>'message', status) from df.instances where id = '{id}'"))
+        STAGE
+            .admin(&format!("select coalesce(error->>'message', status) from df.instances where id = '{id}'"))
     };
     for function in ["'select pg_sleep(600)'", "'do $b$ begin commit; perform pg_sleep(600); end $b$'"] {
         let failure = run("hasty", function);
