@@ -3,7 +3,7 @@
 //! **How it works.** Each executor takes a slot for its life. Whoever commits something to do wakes one that waits; an executor
 //! that leaves something to do, or knows of something due later for which nobody waits, wakes the next. Lost wake-ups are excluded by
 //! order: an executor says that it waits, looks once more, and only then waits; while it waits others rely on it for what is due
-//! from then on, and once it is busy it hands that over. How many executors are at a role, and how fast its turns follow each other, is kept here as
+//! from then on, and once it is busy it hands that over. So of those that wait for the same time one keeps it, and the others none. How many executors are at a role, and how fast its turns follow each other, is kept here as
 //! well: it decides when something is done, not whether, and begins anew with the server.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -86,6 +86,13 @@ pub fn statement_ends() {
     }
 }
 
+/// The end of an executor: what it alone has waited for is another's. Never raises.
+pub fn executor_ends() {
+    let here = worker::database();
+    give_back();
+    wake_for(here, 0);
+}
+
 /// How many statements have ended so.
 pub fn orphans() -> u64 {
     shmem::board().map_or(0, |board| board.orphans.load(Acquire))
@@ -147,7 +154,10 @@ pub fn wake(database: Oid) {
 
 /// Wakes another executor of the database, if one waits, and tells it when something is due; false: none does. Never raises.
 pub fn wake_for(database: Oid, later: i64) -> bool {
-    for slot in waiting(database) {
+    // One that keeps a time for others is the last: they would have to find out who keeps it instead.
+    let keeps_time = |slot: &&Slot| slot.until.load(Acquire) != i64::MAX;
+    let others = waiting(database).filter(|slot| !keeps_time(slot));
+    for slot in others.chain(waiting(database)) {
         // Told first: whoever wakes by itself meanwhile knows it, too.
         slot.later.fetch_min(later, AcqRel);
         if slot.idle.compare_exchange(1, 0, AcqRel, Relaxed).is_ok() {
@@ -161,6 +171,8 @@ pub fn wake_for(database: Oid, later: i64) -> bool {
 
 /// The other executors of a database that wait.
 fn waiting(database: Oid) -> impl Iterator<Item = &'static Slot> {
+    // What this process says of itself comes first: of two that look at each other, one sees the other.
+    fence(SeqCst);
     of(database).filter(|slot| slot.pid.load(Relaxed) != worker::pid() && slot.idle.load(Acquire) == 1)
 }
 

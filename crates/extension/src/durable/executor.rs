@@ -126,7 +126,7 @@ struct Executor {
 /// Runs until the server, or the extension in this database, is gone.
 pub fn run(database: Oid) {
     worker::set_up(Some(database));
-    worker::at_exit(board::give_back);
+    worker::at_exit(board::executor_ends);
     let Some(slot) = board::take(board::Role::Executor) else { return };
     match worker::transaction(catalog::hold_extension) {
         Ok(true) => {}
@@ -194,6 +194,7 @@ impl Executor {
                 board::wake_for(worker::database(), 0);
                 return;
             }
+            self.lend();
             self.arrive();
             self.deliver();
             self.adopt();
@@ -602,6 +603,18 @@ impl Executor {
         }
     }
 
+    /// Before chores, which may take long: others may rely on this process for a time.
+    fn lend(&mut self) {
+        let busy = board::sent_so_far() != self.seen
+            || board::orphans() != self.orphans
+            || self.clock.is_due()
+            || self.copies.is_due();
+        let later = self.later.min(self.clock.next);
+        if busy && board::somebody_waits() && !board::is_covered(later) {
+            board::wake_for(worker::database(), later);
+        }
+    }
+
     /// Waits for something to do.
     fn pause(&mut self, due: i64) {
         use std::sync::atomic::Ordering::SeqCst;
@@ -614,11 +627,13 @@ impl Executor {
             Done::Nothing(next) => {
                 // It has seen everything. Others rely on it for what is due from then on.
                 let _ = store::put_to_rest();
-                self.later = next;
-                board::waits_until(self.slot, self.later);
+                self.later = next.min(due).min(self.clock.next);
                 if board::sent_so_far() == self.seen && !self.clock.has_changed() && !self.copies.is_due() {
                     let own = self.look_at.unwrap_or(NEVER).min(self.copies.at.unwrap_or(NEVER));
-                    next.min(due).min(self.clock.next).min(own)
+                    // One keeps the time for all.
+                    let until = if board::is_covered(self.later) { own } else { self.later.min(own) };
+                    board::waits_until(self.slot, until);
+                    until
                 } else {
                     0
                 }
