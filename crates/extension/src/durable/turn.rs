@@ -523,7 +523,7 @@ impl<'a> Course<'a> {
                 self.write(node, now, None, Some(&text), None, None);
                 Outcome::Break(Value::Json(text))
             }
-            other => other,
+            kept @ (Outcome::Done(Value::Kept(_)) | Outcome::Break(Value::Kept(_))) => kept,
         }
     }
 
@@ -675,7 +675,7 @@ impl<'a> Course<'a> {
             Outcome::Done(Value::Json(_)) | Outcome::Break(_) | Outcome::Failed(_) => {
                 self.keep(node, outcome)
             }
-            other => other,
+            done @ Outcome::Done(Value::Kept(_)) => done,
         };
         self.failing = before.filter(|_| matches!(outcome, Outcome::Failed(_)));
         if waited {
