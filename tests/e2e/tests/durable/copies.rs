@@ -297,7 +297,7 @@ fn nothing_of_a_copy_runs_before_it_is_whole() {
         .spawn()
         .unwrap();
     let mut script = restore.stdin.take().unwrap();
-    script.write_all(text[..at].as_bytes()).unwrap();
+    script.write_all(&text.as_bytes()[..at]).unwrap();
     // It is due, and paused; and stays so, also for an executor that is started now.
     until(&target, "copied", "select count(*) from postern.strand", "1");
     ask(&target, "copied", "update postern.strand set due = now(); select postern.durable_wake()");
@@ -307,7 +307,7 @@ fn nothing_of_a_copy_runs_before_it_is_whole() {
     let another = ask(&target, "copied", "set role alice; select df.start('select 1', 'another')");
     ask(&target, "copied", &format!("select df.await_instance('{another}')"));
     assert_eq!(ask(&target, "copied", "select status from df.instances where label = 'sleeper'"), "paused");
-    script.write_all(text[at..].as_bytes()).unwrap();
+    script.write_all(&text.as_bytes()[at..]).unwrap();
     drop(script);
     assert!(restore.wait().unwrap().success());
     until(&target, "copied", "select status from df.instances where label = 'sleeper'", "completed");

@@ -140,20 +140,16 @@ fn one_executor_keeps_a_time_for_all() {
     // started, and who is told that it has ended.
     for (kind, most) in [("function", 2), ("schedule", 4)] {
         let at = stage.admin("select now() + interval '8 seconds'");
-        let done = match kind {
-            "function" => {
-                let id = stage.start_as_alice(&format!(
-                    "df.sleep('{at}'::timestamptz - clock_timestamp()) ~> 'select 1'"
-                ));
-                format!("select status from df.instances where id = '{id}'")
-            }
-            _ => {
-                stage.run("alice", "select df.schedule('tick', '@yearly', 'select 1')");
-                stage.admin(&format!(
-                    "update postern.schedule set next_at = '{at}'; select postern.durable_changed()"
-                ));
-                "select status from df.instances where schedule = 'tick'".into()
-            }
+        let done = if kind == "function" {
+            let sleep = format!("df.sleep('{at}'::timestamptz - clock_timestamp())");
+            let id = stage.start_as_alice(&format!("{sleep} ~> 'select 1'"));
+            format!("select status from df.instances where id = '{id}'")
+        } else {
+            stage.run("alice", "select df.schedule('tick', '@yearly', 'select 1')");
+            let next =
+                format!("update postern.schedule set next_at = '{at}'; select postern.durable_changed()");
+            stage.admin(&next);
+            "select status from df.instances where schedule = 'tick'".into()
         };
         let before = asleep(&stage);
         assert_eq!(stage.admin(&format!("select now() < '{at}'::timestamptz - interval '1 second'")), "t");
