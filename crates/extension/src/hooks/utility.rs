@@ -74,6 +74,10 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
         replication::script_begins();
     }
     // SAFETY: as above.
+    if unsafe { node::copies_into_ours(statement) } {
+        durable::writes_by_hand();
+    }
+    // SAFETY: as above.
     let granted = unsafe { grant::targets(statement) };
     if !granted.is_empty() {
         replication::judge_grant(&granted);
