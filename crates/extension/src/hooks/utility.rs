@@ -77,6 +77,11 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
         replication::judge_grant(&granted);
     }
     // SAFETY: as above.
+    let disowned = unsafe { grant::disowned(statement) };
+    if !disowned.is_empty() {
+        replication::judge_disowned(&disowned);
+    }
+    // SAFETY: as above.
     let entries = if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() };
     Before { entries, touched: rule::before() }
 }
