@@ -90,7 +90,9 @@ WITH RECURSIVE replicated (oid) AS (
                     UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
                      WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid AND a.attnum OPERATOR(pg_catalog.>) 0
                     UNION ALL SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE g.rngtypid OPERATOR(pg_catalog.=) t.oid
-                    UNION ALL SELECT g.rngtypid FROM pg_catalog.pg_range g WHERE g.rngmultitypid OPERATOR(pg_catalog.=) t.oid
+                    UNION ALL SELECT g.rngtypid FROM pg_catalog.pg_range g
+                     -- 13 has no multiranges, and no such column.
+                     WHERE (pg_catalog.to_jsonb(g) OPERATOR(pg_catalog.->>) 'rngmultitypid') OPERATOR(pg_catalog.=) t.oid::pg_catalog.text
                     UNION ALL SELECT d.refobjid
                       FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d
                         ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) k.oid
