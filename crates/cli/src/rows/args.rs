@@ -110,7 +110,10 @@ pub struct Explain {
         name = \"a tenant sees its own\"\n  \
         role = \"app_user\"\n  \
         facts = { claims = { tenant = \"acme\" } }\n  \
-        given.\"public.invoices\" = [{ id = 1, tenant = \"acme\" }, { id = 2, tenant = \"other\" }]\n  \
+        given.\"public.invoices\" = [\n      \
+        { id = 1, tenant = \"acme\" },\n      \
+        { id = 2, tenant = \"other\" },\n  \
+        ]\n  \
         sql = \"select id from invoices\"\n  \
         rows = [{ id = 1 }]          # or count = 1, or error = \"42501\"\n\n\
         Examples:\n  \
