@@ -4,6 +4,7 @@
 mod links;
 mod objects;
 mod pages;
+mod restore;
 mod settings;
 mod statements;
 
@@ -16,7 +17,8 @@ static SERVER: LazyLock<Cluster> = LazyLock::new(|| {
     Cluster::builder()
         .extension(true)
         .setting("wal_level", "logical")
-        .setting("postern.loop_min_interval", "0")
+        .setting("max_worker_processes", "64")
+        .private_file("postern.secrets_key_file", "secrets-key", &"5e".repeat(32))
         .start()
         .unwrap()
 });

@@ -25,12 +25,12 @@ Who sets one: **superuser** in a session, for a role, for a database or in the c
 |---|---|---|---|---|
 ";
 
-/// Every setting with its default as the server shows it, its values, and who may set it, and what it says of itself.
+/// Every setting with its default as the server shows it (but one, which is set here), its values, and who may set it, and what it says of itself.
 fn defined() -> BTreeMap<String, [String; 4]> {
     let rows = SERVER
         .psql(
             "postgres",
-            "select concat_ws('|', name, current_setting(name), case
+            "select concat_ws('|', name, case name when 'postern.secrets_key_file' then '' else current_setting(name) end, case
                         when vartype = 'enum' then array_to_string(enumvals, ', ')
                         when vartype = 'bool' then 'on, off'
                         when vartype = 'integer' then min_val || ' to ' || max_val || coalesce(' ' || unit, '')

@@ -5,7 +5,10 @@
 //! server: those of a page get a number behind their names.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use postern_cluster::Cluster;
 
 use crate::SERVER;
 use crate::pages::{self, Page};
@@ -71,7 +74,7 @@ const CASES: &[Case] = &[
             Block("owner"),
             // What the page warns of.
             Then("select to_regclass('public.admin_secrets') is null", "t"),
-            Then("select session_role = 'reporting'::regrole::text from df.instances", "t"),
+            Then("select session_role from df.instances", "reporting"),
         ],
     },
     Case {
@@ -83,7 +86,7 @@ const CASES: &[Case] = &[
             Block(""),
             Block(""),
             Block("shop"),
-            Then("select status_details like '%no outbound worker is running%' from df.nodes where node_type = 'HTTP'", "t"),
+            Then("select status_details::text like '%no outbound worker is running%' from df.nodes where node_type = 'HTTP'", "t"),
             BlockWith("shop", &[("…", NEWEST)]),
         ],
     },
@@ -126,7 +129,7 @@ const CASES: &[Case] = &[
             Then("select count(*) from df.history where sqlstate = '40001' and message like '%again'", "1"),
             Given("create or replace function charge_next_order() returns void language plpgsql as $$ begin raise exception 'no more'; end $$"),
             Block("app"),
-            Then("select what from failures", "no more"),
+            Then("select what like '%no more' from failures", "t"),
         ],
     },
     Case {
@@ -155,7 +158,7 @@ const CASES: &[Case] = &[
                    insert into stock values (7, 3); grant all on stock, bookings to app;
                    create function charge_customer() returns void language plpgsql as $$ begin raise exception 'no money'; end $$"),
             Block("app"),
-            Then("select status, error like '%no money%' from df.instances", "failed|t"),
+            Then("select status, error::text like '%no money%' from df.instances", "failed|t"),
             Then("select free, (select count(*) from bookings) from stock", "3|0"),
             Then("select count(*) > 0 from df.history where query like 'insert into bookings%' and status = 'completed'", "t"),
         ],
@@ -173,6 +176,17 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        page: "docs/how-tos/watch-it.md",
+        roles: &["app", "watcher"],
+        has_extension: true,
+        steps: &[
+            Given("create role watcher; grant postern_monitor to watcher; create role app; select df.grant_usage('app')"),
+            Given("set session authorization app; select df.start('select 1/0', 'wrong')"),
+            Then("select label from df.instances where status = 'failed' and ended_at > now() - interval '1 day'", "wrong"),
+            Block("watcher"),
+        ],
+    },
+    Case {
         page: "docs/reference/durable-http.md",
         roles: &["app"],
         has_extension: true,
@@ -180,9 +194,11 @@ const CASES: &[Case] = &[
             Given("create role app; select df.grant_usage('app', include_http => true); select postern.allow_http('api.example.com', 'app');
                    create table orders (id int, total numeric, sent bool); insert into orders values (7, 99.50); grant all on orders to app"),
             Block("app"),
-            Then("select url, body from postern.outbound", "https://api.example.com/orders/7|{\"total\": \"99.50\"}"),
+            Then("select request->'url'->>0, request->'body'->>0 from postern.outbound", "https://api.example.com/orders/7|{\"total\": \"99.50\"}"),
             BlockWith("app", &[("$1", "'hunter2-and-more'")]),
-            Then("select count(*), bool_or(o::text like '%{secret:token}%'), bool_or(o::text like '%hunter2%') from postern.outbound o", "2|t|f"),
+            Then("select count(*), array_agg(distinct secrets) filter (where secrets <> '{}'), bool_or(o::text like '%hunter2%') from postern.outbound o",
+                "2|{{token}}|f",
+            ),
         ],
     },
     Case {
@@ -302,6 +318,8 @@ fn script(block: &str, role: &str, roles: &[&str]) -> String {
 fn run(case: &Case, number: usize) {
     let database = format!("page_{number}");
     SERVER.create_database(&database, case.has_extension).unwrap();
+    let settings = format!("alter database {database} set postern.loop_min_interval = 0");
+    SERVER.psql("postgres", &settings).unwrap();
     let admin = |sql: &str| {
         let sql = numbered(sql, case.roles, number);
         SERVER.psql(&database, &sql).unwrap_or_else(|error| panic!("{}: {error}\n{sql}", case.page))
@@ -347,9 +365,48 @@ fn run(case: &Case, number: usize) {
 
 #[test]
 fn the_sql_of_every_page_runs_and_does_what_it_says() {
-    for (number, case) in CASES.iter().enumerate() {
-        run(case, number);
-    }
+    // Most of the time goes into waiting.
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let (number, Some(case)) = {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    (number, CASES.get(number))
+                } {
+                    run(case, number);
+                }
+            });
+        }
+    });
+}
+
+/// Its SQL takes the extension away from a server, and so has one of its own.
+const SERVICE: &str = "docs/how-tos/run-the-gate-as-a-service.md";
+
+#[test]
+fn the_extension_is_taken_away_without_a_trace_and_without_showing_rows() {
+    let server = Cluster::builder().extension(true).start().unwrap();
+    let admin = |sql: &str| server.psql("postgres", sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    admin(
+        "create role web; create table invoices (tenant text); insert into invoices values ('acme'); grant select on invoices to web;
+         alter table invoices enable row level security; select postern.admit('web'), df.grant_usage('web');
+         create policy tenant on invoices using (tenant = postern.fact('claims.tenant'))",
+    );
+    let blocks = Page::read(SERVICE).blocks();
+    let [block] = blocks.iter().filter(|block| block.language == "sql").collect::<Vec<_>>()[..] else {
+        panic!()
+    };
+    admin(&block.text);
+    assert_eq!(admin("set role web; select count(*) from invoices"), "0");
+    assert_eq!(
+        admin(
+            "select (select count(*) from pg_roles where rolname like 'postern%') || ' ' ||
+                    (select count(*) from pg_namespace where nspname in ('postern', 'df', '_duroxide')) || ' ' ||
+                    (select count(*) from pg_operator where oprname in ('~>', '|=>', '?>', '!>'))"
+        ),
+        "0 0 0"
+    );
 }
 
 #[test]
@@ -358,7 +415,9 @@ fn no_page_with_sql_is_forgotten() {
     let there: BTreeMap<String, usize> = pages::all()
         .into_iter()
         // Those of the rules are run with the rules.
-        .filter(|page| !page.name.starts_with("docs/reference/rules/") && blocks(page) > 0)
+        .filter(|page| {
+            !page.name.starts_with("docs/reference/rules/") && page.name != SERVICE && blocks(page) > 0
+        })
         .map(|page| (page.name.clone(), blocks(&page)))
         .collect();
     let run: BTreeMap<String, usize> = CASES
