@@ -107,10 +107,7 @@ fn type_in(up: &Running, folder: &Path, blocks: &[Typed]) -> Vec<String> {
         .current_dir(folder)
         .env("PATH", path)
         .env("POSTERN", "postern"));
-    // On a slow machine the doctor says that it is at work.
-    let errors: Vec<&str> =
-        output.stderr.lines().filter(|line| !line.starts_with("examining the database")).collect();
-    assert_eq!(errors, [""; 0], "{}", output.stdout);
+    assert_eq!(output.complaints(), "", "{}", output.stdout);
     let mut printed: Vec<String> = output.stdout.split(MARK).map(str::to_owned).collect();
     printed.pop();
     assert_eq!(printed.len(), blocks.len());
