@@ -265,8 +265,12 @@ const CASES: &[Case] = &[
         roles: &["web"],
         has_extension: false,
         steps: &[
+            Given("create table invoices (tenant text); insert into invoices values ('acme'), ('globex')"),
             BlockWith("", &[("DATABASE app", "select 'DATABASE ' || current_database()")]),
             Then("select role from postern.admitted", "web"),
+            Block(""),
+            Then("select * from postern.run_as('web', '{\"claims\": {\"tenant\": \"acme\"}}', 'select * from invoices')", "{\"tenant\": \"acme\"}"),
+            Block(""),
             Block(""),
         ],
     },
