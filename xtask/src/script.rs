@@ -193,4 +193,12 @@ mod tests {
         assert_eq!(bare, [""; 0]);
         assert!(raised > 50, "{raised}");
     }
+
+    #[test]
+    fn scripts_can_be_read_in_every_encoding() {
+        for (name, text) in texts(&crate::workspace::root().join("crates/extension/sql")).unwrap() {
+            let line = text.lines().find(|line| !line.is_ascii());
+            assert_eq!(line, None, "{name}");
+        }
+    }
 }

@@ -38,7 +38,7 @@ BEGIN
     -- A name too long for a role is that of none: it is compared whole.
     IF NOT EXISTS (SELECT FROM postern.admitted a WHERE a.role_name OPERATOR(pg_catalog.=) create_api_key.role) THEN
         RAISE EXCEPTION 'role "%" is not admitted', create_api_key.role
-            USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''…'').';
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''role'').';
     END IF;
     IF pg_catalog.jsonb_typeof(create_api_key.claims) OPERATOR(pg_catalog.<>) 'object' THEN
         RAISE EXCEPTION 'claims must be a JSON object'
