@@ -100,8 +100,9 @@ fn type_in(up: &Running, folder: &Path, blocks: &[Typed]) -> Vec<String> {
         psql.parent().unwrap().display(),
         std::env::var("PATH").unwrap()
     );
-    let script: String = blocks.iter().map(|block| format!("{}\necho '{MARK}'\n", block.commands)).collect();
-    let script = script.replace("http://127.0.0.1:8484", &up.url);
+    let end = format!("\necho '{MARK}'\n");
+    let script: Vec<&str> = blocks.iter().flat_map(|block| [block.commands.as_str(), &end]).collect();
+    let script = script.concat().replace("http://127.0.0.1:8484", &up.url);
     let output = run(Command::new("bash")
         .args(["-c", &script])
         .current_dir(folder)

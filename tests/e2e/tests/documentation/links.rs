@@ -11,7 +11,7 @@ fn plain(path: &Path) -> String {
     for part in path.components() {
         match part {
             Component::ParentDir => {
-                assert!(parts.pop().is_some(), "{} leaves the repository", path.display())
+                assert!(parts.pop().is_some(), "{} leaves the repository", path.display());
             }
             Component::Normal(name) => parts.push(name.to_string_lossy().into_owned()),
             _ => {}

@@ -147,8 +147,11 @@ fn what_is_told_of_is_there() {
     assert_eq!(missing, BTreeMap::new());
 }
 
-/// `f(a text, b int = 1) → …` as its name and its arguments, each a name and a default.
-fn signature(text: &str) -> Option<(String, Vec<(String, Option<String>)>)> {
+/// The name of an argument, and its default.
+type Argument = (String, Option<String>);
+
+/// `f(a text, b int = 1) → …` as its name and its arguments.
+fn signature(text: &str) -> Option<(String, Vec<Argument>)> {
     let (name, rest) = text.split_once('(')?;
     let rest = &rest[..rest.rfind(')')?];
     let rest = rest.split(") →").next()?;
@@ -181,7 +184,7 @@ fn signature(text: &str) -> Option<(String, Vec<(String, Option<String>)>)> {
 fn shown(page: &Page) -> Vec<String> {
     let mut found = Vec::new();
     let text: Vec<&str> = page.prose().collect();
-    let joined = text.join("\n").replace("\n", " ");
+    let joined = text.join("\n").replace('\n', " ");
     for part in joined.split("**`").skip(1) {
         found.push(part.split("`**").next().unwrap_or_default().to_owned());
     }

@@ -9,7 +9,7 @@ use postern_cluster::{Cluster, Installation};
 use crate::pages::Page;
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn start() -> Cluster {
     Cluster::builder()

@@ -14,7 +14,7 @@ use crate::SERVER;
 use crate::pages::{self, Page};
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 enum Step {
     /// What the page takes for granted: SQL of the superuser.
@@ -295,7 +295,8 @@ fn numbered(text: &str, roles: &[&str], number: usize) -> String {
             out += before;
             out += role;
             if is_word {
-                out += &format!("_{number}");
+                out.push('_');
+                out += &number.to_string();
             }
             rest = after;
         }
