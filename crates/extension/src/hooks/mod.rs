@@ -6,6 +6,7 @@
 #![allow(ffi_unwind_calls, reason = "an error of the server passes through frames that have nothing to drop")]
 
 mod executor;
+mod function;
 mod log;
 mod object_access;
 mod planner;
@@ -17,5 +18,6 @@ pub fn install() {
     object_access::install();
     executor::install();
     planner::install();
+    function::install();
     log::install();
 }

@@ -175,6 +175,50 @@ unsafe extern "C" {
     pub fn disable_timeout(id: core::ffi::c_int, keep_indicator: bool);
 }
 
+// Settings that say how literals are read, and that the bindings do not declare.
+unsafe extern "C" {
+    /// `src/backend/parser/scan.l`.
+    pub static standard_conforming_strings: bool;
+    /// `src/backend/parser/scan.l`.
+    pub static backslash_quote: core::ffi::c_int;
+    /// `src/backend/utils/adt/xml.c`.
+    pub static xmloption: core::ffi::c_int;
+    /// `src/backend/utils/adt/pg_locale.c`.
+    pub static locale_monetary: *const core::ffi::c_char;
+    /// `src/backend/utils/adt/pg_locale.c`.
+    pub static locale_numeric: *const core::ffi::c_char;
+    /// `src/backend/utils/adt/pg_locale.c`.
+    pub static locale_time: *const core::ffi::c_char;
+}
+
+/// How that begins which PL/pgSQL keeps of a function (`PLpgSQL_function`, `src/pl/plpgsql/src/plpgsql.h`).
+#[cfg(not(feature = "pg18"))]
+#[repr(C)]
+#[derive(Debug)]
+pub struct CompiledFunction {
+    signature: *mut core::ffi::c_char,
+    /// The function.
+    pub function: pg_sys::Oid,
+    /// What made the row of `pg_proc` that it was compiled from.
+    pub xmin: pg_sys::TransactionId,
+}
+/// How that begins which PL/pgSQL keeps of a function: with what all languages keep (`CachedFunction`,
+/// `src/include/utils/funccache.h`).
+#[cfg(feature = "pg18")]
+#[repr(C)]
+#[derive(Debug)]
+pub struct CompiledFunction {
+    key: *mut core::ffi::c_void,
+    /// What made the row of `pg_proc` that it was compiled from.
+    pub xmin: pg_sys::TransactionId,
+    row: pg_sys::ItemPointerData,
+    delete: *mut core::ffi::c_void,
+    uses: u64,
+    signature: *mut core::ffi::c_char,
+    /// The function.
+    pub function: pg_sys::Oid,
+}
+
 /// `STATEMENT_TIMEOUT` of `src/include/utils/timeout.h`: the fourth since 9.3.
 pub const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
 
