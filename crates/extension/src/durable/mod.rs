@@ -50,6 +50,7 @@ mod call;
 mod compose;
 mod control;
 mod debris;
+mod deferred;
 mod errand;
 mod error;
 mod executor;
