@@ -282,9 +282,9 @@ impl Error {
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
             Self::MadeCaller => Some("Call postern.caller()."),
-            Self::NotYours { .. } => {
-                Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
-            }
+            Self::NotYours { .. } => Some(
+                "Be a member of the role that may SET ROLE to it, and give no facts, or ask a member of postern_admin.",
+            ),
             Self::Filtered { .. } => Some(
                 "Ask the owner of the table for direct access (postern.grant_direct), or for the mode \"on\" \
                  (postern.set_row_security).",

@@ -184,6 +184,20 @@ select postern.evaluate_as('sn_clerk'::regrole, '{"claims": {"tenant": 2}}', 'se
 select postern.evaluate_as('postgres'::regrole, null, 'select 1');
 select says from postern.explain_row('sn_one', '{"id": 1}', as_role => 'sn_clerk');
 reset role;
+-- A membership that does not allow SET ROLE (from 16 on) allows no look either: it may be there for pg_hba.conf alone.
+create role sn_labelled;
+do $$
+begin
+    if current_setting('server_version_num')::int >= 160000 then
+        execute 'grant sn_owner to sn_labelled with inherit false, set false';
+    end if;
+end
+$$;
+set role sn_labelled;
+select postern.evaluate_as('sn_owner'::regrole, null, 'select count(*) from public.sn_one');
+select postern.attempt_as('sn_owner'::regrole, null, 'select id from public.sn_one');
+reset role;
+drop role sn_labelled;
 -- A policy cannot leave the role that it is asked as.
 set role sn_owner;
 create function sn_out() returns bool language plpgsql as $$ begin perform set_config('role', 'none', true); return current_user = 'postgres'; end $$;

@@ -128,6 +128,9 @@ unsafe extern "C-unwind" {
 unsafe extern "C" {
     /// `src/backend/commands/sequence.c`: forgets what `lastval()` and cached sequence values hold.
     pub fn ResetSequenceCaches();
+    /// `src/backend/utils/cache/ts_cache.c`: forgets which configuration `default_text_search_config` means. 16 renamed it.
+    #[cfg_attr(feature = "pg15", link_name = "assign_TSCurrentConfig")]
+    pub fn assign_default_text_search_config(value: *const core::ffi::c_char, extra: *mut core::ffi::c_void);
     /// `src/backend/utils/init/miscinit.c`.
     pub fn GetUserIdAndSecContext(user: *mut pg_sys::Oid, context: *mut core::ffi::c_int);
     /// `src/backend/utils/init/miscinit.c`.
@@ -235,6 +238,19 @@ pub unsafe fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     #[cfg(not(feature = "pg15"))]
     let result = unsafe { pg_sys::object_aclcheck(pg_sys::DatabaseRelationId, database, role, mode) };
     result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// Whether a role could make another one its own by SET ROLE. From 16 on a membership need not allow that.
+///
+/// # Safety
+/// In a transaction.
+pub unsafe fn may_set_role(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg15")]
+    return unsafe { pg_sys::is_member_of_role(member, role) };
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg15"))]
+    return unsafe { pg_sys::member_can_set_role(member, role) };
 }
 
 /// Whether a role owns a database. 16 made one function of what was one for each kind of object.

@@ -17,6 +17,12 @@ pub fn forget_sequences() {
     unsafe { compat::ResetSequenceCaches() };
 }
 
+/// Forgets which text search configuration is the default: it was found by the path of whoever needed it first. Never raises.
+pub fn forget_text_search() {
+    // SAFETY: assigns one variable of the backend, and looks at neither argument.
+    unsafe { compat::assign_default_text_search_config(core::ptr::null(), core::ptr::null_mut()) };
+}
+
 /// Whether the session has a schema for temporary objects, with something in it or not.
 pub fn has_temp_schema() -> bool {
     let (mut schema, mut toast) = (pg_sys::InvalidOid, pg_sys::InvalidOid);

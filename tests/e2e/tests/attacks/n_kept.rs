@@ -1,5 +1,7 @@
 //! N27 – …: what the server keeps of a function from one call to the next: types, constants, readings of its text.
 
+use postern_e2e::{Membership, Site, World};
+
 use super::world;
 
 /// A function and a trigger of an application, without a path of their own, as most are.
@@ -53,5 +55,127 @@ async fn n28_readings_of_a_function_that_was_first_called_otherwise() {
         world.alice().batch(&[&format!("set {setting}"), call]).await.fine();
         assert_eq!(world.bob().sql(call).await.text(), truth, "after {setting}");
     }
+    world.canary().await;
+}
+
+#[tokio::test]
+async fn n29_a_text_search_configuration_that_was_found_by_a_path() {
+    let site = Box::leak(Box::new(Site::start(
+        Membership::Granted,
+        // As an administrator writes it: the server looks it up where it is needed first.
+        &[("default_text_search_config", "english")],
+    )));
+    let world = World::builder().start(site).await;
+    world.alice().sql("create text search configuration work.english (parser = default)").await.fine();
+    let words = "select to_tsvector('attack')";
+    assert_eq!(world.alice().batch(&["set search_path = work, pg_catalog", words]).await.text(), "");
+    assert_eq!(world.bob().sql(words).await.text(), "'attack':1");
+    world.canary().await;
+}
+
+#[tokio::test]
+async fn n30_a_function_that_fails_is_kept_too() {
+    let world = world().await;
+    world
+        .superuser(
+            "create function app.checked(n int) returns text language plpgsql as
+                $$ declare said text; begin said := 'n' || n; if n < 2 then raise 'too small'; end if; return said; end $$;",
+        )
+        .await;
+    let trap = "create domain work.text as pg_catalog.text check (work.evil('compiled'::pg_catalog.text))";
+    world.alice().sql(trap).await.fine();
+    world
+        .alice()
+        .batch(&["set search_path = work, pg_catalog", "select app.checked(1)"])
+        .await
+        .refused("P0001");
+    let caught = "do $$ begin perform app.checked(1); exception when others then null; end $$";
+    world.alice().batch(&["set search_path = work, pg_catalog", caught]).await.fine();
+    world.bob().sql("select app.checked(2)").await.fine();
+    assert_eq!(world.loot().await, "", "hers was rolled back, and has not run as bob");
+    world.canary().await;
+}
+
+// The settings change while a function is under way: what it reads from there on is read so.
+#[tokio::test]
+async fn n31_settings_that_change_in_the_middle() {
+    let world = world().await;
+    world
+        .superuser(
+            r"
+            create function app.after_all(x text) returns bool language plpgsql as $$
+                begin
+                    insert into work.hooked values (x);
+                    return x ~ '^\d+$';
+                end $$;
+            ",
+        )
+        .await;
+    world
+        .alice()
+        .batch(&[
+            "create table work.hooked (x text)",
+            "grant insert on work.hooked to bob",
+            "create function work.hook() returns trigger language plpgsql as
+                $$ begin
+                    if current_user = 'alice' then perform set_config('standard_conforming_strings', 'off', false); end if;
+                    return new;
+                end $$",
+            "create trigger hook before insert on work.hooked for each row execute function work.hook()",
+        ])
+        .await
+        .fine();
+    let call = "select app.after_all('12')";
+    world.alice().sql(call).await.fine();
+    assert_eq!(world.bob().sql(call).await.text(), "t");
+    world.canary().await;
+}
+
+// With one connection for all, a function that is called along different paths is compiled again and again, by itself too.
+#[tokio::test]
+async fn n32_a_function_that_calls_itself_along_other_paths() {
+    let world = world().await;
+    world
+        .superuser(
+            "create function app.down(n int, path text) returns text language plpgsql as $$
+                declare said text := n;
+                begin
+                    perform set_config('search_path', path, true);
+                    if n = 0 then return said; end if;
+                    return said || app.down(n - 1, case path when 'app, pg_catalog' then 'pg_catalog, app' else 'app, pg_catalog' end);
+                end $$",
+        )
+        .await;
+    let calls = "select string_agg(app.down(n % 4, case n % 3 when 0 then 'app, pg_catalog' else 'pg_catalog' end), ' ' order by n) from generate_series(1, 40) n";
+    let said = (1..=40)
+        .map(|n| (0..=n % 4).rev().map(|n| n.to_string()).collect::<String>())
+        .collect::<Vec<_>>()
+        .join(" ");
+    for actor in [world.alice(), world.bob(), world.carol(), world.alice()] {
+        assert_eq!(actor.sql(calls).await.text(), said);
+    }
+    world.canary().await;
+}
+
+#[tokio::test]
+async fn n33_what_is_called_after_a_look() {
+    let world = world().await;
+    world.superuser(SHARED).await;
+    world.superuser("set search_path = app; create schema alice authorization alice; create type app.mood as enum ('fine');
+                     create function app.feels() returns text language plpgsql as $$ declare m mood; begin m := 'fine'; return m; end $$").await;
+    world
+        .alice()
+        .batch(&[
+            "create domain alice.mood as pg_catalog.text check (work.evil('looked at'))",
+            "create function work.look() returns text language sql as 'select app.feels()'",
+        ])
+        .await
+        .fine();
+    // Her path is hers by her name.
+    world
+        .superuser(&format!("alter role alice in database {} set search_path = alice, app", world.database()))
+        .await;
+    world.superuser("select postern.run_as('alice', null, 'select work.look()'); select app.feels()").await;
+    assert_eq!(world.loot().await, "", "what she looked at was rolled back, and nothing of hers ran since");
     world.canary().await;
 }
