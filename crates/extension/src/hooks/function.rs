@@ -2,6 +2,7 @@
 
 use pgrx::{pg_guard, pg_sys};
 
+use super::planner;
 use crate::identity::kept;
 use crate::pg::compiled::Call;
 
@@ -27,7 +28,7 @@ unsafe extern "C-unwind" fn concerns(function: pg_sys::Oid) -> bool {
 
 #[pg_guard]
 extern "C-unwind" fn ours(function: pg_sys::Oid) -> bool {
-    kept::concerns(function)
+    kept::concerns(function, planner::is_planning())
 }
 
 /// As [`concerns`]. After an ERROR the server calls it while it handles that: then nothing here raises.

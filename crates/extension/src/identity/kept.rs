@@ -13,8 +13,8 @@
 //!
 //! # Not guaranteed
 //! What a function was compiled with before the first identity of a process stood: nobody else's SQL has run in it then, or it is
-//! an operator's own session. From 18 on the server keeps functions in SQL as well: their names mean what they mean to each
-//! caller, but their literals are read as for the first.
+//! an operator's own session. From 18 on the server keeps functions in SQL as well, and we are told of them; but not where the planner
+//! itself calls one for a constant, since then it would put none in place of its call.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -49,9 +49,9 @@ thread_local! {
     static IDENTITIES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether calls of the function are to be told of. May raise as any catalog read may.
-pub fn concerns(function: Oid) -> bool {
-    super::is_entered() && compiled::is_kept(function)
+/// Whether calls of the function are to be told of; `planning`: the planner asks. May raise as any catalog read may.
+pub fn concerns(function: Oid, planning: bool) -> bool {
+    super::is_entered() && compiled::is_kept(function, planning)
 }
 
 /// A call begins. May raise as any catalog read may.

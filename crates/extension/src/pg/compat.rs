@@ -200,26 +200,66 @@ unsafe extern "C" {
 #[derive(Debug)]
 pub struct CompiledFunction {
     signature: *mut core::ffi::c_char,
-    /// The function.
-    pub function: pg_sys::Oid,
+    function: pg_sys::Oid,
     /// What made the row of `pg_proc` that it was compiled from.
     pub xmin: pg_sys::TransactionId,
 }
-/// How that begins which PL/pgSQL keeps of a function: with what all languages keep (`CachedFunction`,
-/// `src/include/utils/funccache.h`).
+/// How that begins which languages keep of a function (`CachedFunction`, `src/include/utils/funccache.h`). The key begins with the
+/// function.
 #[cfg(feature = "pg18")]
 #[repr(C)]
 #[derive(Debug)]
 pub struct CompiledFunction {
-    key: *mut core::ffi::c_void,
+    key: *const pg_sys::Oid,
     /// What made the row of `pg_proc` that it was compiled from.
     pub xmin: pg_sys::TransactionId,
-    row: pg_sys::ItemPointerData,
-    delete: *mut core::ffi::c_void,
-    uses: u64,
-    signature: *mut core::ffi::c_char,
-    /// The function.
-    pub function: pg_sys::Oid,
+}
+
+/// Whether the server keeps functions in SQL from one call to the next, as PL/pgSQL does: from 18 on.
+pub const KEEPS_SQL: bool = cfg!(feature = "pg18");
+
+/// Whether a call is one of a function in SQL, which the server keeps.
+///
+/// # Safety
+/// What the function manager has passed to its hook.
+pub unsafe fn is_kept_sql(info: *const pg_sys::FmgrInfo) -> bool {
+    unsafe extern "C-unwind" {
+        /// `src/backend/executor/functions.c`.
+        fn fmgr_sql(call: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    }
+    // SAFETY: the caller's word.
+    KEEPS_SQL
+        && unsafe { (*info).fn_addr }.is_some_and(|address| {
+            core::ptr::fn_addr_eq(
+                address,
+                fmgr_sql as unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum,
+            )
+        })
+}
+
+/// What a language keeps of a function, as a call of it has found it; null if it has not. That it is what we think is seen by the
+/// function that it is of.
+///
+/// # Safety
+/// What the function manager has passed to its hook, for a call of a function in PL/pgSQL, or of one of [`is_kept_sql`].
+pub unsafe fn compiled(info: *const pg_sys::FmgrInfo) -> *mut CompiledFunction {
+    let null = core::ptr::null_mut();
+    // SAFETY: the caller's word. What a function in SQL has for its calls begins with a pointer to what is kept of it
+    // (`SQLFunctionCache`).
+    unsafe {
+        let mut compiled = (*info).fn_extra.cast::<CompiledFunction>();
+        if !compiled.is_null() && is_kept_sql(info) {
+            compiled = *compiled.cast::<*mut CompiledFunction>();
+        }
+        if compiled.is_null() {
+            return null;
+        }
+        #[cfg(not(feature = "pg18"))]
+        let function = (*compiled).function;
+        #[cfg(feature = "pg18")]
+        let function = if (*compiled).key.is_null() { return null } else { *(*compiled).key };
+        if function == (*info).fn_oid { compiled } else { null }
+    }
 }
 
 /// `STATEMENT_TIMEOUT` of `src/include/utils/timeout.h`: the fourth since 9.3.

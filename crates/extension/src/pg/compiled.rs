@@ -1,5 +1,5 @@
 //! What PL/pgSQL keeps of a function from one call to the next, in the memory of the process (`src/pl/plpgsql/src/pl_comp.c`;
-//! from 18 on `src/backend/utils/cache/funccache.c`), and what it depends on besides the function itself.
+//! from 18 on `src/backend/utils/cache/funccache.c`, for functions in SQL as well), and what it depends on besides the function itself.
 //!
 //! The types of variables are looked up when a function is called first, and literals are read then; the server makes that
 //! anew only when the function is changed. It tells so by the row of `pg_proc` that a compiled function was made from, and that
@@ -21,15 +21,21 @@ pub struct Compiled(*mut compat::CompiledFunction);
 #[derive(Debug, Clone, Copy)]
 pub struct Call(*mut pg_sys::FmgrInfo);
 
+/// The language SQL (`src/include/catalog/pg_language.dat`).
+const SQL: pg_sys::Oid = pg_sys::Oid::from_u32(14);
+
 thread_local! {
     /// The address of the language's handler, once it was seen.
     static HANDLER: Cell<Option<usize>> = const { Cell::new(None) };
     static HASHER: RandomState = RandomState::new();
 }
 
-/// Whether the function is in PL/pgSQL. May raise as any catalog read may.
-pub fn is_kept(function: pg_sys::Oid) -> bool {
-    catalog::language(function).is_some_and(|language| language == plpgsql())
+/// Whether something of the function is kept: it is in PL/pgSQL, or in SQL where that is kept as well. The planner puts functions in SQL in
+/// place of their calls, unless it is told that somebody wants to hear of them: `planning` says that it is asked for. May raise as any
+/// catalog read may.
+pub fn is_kept(function: pg_sys::Oid, planning: bool) -> bool {
+    catalog::language(function)
+        .is_some_and(|language| language == plpgsql() || (compat::KEEPS_SQL && !planning && language == SQL))
 }
 
 /// The language; the invalid OID if there is none of the name.
@@ -56,31 +62,26 @@ impl Call {
         unsafe { (*self.0).fn_oid }
     }
 
-    /// Whether it is in PL/pgSQL. May raise as any catalog read may.
+    /// Whether something of the function is kept. May raise as any catalog read may.
     pub fn is_kept(self) -> bool {
         // SAFETY: as in `new`.
-        let address = unsafe { (*self.0).fn_addr }.map(|address| address as usize);
-        if address.is_none() {
-            return false;
-        }
-        match HANDLER.get() {
-            Some(_) => HANDLER.get() == address,
-            None if is_kept(self.function()) => {
-                HANDLER.set(address);
+        let (address, sql) = unsafe { ((*self.0).fn_addr, compat::is_kept_sql(self.0)) };
+        let Some(address) = address.map(|address| address as usize) else { return false };
+        sql || match HANDLER.get() {
+            Some(handler) => handler == address,
+            None if catalog::language(self.function()) == Some(plpgsql()) => {
+                HANDLER.set(Some(address));
                 true
             }
             None => false,
         }
     }
 
-    /// What the language has put there: what it has compiled for this call. Never raises.
+    /// What is kept of it. Never raises.
     pub fn compiled(self) -> Option<Compiled> {
-        // SAFETY: as in `new`. The call is one of PL/pgSQL, which puts nothing else there; that it is what we think is seen by the
-        // function that it names.
-        unsafe {
-            let compiled = (*self.0).fn_extra.cast::<compat::CompiledFunction>();
-            (!compiled.is_null() && (*compiled).function == (*self.0).fn_oid).then_some(Compiled(compiled))
-        }
+        // SAFETY: as in `new`; the call is one of which something is kept.
+        let compiled = unsafe { compat::compiled(self.0) };
+        (!compiled.is_null()).then_some(Compiled(compiled))
     }
 }
 
