@@ -164,9 +164,12 @@ async fn n32_a_function_that_calls_itself_along_other_paths() {
 #[tokio::test]
 async fn n33_what_is_called_after_a_look() {
     let world = world().await;
-    world.superuser(SHARED).await;
-    world.superuser("set search_path = app; create schema alice authorization alice; create type app.mood as enum ('fine');
-                     create function app.feels() returns text language plpgsql as $$ declare m mood; begin m := 'fine'; return m; end $$").await;
+    // By another session: whoever makes a function has it compiled.
+    let maker = world.site().superuser(world.database()).await;
+    let shared = "create type app.mood as enum ('fine'); create schema alice authorization alice;
+        create function app.feels() returns text language plpgsql as
+            $$ declare m mood; begin m := 'fine'; return m; end $$";
+    maker.batch_execute(&format!("set search_path = app; {shared}")).await.expect("it can be made");
     world
         .alice()
         .batch(&[
@@ -179,7 +182,7 @@ async fn n33_what_is_called_after_a_look() {
     world
         .superuser(&format!("alter role alice in database {} set search_path = alice, app", world.database()))
         .await;
-    world.superuser("select postern.run_as('alice', null, 'select work.look()'); select app.feels()").await;
+    world.superuser("set search_path = app; select postern.run_as('alice', null, 'select work.look()'); select app.feels()").await;
     assert_eq!(world.loot().await, "", "what she looked at was rolled back, and nothing of hers ran since");
     world.canary().await;
 }
