@@ -204,6 +204,7 @@ pub fn at_subtransaction_abort(id: pg_sys::SubTransactionId) {
         forget();
         // What is called next, is so by the operator.
         kept::spoil_all();
+        clean::after_look();
         guc::not_writing();
     }
 }

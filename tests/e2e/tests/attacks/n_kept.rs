@@ -74,6 +74,10 @@ async fn n29_a_text_search_configuration_that_was_found_by_a_path() {
     let words = "select to_tsvector('attack')";
     assert_eq!(world.alice().batch(&["set search_path = work, pg_catalog", words]).await.text(), "");
     assert_eq!(world.bob().sql(words).await.text(), "'attack':1");
+    // The same for an operator who looks.
+    let look = "select postern.run_as('alice', null, $$ select set_config('search_path', 'work, pg_catalog', true), to_tsvector('attack') $$)";
+    assert!(world.look(look).await.contains("\"to_tsvector\": \"\""));
+    assert_eq!(world.look(words).await, "'attack':1");
     world.canary().await;
 }
 
@@ -184,5 +188,11 @@ async fn n33_what_is_called_after_a_look() {
         .await;
     world.superuser("set search_path = app; select postern.run_as('alice', null, 'select work.look()'); select app.feels()").await;
     assert_eq!(world.loot().await, "", "what she looked at was rolled back, and nothing of hers ran since");
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        world.superuser("select postern.run_as('alice', null, 'select setseed(0.42)')").await;
+        numbers.push(world.look("select random()").await);
+    }
+    assert_ne!(numbers[0], numbers[1], "she knows which numbers come");
     world.canary().await;
 }
