@@ -48,13 +48,10 @@ fn seed() -> Result<f64, Error> {
     })
 }
 
-/// After a look through another's eyes: what goes on is the operator's own session. Must not raise.
+/// After a look through another's eyes: what goes on is the operator's own session, with its locks, sequences and seed. Must not
+/// raise.
 pub fn after_look() {
     session::forget_text_search();
-    // The identity may know the rest of the numbers.
-    if let Ok(seed) = seed() {
-        session::seed_random(seed);
-    }
 }
 
 /// After an identity has ended. Must not raise.

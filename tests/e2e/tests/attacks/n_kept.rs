@@ -188,11 +188,5 @@ async fn n33_what_is_called_after_a_look() {
         .await;
     world.superuser("set search_path = app; select postern.run_as('alice', null, 'select work.look()'); select app.feels()").await;
     assert_eq!(world.loot().await, "", "what she looked at was rolled back, and nothing of hers ran since");
-    let mut numbers = Vec::new();
-    for _ in 0..2 {
-        world.superuser("select postern.run_as('alice', null, 'select setseed(0.42)')").await;
-        numbers.push(world.look("select random()").await);
-    }
-    assert_ne!(numbers[0], numbers[1], "she knows which numbers come");
     world.canary().await;
 }
