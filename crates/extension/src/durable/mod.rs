@@ -88,7 +88,6 @@ use crate::pg::{definer, shmem, xact};
 /// Sets up shared memory and callbacks. Once, while preloading.
 pub fn init() {
     shmem::init();
-    definer::init();
     xact::also_at_end(outbox::at_transaction_end);
     xact::also_at_end(|moment| {
         if matches!(moment, xact::Moment::Committed | xact::Moment::Aborted) {

@@ -12,12 +12,16 @@ mod object_access;
 mod planner;
 mod utility;
 
+use crate::pg::definer;
+
 /// Installs the hooks, in this order.
 pub fn install() {
     utility::install();
     object_access::install();
     executor::install();
     planner::install();
+    // Asked after the next one, which has no frame of Rust around it.
+    definer::init();
     function::install();
     log::install();
 }

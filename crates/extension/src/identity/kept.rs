@@ -19,14 +19,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use crate::pg::compiled::{self, Call, Compiled};
+use crate::pg::compiled::{self, Call, Compiled, Settings};
 use crate::pg::{Oid, session};
 
 /// How the text of a function is understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reading {
     path: u64,
-    settings: u64,
+    settings: Settings,
     /// Temporary objects are of one identity.
     identity: Option<u64>,
 }
@@ -38,6 +38,8 @@ struct UnderWay {
     reading: Reading,
     /// The settings have changed meanwhile.
     mixed: bool,
+    /// What it uses was known before.
+    known: bool,
 }
 
 thread_local! {
@@ -45,6 +47,8 @@ thread_local! {
     static CALLS: RefCell<Vec<UnderWay>> = const { RefCell::new(Vec::new()) };
     /// What is known to be compiled of each function.
     static KEPT: RefCell<HashMap<Oid, Vec<(Compiled, Reading)>>> = RefCell::default();
+    /// What was used last, and is as it was then: most calls are those of one function for many rows.
+    static LAST: Cell<Option<(Compiled, Reading)>> = const { Cell::new(None) };
     /// How many identities have stood.
     static IDENTITIES: Cell<u64> = const { Cell::new(0) };
 }
@@ -61,11 +65,15 @@ pub fn begins(call: Call) {
     }
     let reading = Reading {
         path: compiled::path(),
-        settings: compiled::settings(),
+        settings: Settings::now(),
         identity: session::has_temp_schema().then(|| IDENTITIES.get()),
     };
-    spoil(call.function(), |_, other| other != reading);
-    CALLS.with_borrow_mut(|calls| calls.push(UnderWay { place: call.place(), reading, mixed: false }));
+    let known = call.compiled().is_some_and(|compiled| LAST.get() == Some((compiled, reading)));
+    if !known {
+        spoil(call.function(), |_, other| other != reading);
+    }
+    let under_way = UnderWay { place: call.place(), reading, mixed: false, known };
+    CALLS.with_borrow_mut(|calls| calls.push(under_way));
 }
 
 /// A call has ended, perhaps with an ERROR. Never raises.
@@ -74,25 +82,28 @@ pub fn ends(call: Call) {
         let at = calls.iter().rposition(|other| other.place == call.place())?;
         // Whatever is above it was left by an ERROR.
         calls.truncate(at + 1);
-        let ended = calls.pop()?;
-        let changed = ended.reading.settings != compiled::settings();
-        if changed {
+        let mut ended = calls.pop()?;
+        if ended.reading.settings != Settings::now() {
+            ended.mixed = true;
             calls.iter_mut().for_each(|around| around.mixed = true);
         }
-        Some((ended.reading, ended.mixed || changed))
+        Some(ended)
     });
-    let (Some((reading, mixed)), Some(compiled)) = (ended, call.compiled()) else { return };
+    let Some(UnderWay { reading, mixed, known, .. }) = ended else { return };
+    let Some(compiled) = call.compiled() else { return };
     if mixed {
+        LAST.set(None);
         compiled.spoil();
         spoil(call.function(), |other, _| other == compiled);
-        return;
+    } else if !known || LAST.get() != Some((compiled, reading)) {
+        LAST.set(Some((compiled, reading)));
+        KEPT.with_borrow_mut(|kept| {
+            let kept = kept.entry(call.function()).or_default();
+            if !kept.iter().any(|(other, _)| *other == compiled) {
+                kept.push((compiled, reading));
+            }
+        });
     }
-    KEPT.with_borrow_mut(|kept| {
-        let kept = kept.entry(call.function()).or_default();
-        if !kept.iter().any(|(known, _)| *known == compiled) {
-            kept.push((compiled, reading));
-        }
-    });
 }
 
 /// Spoils what is known to be compiled of a function, where `wrong` says so.
@@ -102,6 +113,7 @@ fn spoil(function: Oid, wrong: impl Fn(Compiled, Reading) -> bool) {
         kept.retain(|(compiled, reading)| {
             let wrong = wrong(*compiled, *reading);
             if wrong {
+                LAST.set(None);
                 compiled.spoil();
             }
             !wrong
@@ -117,6 +129,7 @@ pub fn identity_ends() {
 
 /// Nothing that was compiled under an identity is used again: in a process that has an identity of its own. Never raises.
 pub fn spoil_all() {
+    LAST.set(None);
     KEPT.with_borrow_mut(|kept| {
         for (_, kept) in kept.drain() {
             kept.into_iter().for_each(|(compiled, _)| compiled.spoil());

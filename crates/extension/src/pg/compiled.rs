@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-use pgrx::pg_sys;
+use pgrx::{pg_guard, pg_sys};
 
 use super::{catalog, compat, session};
 
@@ -96,6 +96,19 @@ impl Compiled {
 /// A number for what names in the text of a function mean to the current user now, by the path: the same for the same, and for
 /// nothing else. May raise as any catalog read may.
 pub fn path() -> u64 {
+    watch();
+    // What the path is made from: looking it up is dearer than a call of a function.
+    let mut hasher = HASHER.with(BuildHasher::build_hasher);
+    // SAFETY: the text of a setting, which ends with NUL.
+    unsafe { CStr::from_ptr(pg_sys::namespace_search_path).hash(&mut hasher) };
+    (super::user::current().oid.to_u32(), session::temp_schema().to_u32()).hash(&mut hasher);
+    let from = hasher.finish();
+    if let Some((known, path)) = PATH.get()
+        && known == from
+    {
+        return path;
+    }
+    let changes = CHANGES.get();
     let mut hasher = HASHER.with(BuildHasher::build_hasher);
     // SAFETY: a list of OIDs in the current memory context, freed here.
     unsafe {
@@ -108,28 +121,104 @@ pub fn path() -> u64 {
             pg_sys::list_free(path);
         }
     }
-    session::has_temp_schema().hash(&mut hasher);
-    hasher.finish()
+    let path = hasher.finish();
+    if changes == CHANGES.get() {
+        PATH.set(Some((from, path)));
+    }
+    path
 }
 
-/// The same for how literals in it are read, and expressions understood. Never raises.
-pub fn settings() -> u64 {
-    let mut hasher = HASHER.with(BuildHasher::build_hasher);
-    // SAFETY: plain reads of the server's settings; the texts end with NUL, and are null before they are set.
+thread_local! {
+    /// What the path was made from last, and what it came to; nothing since a schema or a role has changed.
+    static PATH: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    /// Where the server has the value of `timezone_abbreviations`, once it was looked for.
+    static ABBREVIATIONS: Cell<*const *const core::ffi::c_char> = const { Cell::new(core::ptr::null()) };
+}
+
+fn watch() {
+    use pg_sys::SysCacheIdentifier as C;
+    if WATCHED.replace(true) {
+        return;
+    }
+    // SAFETY: registered once in this backend; the function lives as long as it does.
     unsafe {
-        (compat::standard_conforming_strings, compat::backslash_quote).hash(&mut hasher);
-        (pg_sys::Transform_null_equals, pg_sys::Array_nulls, compat::xmloption).hash(&mut hasher);
-        (pg_sys::DateStyle, pg_sys::DateOrder, pg_sys::IntervalStyle).hash(&mut hasher);
-        (pg_sys::session_timezone as usize).hash(&mut hasher);
-        for text in [compat::locale_monetary, compat::locale_numeric, compat::locale_time] {
-            if !text.is_null() {
-                CStr::from_ptr(text).hash(&mut hasher);
-            }
-        }
-        let abbreviations = pg_sys::GetConfigOption(c"timezone_abbreviations".as_ptr(), true, false);
-        if !abbreviations.is_null() {
-            CStr::from_ptr(abbreviations).hash(&mut hasher);
+        for cache in [C::NAMESPACEOID, C::AUTHOID, C::AUTHMEMMEMROLE] {
+            pg_sys::CacheRegisterSyscacheCallback(
+                cache.cast_signed(),
+                Some(path_changed),
+                pg_sys::Datum::from(0),
+            );
         }
     }
-    hasher.finish()
+}
+
+#[pg_guard]
+extern "C-unwind" fn path_changed(_arg: pg_sys::Datum, _cache: core::ffi::c_int, _hash: u32) {
+    CHANGES.set(CHANGES.get().wrapping_add(1));
+    PATH.set(None);
+}
+
+/// The settings that say how literals are read, and expressions understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    switches: [bool; 3],
+    choices: [core::ffi::c_int; 5],
+    zone: usize,
+    /// Of those that are texts.
+    texts: u64,
+}
+
+impl Settings {
+    /// As they are. Never raises.
+    pub fn now() -> Self {
+        let mut hasher = HASHER.with(BuildHasher::build_hasher);
+        // SAFETY: plain reads of the server's settings; the texts end with NUL, and are null before they are set. The server keeps
+        // each time zone where it is.
+        unsafe {
+            let abbreviations = abbreviations();
+            let abbreviations = if abbreviations.is_null() { core::ptr::null() } else { *abbreviations };
+            for text in [compat::locale_monetary, compat::locale_numeric, compat::locale_time, abbreviations]
+            {
+                if !text.is_null() {
+                    hasher.write(CStr::from_ptr(text).to_bytes_with_nul());
+                }
+            }
+            Self {
+                switches: [
+                    compat::standard_conforming_strings,
+                    pg_sys::Transform_null_equals,
+                    pg_sys::Array_nulls,
+                ],
+                choices: [
+                    compat::backslash_quote,
+                    compat::xmloption,
+                    pg_sys::DateStyle,
+                    pg_sys::DateOrder,
+                    pg_sys::IntervalStyle,
+                ],
+                zone: pg_sys::session_timezone as usize,
+                texts: hasher.finish(),
+            }
+        }
+    }
+}
+
+/// Where the server has the value of `timezone_abbreviations`; null if it has no such setting.
+fn abbreviations() -> *const *const core::ffi::c_char {
+    if ABBREVIATIONS.get().is_null() {
+        // SAFETY: a setting of the server's own stays where it is; one of texts has the address of its value.
+        unsafe {
+            let found = compat::guc_variables()
+                .iter()
+                .find(|setting| CStr::from_ptr((***setting).name) == c"timezone_abbreviations");
+            if let Some(setting) = found
+                && (**setting).vartype == pg_sys::config_type::PGC_STRING
+            {
+                ABBREVIATIONS.set((*setting.cast::<pg_sys::config_string>()).variable.cast_const().cast());
+            }
+        }
+    }
+    ABBREVIATIONS.get()
 }

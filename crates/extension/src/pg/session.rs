@@ -23,12 +23,17 @@ pub fn forget_text_search() {
     unsafe { compat::assign_default_text_search_config(core::ptr::null(), core::ptr::null_mut()) };
 }
 
-/// Whether the session has a schema for temporary objects, with something in it or not.
-pub fn has_temp_schema() -> bool {
+/// The session's schema for temporary objects, with something in it or not; the invalid OID if it has none.
+pub fn temp_schema() -> pg_sys::Oid {
     let (mut schema, mut toast) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
     // SAFETY: only assigns to the two.
     unsafe { compat::GetTempNamespaceState(&raw mut schema, &raw mut toast) };
-    schema != pg_sys::InvalidOid
+    schema
+}
+
+/// Whether it has one.
+pub fn has_temp_schema() -> bool {
+    temp_schema() != pg_sys::InvalidOid
 }
 
 /// Drops all temporary objects of the session, as DISCARD TEMP does. May raise, for instance when so many locks are needed
