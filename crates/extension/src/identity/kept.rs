@@ -85,7 +85,9 @@ pub fn ends(call: Call) {
         let mut ended = calls.pop()?;
         if ended.reading.settings != Settings::now() {
             ended.mixed = true;
-            calls.iter_mut().for_each(|around| around.mixed = true);
+            for around in calls.iter_mut() {
+                around.mixed = true;
+            }
         }
         Some(ended)
     });
@@ -132,7 +134,9 @@ pub fn spoil_all() {
     LAST.set(None);
     KEPT.with_borrow_mut(|kept| {
         for (_, kept) in kept.drain() {
-            kept.into_iter().for_each(|(compiled, _)| compiled.spoil());
+            for (compiled, _) in kept {
+                compiled.spoil();
+            }
         }
     });
 }

@@ -65,8 +65,11 @@ extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid
 /// How many parts may watch all relations.
 const PARTS: usize = 2;
 
+/// Who is to be told of a relation.
+type Watchers = [Option<fn(pg_sys::Oid)>; PARTS];
+
 thread_local! {
-    static RELATIONS: Cell<[Option<fn(pg_sys::Oid)>; PARTS]> = const { Cell::new([None; PARTS]) };
+    static RELATIONS: Cell<Watchers> = const { Cell::new([None; PARTS]) };
 }
 
 /// Has `forget` called with every relation that may have changed; with 0 when any of them may have. By at most [`PARTS`] parts, each
