@@ -280,7 +280,8 @@ pub unsafe fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
-/// Whether a role could make another one its own by SET ROLE. From 16 on a membership need not allow that.
+/// Whether a member may make a role its own by SET ROLE. From 16 on a membership may be without that: the one that CREATEROLE gives to who
+/// creates a role, for one.
 ///
 /// # Safety
 /// In a transaction.

@@ -139,16 +139,25 @@ pub fn owns_database(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     unsafe { compat::owns_database(role, database) }
 }
 
-/// Whether `member` could make `role` its own by SET ROLE: it is it, or has a membership that allows it, or is a superuser. May
-/// raise as any catalog read may.
-pub fn may_set_role(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
-    // SAFETY: reads the system caches.
-    unsafe { compat::may_set_role(member, role) }
-}
-
 /// The name of a role; for messages.
 pub fn name(oid: pg_sys::Oid) -> String {
     by_oid(oid).map_or_else(|| format!("{}", oid.to_u32()), |role| role.name)
+}
+
+/// Whether `member` may make `role` its own by SET ROLE. May raise as any catalog read may.
+pub fn may_set(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: asks the system caches, in a transaction.
+    unsafe { compat::may_set_role(member, role) }
+}
+
+/// Whether there is a role with this OID. May raise as any catalog read may.
+pub fn exists(oid: pg_sys::Oid) -> bool {
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: reads the system cache.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::AUTHOID.cast_signed();
+        pg_sys::SearchSysCacheExists(cache, pg_sys::Datum::from(oid), none, none, none)
+    }
 }
 
 /// Whether `member` has the privileges of `role`: it is it, inherits it, or is a superuser. May raise as any catalog read may.

@@ -53,7 +53,8 @@ fn check(as_role: pg_sys::Oid, with_facts: bool) -> Result<(), Error> {
     if caller.superuser {
         return Ok(());
     }
-    if !with_facts && role::may_set_role(caller.oid, as_role) {
+    let could_be = caller.oid == as_role || role::may_set(caller.oid, as_role);
+    if could_be && !with_facts {
         return Ok(());
     }
     let admin =
