@@ -15,6 +15,9 @@ pub struct Publication {
     pub tables: Vec<Oid>,
     /// The schemas whose tables it has.
     pub schemas: Vec<Oid>,
+    /// Of the tables that it names, those of which it has not every row. Known of files alone.
+    #[serde(default)]
+    pub filtered: Vec<Oid>,
 }
 
 /// Columns: name, every table, tables, schemas. Before PostgreSQL 15 a publication has no schemas.
@@ -43,6 +46,9 @@ pub struct OnApply {
     pub function: Oid,
     /// What calls it, as the server describes it.
     pub by: String,
+    /// Is it only assumed that the table is replicated?
+    #[serde(default)]
+    pub assumed: bool,
 }
 
 /// Row filters are not among them: the server lets only its own functions into them.
@@ -57,6 +63,11 @@ WITH RECURSIVE replicated (oid) AS (
     SELECT i.inhrelid FROM replicated r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.oid
         AND c.relkind OPERATOR(pg_catalog.=) 'p'
       JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) r.oid
+), within (oid, whole) AS (
+    SELECT r.oid, r.oid FROM replicated r
+    UNION
+    SELECT w.oid, i.inhparent FROM within w JOIN pg_catalog.pg_inherits i ON i.inhrelid OPERATOR(pg_catalog.=) w.whole
+      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.inhparent AND c.relkind OPERATOR(pg_catalog.=) 'p'
 ), used (relation, type) AS (
     SELECT a.attrelid, a.atttypid FROM replicated r JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) r.oid
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
@@ -84,7 +95,8 @@ WITH RECURSIVE replicated (oid) AS (
     SELECT r.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid
       FROM replicated r JOIN pg_catalog.pg_index i ON i.indrelid OPERATOR(pg_catalog.=) r.oid
     UNION ALL
-    SELECT r.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, r.oid FROM replicated r
+    -- What is part of a table is so by the key of that table, and of what that one is part of.
+    SELECT w.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, w.whole FROM within w
 )
 SELECT DISTINCT p.relation, COALESCE(o.oprcode::pg_catalog.oid, d.refobjid),
        -- The server names a constraint of a domain without the domain.

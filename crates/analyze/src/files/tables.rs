@@ -136,6 +136,12 @@ impl State<'_> {
                 _ => {}
             }
         }
+        // Where a row belongs is evaluated as what an index has is.
+        let key = create.partspec.iter().flat_map(|key| &key.part_params);
+        let evaluated = |node: &Node| matches!(node.node.as_ref(), Some(NodeEnum::PartitionElem(e)) if e.expr.is_some());
+        if key.into_iter().any(evaluated) {
+            kinds.push("index");
+        }
         let Some(schema) = self.place_of(range) else { return };
         // IF NOT EXISTS keeps what is there.
         if self.catalog.relation_named(schema, &range.relname).is_some() {
@@ -216,7 +222,7 @@ impl State<'_> {
         on_apply.retain(|used| used.by != by);
         if fires {
             let functions = self.bound.called_by(&by).map(|used| used.function);
-            on_apply.extend(functions.map(|function| OnApply { relation, function, by: by.clone() }));
+            on_apply.extend(functions.map(|function| OnApply { relation, function, by: by.clone(), assumed: false }));
         }
     }
 
