@@ -272,8 +272,45 @@ struct Reading<'a> {
     found: Found,
 }
 
+/// A piece of SQL in a body, and what it sees: to ask a server about it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it is.
+    pub piece: Piece,
+    /// Where.
+    pub at: Range<usize>,
+    /// Its text, as long as the place.
+    pub text: String,
+    /// The variables, the innermost last.
+    pub variables: Vec<Variable>,
+}
+
+/// The pieces of SQL of a PL/pgSQL routine, each with what it sees.
+pub fn pieces(catalog: &Catalog, path: &Path, routine: &Routine) -> Vec<Seen> {
+    let mut around = parameters(routine);
+    add_trigger_variables(catalog, routine, &mut around);
+    let mut seen = Vec::new();
+    watched(catalog, path, &routine.source, around, |around, event| {
+        if let Event::Sql { piece, at, text, .. } = event {
+            let variables = around.variables.clone();
+            seen.push(Seen { piece: *piece, at: at.clone(), text: text.clone(), variables });
+        }
+    });
+    seen
+}
+
 /// All names of a PL/pgSQL body.
 pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings) -> Found {
+    watched(catalog, path, text, around, |_, _| {})
+}
+
+fn watched(
+    catalog: &Catalog,
+    path: &Path,
+    text: &str,
+    around: Surroundings,
+    mut watch: impl FnMut(&Surroundings, &Event),
+) -> Found {
     let tokens = match tokens(text) {
         Ok(tokens) => tokens,
         Err(error) => return gap(0..text.len(), error.message),
@@ -304,6 +341,7 @@ pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings)
         found: Found::default(),
     };
     for (number, event) in events.into_iter().enumerate() {
+        watch(&reading.around, &event);
         reading.event(number, event);
     }
     let mut found = reading.found;

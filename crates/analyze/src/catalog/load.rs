@@ -71,7 +71,9 @@ const USES: &str = "SELECT DISTINCT
                    WHEN 'pg_catalog.pg_rewrite'::pg_catalog.regclass THEN 'view'
                    WHEN 'pg_catalog.pg_event_trigger'::pg_catalog.regclass THEN 'event trigger'
                    WHEN 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass THEN 'statistics'
-                   WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'index' END AS kind,
+                   WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN
+                     CASE (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) d.objid)
+                       WHEN 'p' THEN 'partition key' ELSE 'index' END END AS kind,
     pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS by, d.refobjid
   FROM pg_catalog.pg_depend d
   WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass

@@ -18,7 +18,7 @@ use crate::catalog::{Catalog, Oid, OnApply, PG_CATALOG, Publication, Relation, b
 use crate::occurrence::{Kind, Occurrence};
 
 /// The expressions of a table that are evaluated for a row that comes in.
-const EVALUATED: [&str; 4] = ["check", "default", "generated", "index"];
+const EVALUATED: [&str; 5] = ["check", "default", "generated", "index", "partition key"];
 
 impl State<'_> {
     pub(super) fn create_publication(&mut self, create: &CreatePublicationStmt) {

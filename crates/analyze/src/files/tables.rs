@@ -140,7 +140,7 @@ impl State<'_> {
         let key = create.partspec.iter().flat_map(|key| &key.part_params);
         let evaluated = |node: &Node| matches!(node.node.as_ref(), Some(NodeEnum::PartitionElem(e)) if e.expr.is_some());
         if key.into_iter().any(evaluated) {
-            kinds.push("index");
+            kinds.push("partition key");
         }
         let Some(schema) = self.place_of(range) else { return };
         // IF NOT EXISTS keeps what is there.
@@ -154,7 +154,7 @@ impl State<'_> {
         }
         self.catalog.snapshot.inherits.extend(parents.into_iter().map(|parent| (oid, parent)));
         let by = format!("table {}", self.qualified(schema, &range.relname));
-        let kind = kinds.into_iter().min().unwrap_or("statement");
+        let kind = weightiest(&kinds);
         let span = self.name_span(&range.relname);
         self.add_expression(kind, by, self.session.role, oid, found, span);
     }
@@ -322,7 +322,7 @@ impl State<'_> {
         let expressions = found.occurrences.len() > 1;
         if expressions && let Some(relation) = self.catalog.relation_of(oid) {
             let by = format!("table {}", self.qualified(relation.schema, &relation.name));
-            let kind = kinds.into_iter().min().unwrap_or("statement");
+            let kind = weightiest(&kinds);
             let (owner, span) = (relation.owner, self.name_span(&range.relname));
             self.add_expression(kind, by, owner, oid, found, span);
         }
@@ -355,6 +355,12 @@ fn is_serial(column: &ColumnDef) -> bool {
     name.is_some_and(|name| {
         ["serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"].contains(&name.as_str())
     })
+}
+
+/// One statement can have expressions of several kinds: it counts as the one that is evaluated on most occasions.
+fn weightiest(kinds: &[&'static str]) -> &'static str {
+    let order = ["index", "check", "generated", "partition key", "default"];
+    order.into_iter().find(|kind| kinds.contains(kind)).unwrap_or("statement")
 }
 
 /// What kind of expression a constraint has, if it has one.

@@ -4,8 +4,9 @@
 use super::super::{Finding, Severity, Subject};
 use super::Rule;
 use crate::catalog::{Catalog, Use};
-use crate::occurrence::Meaning;
+use crate::occurrence::{Meaning, Occurrence};
 use crate::path::Path;
+use crate::report::Object;
 use crate::text::mentions;
 
 pub const RULE: Rule = Rule {
@@ -30,7 +31,7 @@ fn moments(catalog: &Catalog, used: &Use) -> &'static [Moment] {
     match used.kind.as_str() {
         "index" | "materialized view" => &[RESTORE, MAINTENANCE],
         "view" if materialized(catalog, used) => &[RESTORE, MAINTENANCE],
-        "check" | "generated" | "domain" => &[RESTORE],
+        "check" | "generated" | "domain" | "partition key" => &[RESTORE],
         "trigger" => &[DATA_ALONE],
         "statistics" => &[MAINTENANCE],
         _ => &[],
@@ -76,42 +77,55 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let moments = used.flat_map(|used| moments(catalog, used).iter().map(move |moment| (used, moment)));
     let owner = catalog.role_of(routine.owner).map_or("", |role| role.name.as_str());
     let mut findings: Vec<Finding> = Vec::new();
+    // For each name that is lost: what calls the routine, and when.
+    let mut lost: Vec<(Occurrence, &Object, Vec<(&str, &str)>)> = Vec::new();
     for (used, (setting, when)) in moments {
         let path = Path::new(catalog, setting, owner);
-        let found = crate::body::routine(catalog, &path, routine);
-        for occurrence in found.occurrences {
+        for occurrence in crate::body::routine(catalog, &path, routine).occurrences {
             let before = subject.report.names.iter().find(|name| {
                 name.span == occurrence.span
                     && name.name == occurrence.written()
                     && name.kind == occurrence.kind()
             });
             let Some(object) = before.and_then(|name| name.object.as_ref()) else { continue };
-            let lost = match occurrence.meaning {
+            let gone = match occurrence.meaning {
                 Meaning::Object(oid) => oid != object.oid,
                 Meaning::Nothing | Meaning::Ambiguous => true,
                 _ => false,
             };
-            let known = findings.iter().any(|finding| finding.name.as_deref() == Some(&occurrence.written()));
-            if !lost || known {
+            if !gone {
                 continue;
             }
-            let message = format!(
-                "{} calls it, {when}: there {} {} is not {}.{}",
-                used.by,
-                occurrence.kind().word(),
-                occurrence.written(),
-                object.schema,
-                object.name
-            );
-            let remedy = format!(
-                "qualify the name; or {} SET search_path = pg_catalog, {}, pg_temp",
-                subject.alter(),
-                object.schema
-            );
-            let finding = subject.finding(RULE.id, Severity::Warning, message, remedy);
-            findings
-                .push(subject.at(Finding { name: Some(occurrence.written()), ..finding }, &occurrence.span));
+            match lost.iter_mut().find(|(known, ..)| known.written() == occurrence.written()) {
+                Some((.., calls)) if calls.iter().any(|(_, known)| known == when) => {}
+                Some((.., calls)) => calls.push((&used.by, when)),
+                None => lost.push((occurrence, object, vec![(&used.by, when)])),
+            }
         }
+    }
+    for (occurrence, object, calls) in lost {
+        let mut said = String::new();
+        for (at, (by, when)) in calls.iter().enumerate() {
+            said += &match at.checked_sub(1).map(|before| calls[before].0) {
+                None => format!("{by} calls it, {when}"),
+                Some(same) if same == *by => format!(", and {when}"),
+                Some(_) => format!("; {by} calls it, {when}"),
+            };
+        }
+        let message = format!(
+            "{said}: there {} {} is not {}.{}",
+            occurrence.kind().word(),
+            occurrence.written(),
+            object.schema,
+            object.name
+        );
+        let remedy = format!(
+            "qualify the name; or {} SET search_path = pg_catalog, {}, pg_temp",
+            subject.alter(),
+            crate::text::quote(&object.schema)
+        );
+        let finding = subject.finding(RULE.id, Severity::Warning, message, remedy);
+        findings.push(subject.at(Finding { name: Some(occurrence.written()), ..finding }, &occurrence.span));
     }
     findings
 }
