@@ -223,9 +223,7 @@ fn defined(statement: &[Token], text: &str) -> (Option<String>, Option<String>) 
     else {
         return (None, None);
     };
-    let word = |at: usize| {
-        Some(identifier(statement.get(at)?.text(text)))
-    };
+    let word = |at: usize| Some(identifier(statement.get(at)?.text(text)));
     if statement.get(at + 2).is_some_and(|token| token.text(text) == ".") {
         (word(at + 1), word(at + 3))
     } else {

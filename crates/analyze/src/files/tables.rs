@@ -138,7 +138,8 @@ impl State<'_> {
         }
         // Where a row belongs is evaluated as what an index has is.
         let key = create.partspec.iter().flat_map(|key| &key.part_params);
-        let evaluated = |node: &Node| matches!(node.node.as_ref(), Some(NodeEnum::PartitionElem(e)) if e.expr.is_some());
+        let evaluated =
+            |node: &Node| matches!(node.node.as_ref(), Some(NodeEnum::PartitionElem(e)) if e.expr.is_some());
         if key.into_iter().any(evaluated) {
             kinds.push("partition key");
         }
@@ -222,7 +223,12 @@ impl State<'_> {
         on_apply.retain(|used| used.by != by);
         if fires {
             let functions = self.bound.called_by(&by).map(|used| used.function);
-            on_apply.extend(functions.map(|function| OnApply { relation, function, by: by.clone(), assumed: false }));
+            on_apply.extend(functions.map(|function| OnApply {
+                relation,
+                function,
+                by: by.clone(),
+                assumed: false,
+            }));
         }
     }
 

@@ -2,8 +2,8 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    Constraint, CreateStatsStmt, CreateStmt, CreateTrigStmt, DropStmt, FunctionParameter, Node, ObjectType, PartitionBoundSpec,
-    PartitionCmd, RangeVar,
+    Constraint, CreateStatsStmt, CreateStmt, CreateTrigStmt, DropStmt, FunctionParameter, Node, ObjectType,
+    PartitionBoundSpec, PartitionCmd, RangeVar,
 };
 
 use super::names::parts;

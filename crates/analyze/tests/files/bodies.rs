@@ -38,7 +38,10 @@ fn commands_that_are_no_queries_have_names_too() {
         ("CREATE INDEX ON t (k);", &["t"]),
         ("PERFORM 1 FROM \"o\"\"dd Ü\" x WHERE x.\"Wéird\" = 'x';", &["\"o\"\"dd Ü\""]),
         ("PERFORM '\"o\"\"dd Ü\"'::pg_catalog.regclass;", &["'\"o\"\"dd Ü\"'"]),
-        ("DECLARE r \"o\"\"dd Ü\"%ROWTYPE; v \"o\"\"dd Ü\".\"Wéird\"%TYPE; BEGIN NULL; END;", &["\"o\"\"dd Ü\"", "\"o\"\"dd Ü\""]),
+        (
+            "DECLARE r \"o\"\"dd Ü\"%ROWTYPE; v \"o\"\"dd Ü\".\"Wéird\"%TYPE; BEGIN NULL; END;",
+            &["\"o\"\"dd Ü\"", "\"o\"\"dd Ü\""],
+        ),
         // What the body itself makes is not the caller's.
         ("CREATE TEMP TABLE mine (k int); DROP TABLE mine;", &[]),
         ("CREATE TEMP TABLE \"my\"\"ne\" (k int); DROP TABLE \"my\"\"ne\";", &[]),
@@ -50,7 +53,8 @@ fn commands_that_are_no_queries_have_names_too() {
 
 #[test]
 fn a_remedy_is_sql() {
-    let function = "CREATE FUNCTION app.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = app AS
+    let function =
+        "CREATE FUNCTION app.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = app AS
         'SELECT count(*) FROM \"o\"\"dd Ü\"'; REVOKE ALL ON FUNCTION app.f FROM PUBLIC;";
     let findings = check(&project(&[HEAD, function]));
     assert_eq!(findings.len(), 1, "{findings:#?}");
@@ -88,9 +92,16 @@ fn after_the_body_has_set_the_path_what_a_name_means_is_not_known() {
         );
         let findings = found(&[HEAD, &procedure]);
         let of = |rule: &str, line: usize| {
-            findings.iter().filter(|found| found.starts_with(rule) && found.contains(&format!(":{line}:"))).count()
+            findings
+                .iter()
+                .filter(|found| found.starts_with(rule) && found.contains(&format!(":{line}:")))
+                .count()
         };
-        assert_eq!((of("capturable", 2), of("unread", 4), of("capturable", 4)), (1, 1, 0), "{set}: {findings:#?}");
+        assert_eq!(
+            (of("capturable", 2), of("unread", 4), of("capturable", 4)),
+            (1, 1, 0),
+            "{set}: {findings:#?}"
+        );
     }
     let sql = "CREATE FUNCTION app.s() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS
         $$ SELECT count(k) FROM t;\nSET LOCAL search_path = app; SELECT count(k)\nFROM t $$; REVOKE ALL ON FUNCTION app.s FROM PUBLIC;";

@@ -37,7 +37,10 @@ fn every_rule_is_in_every_format() {
         let first = &found[0];
         let (at, file) = (first.position.unwrap(), first.file.as_deref().unwrap());
         let text = output::text(&found);
-        assert!(text.starts_with(&format!("{}[{}]: {}", first.severity.word(), rule.id, first.message)), "{text}");
+        assert!(
+            text.starts_with(&format!("{}[{}]: {}", first.severity.word(), rule.id, first.message)),
+            "{text}"
+        );
         assert!(text.contains(&format!("--> {file}:{}:{}", at.line, at.column)), "{text}");
         let json = &output::json(&found)["findings"][0];
         assert_eq!((&json["rule"], &json["key"]), (&rule.id.into(), &first.key.as_str().into()));
@@ -50,13 +53,19 @@ fn every_rule_is_in_every_format() {
         let place = &result["locations"][0]["physicalLocation"];
         assert_eq!(result["ruleId"], rule.id);
         assert_eq!(place["artifactLocation"]["uri"], file);
-        assert_eq!((&place["region"]["startLine"], &place["region"]["startColumn"]), (&at.line.into(), &at.column.into()));
+        assert_eq!(
+            (&place["region"]["startLine"], &place["region"]["startColumn"]),
+            (&at.line.into(), &at.column.into())
+        );
         // A name with characters beyond the first plane: columns are characters.
         assert_eq!(run["columnKind"], "unicodeCodePoints");
         let github = output::github(&found);
         let level = if first.severity == Severity::Note { "notice" } else { first.severity.word() };
         assert!(
-            github.starts_with(&format!("::{level} file={file},line={},col={},title=postern {}::", at.line, at.column, rule.id)),
+            github.starts_with(&format!(
+                "::{level} file={file},line={},col={},title=postern {}::",
+                at.line, at.column, rule.id
+            )),
             "{github}"
         );
         let junit = output::junit(&found);

@@ -224,7 +224,8 @@ ALTER FUNCTION checked OWNER TO author; CREATE TABLE doc (i int CHECK (checked(i
 fn a_publication_that_sends_what_policies_hide_is_found_where_it_says_so() {
     let tables = "CREATE SCHEMA app; CREATE TABLE app.doc (id int, tenant text); CREATE TABLE app.open (id int);
         CREATE TABLE app.part (id int) PARTITION BY LIST (id); CREATE TABLE app.one PARTITION OF app.part FOR VALUES IN (1);\n";
-    let secured = "ALTER TABLE app.doc ENABLE ROW LEVEL SECURITY; ALTER TABLE app.one ENABLE ROW LEVEL SECURITY;";
+    let secured =
+        "ALTER TABLE app.doc ENABLE ROW LEVEL SECURITY; ALTER TABLE app.one ENABLE ROW LEVEL SECURITY;";
     let about = |publication: &str| {
         let mut found = found(&[tables, publication, secured]);
         found.retain(|found| found.starts_with("publication-past-policies"));
@@ -241,17 +242,16 @@ fn a_publication_that_sends_what_policies_hide_is_found_where_it_says_so() {
         about("CREATE PUBLICATION p FOR TABLE app.doc; ALTER PUBLICATION p SET TABLE app.open"),
         Vec::<String>::new()
     );
-    assert_eq!(
-        about("CREATE PUBLICATION p FOR TABLE app.doc; ALTER PUBLICATION p RENAME TO q"),
-        of("q", 20)
-    );
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.doc; ALTER PUBLICATION p RENAME TO q"), of("q", 20));
     // Part of a table that is sent; and all there are.
     assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.part"), of("p", 20));
     assert_eq!(about("CREATE PUBLICATION p FOR ALL TABLES").len(), 2);
     assert_eq!(about("CREATE PUBLICATION p FOR TABLES IN SCHEMA app").len(), 2);
     assert_eq!(about("CREATE PUBLICATION p FOR ALL TABLES; DROP PUBLICATION p"), Vec::<String>::new());
     assert_eq!(
-        about("-- postern: allow publication-past-policies: a copy of everything\nCREATE PUBLICATION p FOR TABLE app.doc"),
+        about(
+            "-- postern: allow publication-past-policies: a copy of everything\nCREATE PUBLICATION p FOR TABLE app.doc"
+        ),
         Vec::<String>::new()
     );
 }
@@ -276,7 +276,9 @@ CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (helper(1)) TO (9);\n";
         let _ = function;
         (
             "warning",
-            format!("if a subscription receives the table, table app.{table} runs it when a row is applied, and the subscription would stop: function helper(…) does not exist"),
+            format!(
+                "if a subscription receives the table, table app.{table} runs it when a row is applied, and the subscription would stop: function helper(…) does not exist"
+            ),
         )
     };
     assert_eq!(assumed, [of("checked", "doc"), of("key", "log")]);
@@ -284,5 +286,8 @@ CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (helper(1)) TO (9);\n";
     // What is published is no assumption; a part of a table has its key.
     let both = about("CREATE PUBLICATION p FOR TABLE app.doc, app.log_1;");
     assert_eq!(both.len(), 2, "{both:?}");
-    assert!(both.iter().all(|(severity, message)| *severity == "error" && message.starts_with("table app.")), "{both:?}");
+    assert!(
+        both.iter().all(|(severity, message)| *severity == "error" && message.starts_with("table app.")),
+        "{both:?}"
+    );
 }

@@ -49,7 +49,9 @@ const STATISTICS: &str = "SET search_path = app, public; CREATE STATISTICS count
 fn predicted(session: &Session<'_>) -> (BTreeSet<String>, BTreeSet<String>) {
     let found = check::database(&Catalog::new(session.snapshot()), Scope::default());
     let of = |part: &str| {
-        let said = found.iter().filter(|finding| finding.rule == "breaks-on-restore" && finding.message.contains(part));
+        let said = found
+            .iter()
+            .filter(|finding| finding.rule == "breaks-on-restore" && finding.message.contains(part));
         said.map(|finding| finding.object["app.".len()..].split('(').next().unwrap().to_owned()).collect()
     };
     (of("pg_restore"), of("PostgreSQL 17"))

@@ -63,7 +63,10 @@ impl Server {
         if !dump.is_file() || !psql.is_file() {
             return None;
         }
-        let dumped = std::process::Command::new(dump).arg(self.cluster.url(self.cluster.superuser(), database)).output().unwrap();
+        let dumped = std::process::Command::new(dump)
+            .arg(self.cluster.url(self.cluster.superuser(), database))
+            .output()
+            .unwrap();
         assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
         self.session(database).run("CREATE DATABASE restored");
         let file = self.cluster.folder().join("restored.sql");
@@ -119,7 +122,10 @@ impl Session<'_> {
     pub fn refused(&self, sql: &str) -> Result<(), String> {
         self.server.runtime.block_on(self.client.batch_execute(sql)).map_err(|error| {
             let said = error.as_db_error();
-            said.map_or_else(|| error.to_string(), |db| format!("{} {}", db.message(), db.where_().unwrap_or_default()))
+            said.map_or_else(
+                || error.to_string(),
+                |db| format!("{} {}", db.message(), db.where_().unwrap_or_default()),
+            )
         })
     }
 

@@ -53,7 +53,11 @@ impl Documents {
     pub fn new(args: &Lsp, bytes: bool) -> Self {
         Self {
             open: BTreeMap::new(),
-            listed: expanded(&args.files).unwrap_or_else(|_| args.files.clone()).iter().map(|file| whole(file)).collect(),
+            listed: expanded(&args.files)
+                .unwrap_or_else(|_| args.files.clone())
+                .iter()
+                .map(|file| whole(file))
+                .collect(),
             version: args.server_version,
             role: args.role.clone().unwrap_or_else(|| RUNNER.to_owned()),
             bytes,

@@ -33,7 +33,10 @@ pub fn run(args: &Args) -> Result<(), Error> {
         .collect();
     let fixed: Vec<(&Routine, &Fix)> = all.iter().copied().filter(|(_, fix)| fix.changes()).collect();
     for file in files.iter().filter(|_| !args.sql) {
-        let text = std::fs::read_to_string(file).context("read", file)?;
+        let Ok(text) = String::from_utf8(std::fs::read(file).context("read", file)?) else {
+            eprintln!("postern: {} is not UTF-8, and is not changed", file.display());
+            continue;
+        };
         let edited = fix::apply(&text, &fix::file(&catalog, &text, &fixed));
         if edited == text {
             continue;

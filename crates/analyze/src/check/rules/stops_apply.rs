@@ -18,7 +18,9 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if subject.own_path().is_some() || routine.atomic {
         return Vec::new();
     }
-    let Some(used) = catalog.on_apply_of(routine.oid).min_by_key(|used| used.assumed) else { return Vec::new() };
+    let Some(used) = catalog.on_apply_of(routine.oid).min_by_key(|used| used.assumed) else {
+        return Vec::new();
+    };
     let owner = catalog.role_of(routine.owner).map_or("", |role| role.name.as_str());
     let mut findings: Vec<Finding> = Vec::new();
     for occurrence in crate::body::routine(catalog, &Path::new(catalog, "\"\"", owner), routine).occurrences {

@@ -61,10 +61,14 @@ fn names_in_public_extensions_mean_what_the_server_says() {
 
 /// On a version other than 15. The packages are for 15, but their SQL is no different.
 fn on(major: u32) {
-    let found = postern_cluster::Installation::find_plain().unwrap().into_iter().find(|server| server.major == major);
+    let found =
+        postern_cluster::Installation::find_plain().unwrap().into_iter().find(|server| server.major == major);
     let (Some(folder), Some(installation)) = (folder(), found) else {
         let test = format!("names in public extensions on PostgreSQL {major}");
-        postern_cluster::skipped(&test, "there is no such server, or the corpus is not there (cargo xtask fetch-servers, fetch-corpus)");
+        postern_cluster::skipped(
+            &test,
+            "there is no such server, or the corpus is not there (cargo xtask fetch-servers, fetch-corpus)",
+        );
         return;
     };
     let server = Server::of(installation);

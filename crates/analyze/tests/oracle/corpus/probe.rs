@@ -51,7 +51,8 @@ pub fn plpgsql(session: &Session<'_>, catalog: &Catalog, routine: &Routine, path
             .iter()
             .filter(|occurrence| seen.at.start <= occurrence.span.start && occurrence.span.end <= seen.at.end)
             .map(|occurrence| Occurrence {
-                span: occurrence.span.start - seen.at.start + shift..occurrence.span.end - seen.at.start + shift,
+                span: occurrence.span.start - seen.at.start + shift
+                    ..occurrence.span.end - seen.at.start + shift,
                 ..occurrence.clone()
             })
             .collect();
@@ -73,7 +74,9 @@ fn arguments(catalog: &Catalog, seen: &body::Seen) -> Option<String> {
     let mut arguments: Vec<String> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for variable in seen.variables.iter().rev() {
-        if names.contains(&variable.name.as_str()) || !seen.text.to_lowercase().contains(&variable.name.to_lowercase()) {
+        if names.contains(&variable.name.as_str())
+            || !seen.text.to_lowercase().contains(&variable.name.to_lowercase())
+        {
             continue;
         }
         let kind = catalog.type_of(variable.oid).map_or('p', |found| found.kind);
@@ -97,7 +100,8 @@ fn asked(session: &Session<'_>, path: &str, arguments: &str, text: &str) -> Opti
     session.run("ROLLBACK");
     let trees = session.take_trees();
     // Of commands that are no queries the server analyses nothing before they are run.
-    let own = |tree: &&Tree| tree.context.starts_with("SQL function") && tree.text.contains(":utilityStmt <>");
+    let own =
+        |tree: &&Tree| tree.context.starts_with("SQL function") && tree.text.contains(":utilityStmt <>");
     let tree = trees.iter().find(own).filter(|_| accepted)?;
     Some(read(&tree.text))
 }
