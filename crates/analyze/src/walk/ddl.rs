@@ -304,8 +304,8 @@ impl Walker<'_> {
         let Some(last) = names.last() else { return };
         let written = |token: &crate::parse::Token| identifier(token.text(self.text)) == *last;
         let place = self.tokens.windows(2 * names.len()).find_map(|tokens| match tokens {
-            [collate, .., named] if collate.is(self.text, "collate") && written(named) => {
-                Some(tokens[1].start..named.end)
+            [first, .., word] if first.is(self.text, "collate") && written(word) => {
+                Some(tokens[1].start..word.end)
             }
             _ => None,
         });

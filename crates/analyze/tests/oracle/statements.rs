@@ -181,8 +181,8 @@ const NEWER: &[(u32, &str)] = &[
 
 /// Those of the statements that a version refuses, and should not.
 pub fn unexpected<'n>(never: &'n [(&'static str, String)], major: u32) -> Vec<&'n (&'static str, String)> {
-    let newer = |sql: &str| NEWER.iter().any(|(since, part)| major < *since && sql.contains(part));
-    never.iter().filter(|(sql, _)| !newer(sql)).collect()
+    let too_new = |sql: &str| NEWER.iter().any(|(since, part)| major < *since && sql.contains(part));
+    never.iter().filter(|(sql, _)| !too_new(sql)).collect()
 }
 
 #[test]

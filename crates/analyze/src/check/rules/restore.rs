@@ -67,6 +67,15 @@ fn bare(name: &str) -> &str {
     name.rsplit(['.', ' ']).next().unwrap_or_default().trim_matches('"')
 }
 
+/// A name that is not found then, or not as it is now.
+struct Lost<'a> {
+    name: Occurrence,
+    /// What it means now.
+    object: &'a Object,
+    /// What calls the routine, and when.
+    calls: Vec<(&'a str, &'static str)>,
+}
+
 fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let Some(routine) = subject.routine() else { return Vec::new() };
     if subject.own_path().is_some() || routine.atomic {
@@ -77,8 +86,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let moments = used.flat_map(|used| moments(catalog, used).iter().map(move |moment| (used, moment)));
     let owner = catalog.role_of(routine.owner).map_or("", |role| role.name.as_str());
     let mut findings: Vec<Finding> = Vec::new();
-    // For each name that is lost: what calls the routine, and when.
-    let mut lost: Vec<(Occurrence, &Object, Vec<(&str, &str)>)> = Vec::new();
+    let mut lost: Vec<Lost<'_>> = Vec::new();
     for (used, (setting, when)) in moments {
         let path = Path::new(catalog, setting, owner);
         for occurrence in crate::body::routine(catalog, &path, routine).occurrences {
@@ -96,21 +104,27 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             if !gone {
                 continue;
             }
-            match lost.iter_mut().find(|(known, ..)| known.written() == occurrence.written()) {
-                Some((.., calls)) if calls.iter().any(|(_, known)| known == when) => {}
-                Some((.., calls)) => calls.push((&used.by, when)),
-                None => lost.push((occurrence, object, vec![(&used.by, when)])),
+            match lost.iter_mut().find(|known| known.name.written() == occurrence.written()) {
+                Some(known) if known.calls.iter().any(|(_, then)| then == when) => {}
+                Some(known) => known.calls.push((&used.by, when)),
+                None => lost.push(Lost { name: occurrence, object, calls: vec![(&used.by, when)] }),
             }
         }
     }
-    for (occurrence, object, calls) in lost {
+    for Lost { name: occurrence, object, calls } in lost {
         let mut said = String::new();
         for (at, (by, when)) in calls.iter().enumerate() {
-            said += &match at.checked_sub(1).map(|before| calls[before].0) {
-                None => format!("{by} calls it, {when}"),
-                Some(same) if same == *by => format!(", and {when}"),
-                Some(_) => format!("; {by} calls it, {when}"),
-            };
+            let before = at.checked_sub(1).map(|before| calls[before].0);
+            said.push_str(match before {
+                None => "",
+                Some(same) if same == *by => ", and ",
+                Some(_) => "; ",
+            });
+            if before != Some(*by) {
+                said.push_str(by);
+                said.push_str(" calls it, ");
+            }
+            said.push_str(when);
         }
         let message = format!(
             "{said}: there {} {} is not {}.{}",
