@@ -15,6 +15,10 @@ pub static ALLOW_TEMP: GucSetting<bool> = GucSetting::<bool>::new(false);
 /// `postern.max_facts_bytes` (64 kB; superuser): larger facts are refused.
 pub static MAX_FACTS_BYTES: GucSetting<i32> = GucSetting::<i32>::new(65_536);
 
+/// `postern.library_version`: the version of the library that the server has loaded. It cannot be set.
+static LIBRARY_VERSION: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(crate::version::LIBRARY_NAME));
+
 /// `postern.executors` (-1: as many as there are processors, at least 4; superuser, configuration file): background workers for
 /// durable functions in each database that has the extension. Each runs one statement at a time.
 pub static EXECUTORS: GucSetting<i32> = GucSetting::<i32>::new(-1);
@@ -272,6 +276,14 @@ pub fn init() {
         16 * 1024 * 1024,
         GucContext::Suset,
         GucFlags::UNIT_BYTE,
+    );
+    GucRegistry::define_string_guc(
+        c"postern.library_version",
+        c"Shows the version of the library that the server has loaded.",
+        c"A database whose extension is of another version waits for ALTER EXTENSION postern UPDATE.",
+        &LIBRARY_VERSION,
+        GucContext::Internal,
+        GucFlags::DISALLOW_IN_FILE,
     );
     durable();
     replication();

@@ -78,7 +78,7 @@ mod turn;
 pub use error::Refusal;
 pub use launch::launch;
 pub use leave::make_way;
-pub use outbox::dropped;
+pub use outbox::{dropped, updated};
 
 use pgrx::{pg_guard, pg_sys};
 

@@ -22,7 +22,8 @@ use crate::identity::worker::{Judged, Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner;
 use crate::pg::worker::{self, Job};
-use crate::pg::{Oid, catalog, log};
+use crate::pg::{Oid, log};
+use crate::version;
 use crate::{identity, pg::shmem::Slot};
 
 /// Milliseconds after which a statement is begun again whose process ended; longer each time.
@@ -73,7 +74,7 @@ pub fn run_in_process(slot: &Slot, id: &str, strand: i32, beginning: Beginning) 
     // What was asked of the strand was not meant for what comes next.
     board::was_ours(slot);
     if let Err(caught) = worker::transaction(|| {
-        if catalog::hold_extension() {
+        if version::hold() {
             as_owner(|| begin_again(id, strand, beginning, pause));
         }
     }) {
@@ -128,9 +129,8 @@ pub fn run(database: Oid) {
     board::executing(slot, Some(&id), strand, 0);
     // Whoever cancels from here on tells this process; whoever has, has taken the strand away. So no request is overlooked.
     let Ok(right) = Worker::new() else { return };
-    let task = worker::transaction(|| {
-        if catalog::hold_extension() { as_owner(|| task(&right, &id, strand)) } else { None }
-    });
+    let task =
+        worker::transaction(|| if version::hold() { as_owner(|| task(&right, &id, strand)) } else { None });
     let Ok(Some(task)) = task else { return };
     board::executing(slot, Some(&id), strand, task.strand.node.cast_signed());
     let started = worker::now();
@@ -149,7 +149,7 @@ pub fn run(database: Oid) {
     // A request to cancel that came too late must not take the record of what has happened away.
     worker::attend();
     let written = worker::transaction(|| {
-        if catalog::hold_extension() {
+        if version::hold() {
             as_owner(|| write(&task.strand, started, text.as_deref(), ran));
         }
     });

@@ -35,6 +35,9 @@ use company::Left;
 /// Leaves and branches that cost nothing, in one turn, before others have theirs.
 const FREE: usize = 1_000;
 
+/// How long a strand that goes on at once keeps its place in the queue, in microseconds.
+const PLACE_KEPT: i64 = 50_000;
+
 /// What a turn came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -314,7 +317,7 @@ impl<'a> Course<'a> {
                     Err(turn) => return turn,
                 },
                 Next::Later(node, due) if due <= self.now && !self.ran => self.machine().enter(node),
-                Next::Later(node, due) => return self.rest(node, State::Ready, due),
+                Next::Later(node, due) => return self.rest(node, State::Ready, self.place(due)),
                 Next::Fork(node) => match self.fork(node) {
                     Ok(next) => next,
                     Err(turn) => return turn,
@@ -334,12 +337,20 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// When a strand is due that could be had at this time. One that goes on at once keeps its place in the queue for a moment: an
+    /// update that changes no column of an index leaves nothing in the indexes, which a long loop would otherwise fill. Not for longer, or
+    /// it would always be before those of its role that came later.
+    fn place(&self, due: i64) -> i64 {
+        let since = due.saturating_sub(self.strand.due);
+        if due <= self.now && (0..PLACE_KEPT).contains(&since) { self.strand.due } else { due }
+    }
+
     /// Does what is to be done at a leaf. `Err`: the turn is over.
     fn leaf(&mut self, node: u32) -> Result<Next, Turn> {
         let outcome = match self.kind(node) {
             Kind::Sql { query } => {
                 if self.ran {
-                    return Err(self.rest(node, State::Ready, self.strand.due));
+                    return Err(self.rest(node, State::Ready, self.place(self.now)));
                 }
                 self.sql(node, query)?
             }

@@ -12,6 +12,7 @@ use crate::pg::memory;
 use crate::pg::node;
 use crate::replication;
 use crate::rows::revoked;
+use crate::version;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
@@ -63,6 +64,8 @@ struct Before {
     entries: memory::Text,
     /// Where the list of touched subprograms ended.
     touched: usize,
+    /// What the statement does to our extension.
+    extension: node::OfExtension,
 }
 
 #[pg_guard]
@@ -78,7 +81,12 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
     }
     // SAFETY: as above.
     let entries = if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() };
-    Before { entries, touched: rule::before() }
+    // SAFETY: as above.
+    let extension = unsafe { node::of_extension(statement, c"postern") };
+    if extension == node::OfExtension::Update {
+        version::before_update();
+    }
+    Before { entries, touched: rule::before(), extension }
 }
 
 #[pg_guard]
@@ -88,6 +96,10 @@ unsafe extern "C-unwind" fn after(before: Before) {
         raise(error);
     }
     replication::judge();
+    if before.extension != node::OfExtension::Nothing {
+        version::after(before.extension == node::OfExtension::Update);
+        durable::updated();
+    }
 }
 
 /// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit

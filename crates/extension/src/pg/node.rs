@@ -67,6 +67,40 @@ pub unsafe fn runs_extension_script(statement: *const pg_sys::PlannedStmt) -> bo
     unsafe { matches!((*(*statement).utilityStmt).type_, T::T_CreateExtensionStmt | T::T_AlterExtensionStmt) }
 }
 
+/// What a statement does to this extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum OfExtension {
+    /// Nothing of these.
+    Nothing,
+    /// CREATE EXTENSION.
+    Create,
+    /// ALTER EXTENSION … UPDATE.
+    Update,
+}
+
+/// What the statement does to the extension of this name.
+///
+/// # Safety
+/// As [`may_revoke`].
+pub unsafe fn of_extension(statement: *const pg_sys::PlannedStmt, name: &CStr) -> OfExtension {
+    use pg_sys::NodeTag as T;
+    // SAFETY: the caller's word; each cast follows from the tag. Names end with NUL.
+    unsafe {
+        let node = (*statement).utilityStmt;
+        let (found, what) = match (*node).type_ {
+            T::T_CreateExtensionStmt => {
+                ((*node.cast::<pg_sys::CreateExtensionStmt>()).extname, OfExtension::Create)
+            }
+            T::T_AlterExtensionStmt => {
+                ((*node.cast::<pg_sys::AlterExtensionStmt>()).extname, OfExtension::Update)
+            }
+            _ => return OfExtension::Nothing,
+        };
+        if !found.is_null() && CStr::from_ptr(found) == name { what } else { OfExtension::Nothing }
+    }
+}
+
 /// What kind of statement `statement` is. `is_claim_setting` tells whether a setting shows facts.
 ///
 /// # Safety
