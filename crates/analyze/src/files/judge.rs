@@ -34,6 +34,7 @@ fn judged(project: &Project) -> Vec<Finding> {
             raw(&project.catalog, code).into_iter().map(|finding| place(project, &lines, origin, finding)),
         );
     }
+    placed.extend(published(project, &lines));
     placed.extend(project.problems.iter().map(|problem| {
         let finding = Finding {
             rule: "unread",
@@ -61,6 +62,17 @@ fn judged(project: &Project) -> Vec<Finding> {
     let mut findings: Vec<Finding> = placed.into_iter().map(|placed| placed.finding).collect();
     number(&mut findings);
     findings
+}
+
+/// Publications that send what policies hide.
+fn published(project: &Project, lines: &[Lines<'_>]) -> Vec<Placed> {
+    let sent = super::replication::past_policies(&project.catalog).into_iter();
+    sent.filter_map(|(publication, table)| {
+        let origin = project.publications.get(&publication.name)?;
+        let finding = crate::check::rows::past_policies(&publication.name, &table);
+        Some(place(project, lines, origin, finding))
+    })
+    .collect()
 }
 
 fn place(project: &Project, lines: &[Lines<'_>], origin: &Origin, finding: Finding) -> Placed {
