@@ -136,6 +136,27 @@ grant dr_group to dr_member;
 set role dr_member;
 execute q;
 reset role;
+-- The owner of the database, whoever that is.
+set role dr_owner;
+grant select on dr_doc to pg_database_owner;
+select count(*) from postern.grant_direct('{select}', 'dr_doc', '{pg_database_owner}');
+reset role;
+select current_database() as db \gset
+set role dr_other;
+execute q;
+reset role;
+alter database :"db" owner to dr_other;
+set role dr_other;
+execute q;
+reset role;
+alter database :"db" owner to current_user;
+set role dr_other;
+execute q;
+set role dr_owner;
+set client_min_messages = warning;
+select count(*) from postern.revoke('{select}', 'dr_doc', '{pg_database_owner}');
+reset client_min_messages;
+reset role;
 deallocate q;
 reset plan_cache_mode;
 
