@@ -230,7 +230,12 @@ fetch c;
 commit;
 select dr_count(), dr_count_atomic(), dr_count_plpgsql(), dr_count_definer(), (select count(*) from dr_rows());
 select (select count(*) from dr_view), (select count(*) from dr_view_other), (select count(*) from dr_view_invoker), (select count(*) from dr_view_barrier);
+-- A function whose query the planner puts in place of the call, beside a table that it then does not read.
+with unread as (select * from dr_doc) select count(*) from dr_rows();
+select count(*) from dr_rows() where case when true then true else exists (select from dr_doc) end;
+with unread as (select * from dr_doc), one as (select 1 from dr_rows()) select (select count(*) from one), (select count(*) from dr_rows() r join dr_doc d on d.id = r);
 set role dr_other;
+with unread as (select * from dr_doc) select count(*) from dr_rows();
 copy dr_doc (id) to stdout;
 begin;
 declare c cursor for select count(*) from dr_doc;
