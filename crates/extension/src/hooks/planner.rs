@@ -135,6 +135,7 @@ unsafe extern "C-unwind" fn marked(
     // SAFETY: the relation is open while the rewriter asks.
     unsafe {
         if rows::direct::is_granted_on(policy::relation_oid(relation)) {
+            rows::direct::marked();
             policy::mark(list, command)
         } else {
             list

@@ -133,13 +133,18 @@ pub fn all_changed() {
     unsafe { pg_sys::CacheInvalidateRelcacheAll() };
 }
 
-/// Has every saved plan made again once a role or a membership has changed, if `matters` says so. The server does so itself
+/// Has every saved plan made again once a role, a membership or the owner of a database has changed, if `matters` says so. The server does so itself
 /// from 15.19, 16.15, 17.11 and 18.5 on.
 pub fn plan_again_after_roles(matters: fn() -> bool) {
     if MATTERS.replace(Some(matters)).is_none() {
         // SAFETY: registered once in this backend; the function lives as long as it does.
         unsafe {
-            for cache in [pg_sys::SysCacheIdentifier::AUTHOID, pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE] {
+            // Whoever owns the database is a member of pg_database_owner.
+            for cache in [
+                pg_sys::SysCacheIdentifier::AUTHOID,
+                pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE,
+                pg_sys::SysCacheIdentifier::DATABASEOID,
+            ] {
                 let none = pg_sys::Datum::from(0);
                 pg_sys::CacheRegisterSyscacheCallback(cache.cast_signed(), Some(roles_changed), none);
             }
