@@ -58,6 +58,16 @@ impl Scripts {
         Ok(Self { control, files })
     }
 
+    /// The names of the scripts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// A script by its name.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.files.get(name).map(String::as_str)
+    }
+
     /// The library's functions must be those that the scripts name. A released script counts: its functions stay.
     pub fn check_functions(&self, exported: &BTreeSet<String>) -> Result<()> {
         let named: BTreeSet<String> = self.files.values().flat_map(|text| functions(text)).collect();
@@ -171,6 +181,15 @@ mod tests {
         let folder = crate_with(&[CONTROL, ("sql/10_a.sql", ONE), ("sql/20_b.sql", TWO)]);
         let scripts = Scripts::read(folder.path(), "0.1.0").unwrap();
         scripts.check_functions(&names(&["e_wrapper", "f_wrapper"])).unwrap();
+        // What a released script names must be there for ever.
+        let released = format!("{GUARD}\n{TWO}");
+        let folder =
+            crate_with(&[CONTROL, ("sql/10_a.sql", ONE), ("sql/release/postern--0.0.9.sql", &released)]);
+        let older = Scripts::read(folder.path(), "0.1.0").unwrap();
+        older.check_functions(&names(&["e_wrapper", "f_wrapper"])).unwrap();
+        let error = older.check_functions(&names(&["e_wrapper"])).unwrap_err().to_string();
+        assert!(error.contains("not exported: f_wrapper\n"), "{error}");
+
         let error = scripts.check_functions(&names(&["f_wrapper", "h_wrapper"])).unwrap_err().to_string();
         assert!(error.contains("not exported: e_wrapper\n"), "{error}");
         assert!(error.ends_with("not named in SQL: h_wrapper"), "{error}");

@@ -36,6 +36,12 @@ pub fn watch_relation(relation: pg_sys::Oid) {
     RELATION.set(relation);
 }
 
+/// Hears what other backends have told. The server does so by itself when it locks a relation, and when a transaction begins.
+pub fn hear() {
+    // SAFETY: in a transaction; calls what was registered, as the server does at any lock.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
 /// Tells every backend, when the transaction commits, that `relation` has changed. May raise if there is none.
 pub fn changed(relation: pg_sys::Oid) {
     // SAFETY: called in a transaction, where the relation is being changed.
@@ -80,6 +86,30 @@ pub fn watch_relations(forget: fn(pg_sys::Oid)) {
 extern "C-unwind" fn any_relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     if let Some(forget) = RELATIONS.get() {
         forget(relation);
+    }
+}
+
+thread_local! {
+    static EXTENSIONS: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// Has `forget` called whenever somebody has told that an extension of this database has changed. Always the same function.
+pub fn watch_extensions(forget: fn()) {
+    if EXTENSIONS.replace(Some(forget)).is_none() {
+        // SAFETY: registered once in this backend; the function lives as long as it does.
+        unsafe {
+            pg_sys::CacheRegisterRelcacheCallback(Some(extension_changed), pg_sys::Datum::from(0));
+        }
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn extension_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    // No OID: messages were lost.
+    if (relation == pg_sys::InvalidOid || relation == super::catalog::EXTENSIONS)
+        && let Some(forget) = EXTENSIONS.get()
+    {
+        forget();
     }
 }
 
