@@ -9,7 +9,7 @@ DECLARE
     schemas pg_catalog.oid[];
 BEGIN
     IF class = 'pg_catalog.pg_proc'::pg_catalog.regclass
-       AND (SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.oid = $2) IN ('http', 'http_multipart') THEN
+       AND (SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.oid = $2) IN ('http', 'http_multipart', 'metrics') THEN
         RETURN;
     END IF;
     SELECT c.relacl, ARRAY[c.relnamespace] INTO privileges, schemas FROM pg_catalog.pg_class c

@@ -193,6 +193,20 @@ pub unsafe fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
+/// Whether a member may make a role its own by SET ROLE. From 16 on a membership may be without that: the one that CREATEROLE gives to who
+/// creates a role, for one.
+///
+/// # Safety
+/// In a transaction.
+pub unsafe fn may_set_role(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg15")]
+    return unsafe { pg_sys::is_member_of_role(member, role) };
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg15"))]
+    return unsafe { pg_sys::member_can_set_role(member, role) };
+}
+
 /// Whether a role owns a database. 16 made one function of what was one for each kind of object.
 ///
 /// # Safety

@@ -36,6 +36,12 @@ pub fn watch_relation(relation: pg_sys::Oid) {
     RELATION.set(relation);
 }
 
+/// Hears what other backends have told. The server does so by itself when it locks a relation, and when a transaction begins.
+pub fn hear() {
+    // SAFETY: in a transaction; calls what was registered, as the server does at any lock.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
 /// Tells every backend, when the transaction commits, that `relation` has changed. May raise if there is none.
 pub fn changed(relation: pg_sys::Oid) {
     // SAFETY: called in a transaction, where the relation is being changed.

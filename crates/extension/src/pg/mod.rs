@@ -9,6 +9,7 @@
     reason = "the server allocates nodes and tuples aligned for any of their types"
 )]
 
+pub mod acl;
 pub mod apply;
 pub mod catalog;
 pub mod caught;
@@ -20,6 +21,7 @@ pub mod inval;
 pub mod json;
 pub mod jsonb;
 pub mod letter;
+pub mod limit;
 pub mod log;
 pub mod member;
 pub mod memory;

@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 use super::compat;
 
 /// Commands that row security governs, as bits of an `AclMode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Commands(u32);
 
 impl Commands {
@@ -27,7 +27,7 @@ impl Commands {
         clippy::unnecessary_cast,
         reason = "the mask has 64 bits from 16 on; the four are the lowest"
     )]
-    fn of(mask: pg_sys::AclMode) -> Self {
+    pub(super) fn of(mask: pg_sys::AclMode) -> Self {
         Self(mask as u32 & Self::ALL)
     }
 
@@ -38,6 +38,17 @@ impl Commands {
             b'a' => Some(Self(pg_sys::ACL_INSERT)),
             b'w' => Some(Self(pg_sys::ACL_UPDATE)),
             b'd' => Some(Self(pg_sys::ACL_DELETE)),
+            _ => None,
+        }
+    }
+
+    /// As [`Commands::from_letter`], of one command.
+    pub fn letter(self) -> Option<u8> {
+        match self.0 {
+            pg_sys::ACL_SELECT => Some(b'r'),
+            pg_sys::ACL_INSERT => Some(b'a'),
+            pg_sys::ACL_UPDATE => Some(b'w'),
+            pg_sys::ACL_DELETE => Some(b'd'),
             _ => None,
         }
     }

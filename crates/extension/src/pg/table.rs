@@ -141,6 +141,13 @@ pub fn has_row(relation: pg_sys::Oid, index: Option<pg_sys::Oid>, columns: &[(i1
     }
 }
 
+/// Locks a relation until the end of the transaction against other changes of its definition, VACUUM included; nobody who reads or writes it
+/// waits. If it is dropped meanwhile, there is nothing to be locked.
+pub fn lock_definition(relation: pg_sys::Oid) {
+    // SAFETY: in a transaction, whose end releases the lock.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::ShareUpdateExclusiveLock.cast_signed()) };
+}
+
 /// Whether there is a relation with this OID.
 pub fn exists(relation: pg_sys::Oid) -> bool {
     // SAFETY: reads the system cache.

@@ -27,7 +27,7 @@ pub fn judge(targets: &[Target]) {
     let Some(target) = targets.iter().find(|target| target.is_of(extension)) else { return };
     let args = [Arg::Oid(target.class), Arg::Oid(target.object)];
     let rows = query::as_owner(|| query::run(c"SELECT object, roles FROM postern.roles_for($1, $2)", &args));
-    // Functions of HTTP steps are granted one by one: whoever has them reaches other hosts.
+    // Functions of HTTP steps are granted one by one, since whoever has them reaches other hosts; so is df.metrics(), which tells of all roles.
     let Some(row) = rows.first() else { return };
     let refusal = Refusal::Grant { object: row.string(0), roles: row.string(1) };
     match setting {
