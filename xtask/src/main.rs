@@ -18,6 +18,7 @@ mod script;
 mod servers;
 mod suites;
 mod test;
+mod upgrade;
 mod workspace;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Show what the upgrade script from the last released version of the extension lacks
+    UpgradeDiff,
     /// Run the SQL tests in tests/regress with pg_regress on a private cluster
     Regress {
         #[command(flatten)]
@@ -183,6 +186,7 @@ fn perform(task: Task) -> Result<()> {
         Task::BuildExtension { server, release } => {
             build::extension(&server.installation()?, profile(release))
         }
+        Task::UpgradeDiff => upgrade::print_difference(),
         Task::Regress { server, accept, names } => {
             let server = server.installation()?;
             build::extension(&server, Profile::Dev)?;

@@ -167,6 +167,9 @@ fn files_are_checked_and_fixed_without_a_server() {
     assert!(json["findings"][0]["file"].as_str().unwrap().ends_with("2.sql"), "{json}");
     assert!(out("junit").contains("line 3"), "{}", out("junit"));
     let baseline = folder.path().join("baseline");
+    let missing = run(postern().args(["check", "--baseline"]).args([&baseline, &one, &two]));
+    assert_eq!(missing.status, 2);
+    assert!(missing.stderr.contains("--write-baseline"), "{}", missing.stderr);
     assert_eq!(run(postern().args(["check", "--write-baseline"]).args([&baseline, &one, &two])).status, 0);
     assert_eq!(run(postern().args(["check", "--baseline"]).args([&baseline, &one, &two])).status, 0);
     assert_eq!(run(postern().arg("check").arg(folder.path().join("none.sql"))).status, 2);

@@ -161,6 +161,23 @@ pub enum Error {
         /// The statement that mends it.
         remedy: String,
     },
+    /// The extension's objects in this database are not of the library's version.
+    #[error(
+        "extension postern is {installed} in this database, and its library is {}",
+        crate::version::LIBRARY
+    )]
+    OtherVersion {
+        /// Their version.
+        installed: String,
+        /// What a statement of ours met with.
+        problem: Option<String>,
+    },
+    /// An update that would end at another version than the library's.
+    #[error("extension postern cannot be updated to {installed} here")]
+    UpdatedTo {
+        /// That version.
+        installed: String,
+    },
     /// SPI ran nothing.
     #[error("could not run the query: {0}")]
     Spi(String),
@@ -198,6 +215,8 @@ impl Error {
             | Self::AlreadyEntered { .. }
             | Self::WrongState { .. }
             | Self::NotInstalled
+            | Self::OtherVersion { .. }
+            | Self::UpdatedTo { .. }
             | Self::AlreadySealed => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::UnknownRole(_) | Self::DroppedRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
             Self::Null(_) | Self::NoCaller => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
@@ -250,6 +269,15 @@ impl Error {
                 Some(format!("Policies for this role: {policies}. In error mode: {commands}."))
             }
             Self::UnsafeDefiner { problem, .. } => Some(sentence(problem)),
+            Self::OtherVersion { problem: Some(problem), .. } => {
+                Some(format!("What was to be asked of it failed: {problem}."))
+            }
+            Self::OtherVersion { .. } => {
+                Some("Until both are of one version, durable functions wait, and nobody is entered.".into())
+            }
+            Self::UpdatedTo { .. } => {
+                Some(format!("The server has loaded the library of version {}.", crate::version::LIBRARY))
+            }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
             Self::Replication(refusal) => Some(refusal.detail()),
@@ -266,6 +294,10 @@ impl Error {
                 );
                 Some(hint.into())
             }
+            Self::OtherVersion { installed, .. } => Some(crate::version::remedy(installed).into()),
+            Self::UpdatedTo { .. } => Some(
+                format!("Restart the server with the files of the version that you want; now, ALTER EXTENSION postern UPDATE TO '{}'.", crate::version::LIBRARY).into(),
+            ),
             _ => self.advice().map(Cow::Borrowed),
         }
     }

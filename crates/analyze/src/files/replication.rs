@@ -165,8 +165,8 @@ fn replicated(catalog: &Catalog) -> HashSet<Oid> {
     found
 }
 
-/// The domains among the types of a table's columns, and in them.
-fn domains(catalog: &Catalog, table: Oid) -> HashSet<Oid> {
+/// The domains among the types of a table's columns and what its expressions cast to, and in them.
+fn domains(catalog: &Catalog, table: Oid, cast: &[Oid]) -> HashSet<Oid> {
     let columns = |relation: Oid| {
         catalog
             .relation_of(relation)
@@ -174,7 +174,7 @@ fn domains(catalog: &Catalog, table: Oid) -> HashSet<Oid> {
             .flat_map(|found| found.columns.iter().map(|column| column.1))
     };
     let mut seen = HashSet::new();
-    let mut open: Vec<Oid> = columns(table).collect();
+    let mut open: Vec<Oid> = columns(table).chain(cast.iter().copied()).collect();
     while let Some(next) = open.pop() {
         if next < builtin::FIRST_OF_USERS || !seen.insert(next) {
             continue;
@@ -201,13 +201,20 @@ pub(super) fn on_apply(catalog: &Catalog) -> Vec<OnApply> {
     let mut tables: Vec<Oid> = replicated(catalog).into_iter().collect();
     tables.sort_unstable();
     for table in tables {
-        let (domains, above) = (domains(catalog, table), above(catalog, table));
+        let above = above(catalog, table);
         let of = |relation: &Oid| by_relation.get(relation).into_iter().flatten().copied();
         let inherited = above.iter().flat_map(|(parent, partitioned)| {
             of(parent).filter(|&at| *partitioned || snapshot.expressions[at].kind != "index")
         });
         let own = of(&table).chain(inherited).filter(|&at| snapshot.expressions[at].kind != "domain");
-        let mut evaluated: Vec<usize> = own.chain(domains.iter().flat_map(of)).collect();
+        let mut evaluated: Vec<usize> = own.collect();
+        let names = evaluated.iter().filter_map(|at| snapshot.expressions[*at].found.as_ref());
+        let cast: Vec<Oid> = names
+            .flat_map(|found| &found.occurrences)
+            .filter(|name| name.kind() == Kind::Type)
+            .filter_map(Occurrence::object)
+            .collect();
+        evaluated.extend(domains(catalog, table, &cast).iter().flat_map(of));
         evaluated.sort_unstable();
         for expression in evaluated.into_iter().map(|at| &snapshot.expressions[at]) {
             let functions: Vec<Oid> = if let Some(found) = &expression.found {

@@ -62,7 +62,15 @@ fn check(args: &Check) -> Result<bool, Error> {
 
 /// The keys of a baseline: the first word of each line that is no comment.
 fn baseline(file: &Path) -> Result<BTreeSet<String>, Error> {
-    let text = std::fs::read_to_string(file).context("read", file)?;
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let file = file.display();
+            return Err(Error::Usage(format!(
+                "there is no baseline \"{file}\" (--write-baseline \"{file}\" makes one)"
+            )));
+        }
+        read => read.context("read", file)?,
+    };
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     Ok(lines.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect())
 }

@@ -11,6 +11,7 @@ use crate::pg::grant;
 use crate::pg::node;
 use crate::replication;
 use crate::rows::revoked;
+use crate::version;
 
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
@@ -62,6 +63,8 @@ struct Before {
     revoked: revoked::Before,
     /// Where the list of touched subprograms ended.
     touched: usize,
+    /// What the statement does to our extension.
+    extension: node::OfExtension,
 }
 
 #[pg_guard]
@@ -71,13 +74,27 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
         replication::script_begins();
     }
     // SAFETY: as above.
+    if unsafe { node::copies_into_ours(statement) } {
+        durable::writes_by_hand();
+    }
+    // SAFETY: as above.
     let granted = unsafe { grant::targets(statement) };
     if !granted.is_empty() {
         replication::judge_grant(&granted);
     }
     // SAFETY: as above.
+    let disowned = unsafe { grant::disowned(statement) };
+    if !disowned.is_empty() {
+        replication::judge_disowned(&disowned);
+    }
+    // SAFETY: as above.
     let takes = unsafe { node::takes(statement) };
-    Before { revoked: revoked::before(takes), touched: rule::before() }
+    // SAFETY: as above.
+    let extension = unsafe { node::of_extension(statement, c"postern") };
+    if extension == node::OfExtension::Update {
+        version::before_update();
+    }
+    Before { revoked: revoked::before(takes), touched: rule::before(), extension }
 }
 
 #[pg_guard]
@@ -87,6 +104,10 @@ unsafe extern "C-unwind" fn after(before: Before) {
         raise(error);
     }
     replication::judge();
+    if before.extension != node::OfExtension::Nothing {
+        version::after(before.extension == node::OfExtension::Update);
+        durable::updated();
+    }
 }
 
 /// Refuses by raising, or gives the context to go on with. While entered nothing is at top level, so that nothing can commit

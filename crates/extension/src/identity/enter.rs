@@ -10,7 +10,7 @@ use crate::error::{Error, raise};
 use crate::pg::guc::Level;
 use crate::pg::user::{self, User};
 use crate::pg::xact::{self, Moment};
-use crate::{guc, pg};
+use crate::{guc, pg, version};
 
 /// How long an identity stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +65,9 @@ pub fn role() -> Option<pg_sys::Oid> {
     ENTERED.get().map(|entered| entered.role)
 }
 
-/// Checks that no identity stands.
+/// Checks that no identity stands, and that the objects that say who may be entered are the library's.
 pub fn check_not_entered() -> Result<(), Error> {
+    version::check()?;
     match ENTERED.get() {
         Some(entered) => Err(Error::AlreadyEntered { role: pg::role::name(entered.role) }),
         None => Ok(()),

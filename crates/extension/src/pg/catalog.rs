@@ -94,6 +94,54 @@ pub fn extension() -> pg_sys::Oid {
     unsafe { pg_sys::get_extension_oid(c"postern".as_ptr(), true) }
 }
 
+/// The catalog of extensions.
+pub const EXTENSIONS: pg_sys::Oid = pg_sys::ExtensionRelationId;
+
+/// The version of the extension's objects in this database; `None` if it is not there. In a transaction.
+pub fn extension_version() -> Option<String> {
+    let extension = extension();
+    if extension == pg_sys::InvalidOid {
+        return None;
+    }
+    // SAFETY: opened and closed with the same lock here; an error in between releases it with the transaction. The scan key lives
+    // until the scan ends. The column is `text NOT NULL`, and is copied.
+    unsafe {
+        let lock = pg_sys::AccessShareLock.cast_signed();
+        let relation = pg_sys::table_open(EXTENSIONS, lock);
+        let mut key = pg_sys::ScanKeyData::default();
+        pg_sys::ScanKeyInit(
+            &raw mut key,
+            i16::try_from(pg_sys::Anum_pg_extension_oid).unwrap_or(1),
+            u16::try_from(pg_sys::BTEqualStrategyNumber).unwrap_or(3),
+            pg_sys::Oid::from(pg_sys::F_OIDEQ),
+            pg_sys::Datum::from(extension),
+        );
+        let index = pg_sys::Oid::from(pg_sys::ExtensionOidIndexId);
+        let scan = pg_sys::systable_beginscan(relation, index, true, core::ptr::null_mut(), 1, &raw mut key);
+        let tuple = pg_sys::systable_getnext(scan);
+        let column =
+            usize::try_from(pg_sys::Anum_pg_extension_extversion).ok().and_then(core::num::NonZeroUsize::new);
+        let found = column
+            .filter(|_| !tuple.is_null())
+            .and_then(|column| pgrx::htup::heap_getattr_raw(tuple, column, (*relation).rd_att))
+            .and_then(|datum| String::from_datum(datum, false));
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, lock);
+        found
+    }
+}
+
+/// Takes the lock of DROP EXTENSION on the extension, if it is in this database, until the transaction ends.
+pub fn lock_extension() {
+    let found = extension();
+    if found != pg_sys::InvalidOid {
+        // SAFETY: in a transaction, which releases the lock at its end.
+        unsafe {
+            pg_sys::LockDatabaseObject(EXTENSIONS, found, 0, pg_sys::AccessExclusiveLock.cast_signed());
+        }
+    }
+}
+
 /// Whether the statement is one of an extension's script.
 pub fn in_extension_script() -> bool {
     // SAFETY: a plain read of a variable of this process.

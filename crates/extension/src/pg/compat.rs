@@ -16,6 +16,9 @@ pub const ANUM_CONSTRAINT_CONRELID: pg_sys::AttrNumber = 8;
 #[cfg(feature = "pg18")]
 pub const ANUM_CONSTRAINT_CONRELID: pg_sys::AttrNumber = 9;
 
+/// Attribute number of `contypid` in `pg_constraint`.
+pub const ANUM_CONSTRAINT_CONTYPID: pg_sys::AttrNumber = ANUM_CONSTRAINT_CONRELID + 1;
+
 /// OID of `pg_catalog.pg_prepared_statement()`, the function behind the view `pg_prepared_statements`
 /// (`src/include/catalog/pg_proc.dat`; OIDs below 10000 never change).
 pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);

@@ -89,6 +89,30 @@ extern "C-unwind" fn any_relation_changed(_arg: pg_sys::Datum, relation: pg_sys:
     }
 }
 
+thread_local! {
+    static EXTENSIONS: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// Has `forget` called whenever somebody has told that an extension of this database has changed. Always the same function.
+pub fn watch_extensions(forget: fn()) {
+    if EXTENSIONS.replace(Some(forget)).is_none() {
+        // SAFETY: registered once in this backend; the function lives as long as it does.
+        unsafe {
+            pg_sys::CacheRegisterRelcacheCallback(Some(extension_changed), pg_sys::Datum::from(0));
+        }
+    }
+}
+
+#[pg_guard]
+extern "C-unwind" fn extension_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    // No OID: messages were lost.
+    if (relation == pg_sys::InvalidOid || relation == super::catalog::EXTENSIONS)
+        && let Some(forget) = EXTENSIONS.get()
+    {
+        forget();
+    }
+}
+
 /// Tells every backend that all relations have changed: no plan outlives it.
 pub fn all_changed() {
     // SAFETY: called in a transaction.

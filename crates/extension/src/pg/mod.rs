@@ -21,6 +21,7 @@ pub mod inval;
 pub mod json;
 pub mod jsonb;
 pub mod letter;
+pub mod limit;
 pub mod log;
 pub mod member;
 pub mod memory;

@@ -8,6 +8,8 @@ use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::guc::Level;
 use super::user::{self, User};
+use crate::error::{Error, raise};
+use crate::version::{self, Installed};
 
 /// A value for a statement.
 #[derive(Debug, Clone, Copy)]
@@ -191,8 +193,7 @@ fn execute(sql: &'static CStr, args: &[Arg], sees: Snapshot) -> Vec<Row> {
         pg_sys::SPI_connect();
         let known = PLANS.with_borrow(|plans| plans.get(&(sql.as_ptr() as usize)).copied());
         let plan = known.unwrap_or_else(|| {
-            let plan = pg_sys::SPI_prepare(sql.as_ptr(), count, types.as_ptr().cast_mut());
-            assert!(!plan.is_null(), "a statement of the extension cannot be prepared");
+            let plan = prepare(sql, || pg_sys::SPI_prepare(sql.as_ptr(), count, types.as_ptr().cast_mut()));
             pg_sys::SPI_keepplan(plan);
             PLANS.with_borrow_mut(|plans| plans.insert(sql.as_ptr() as usize, plan));
             plan
@@ -215,6 +216,20 @@ fn execute(sql: &'static CStr, args: &[Arg], sees: Snapshot) -> Vec<Row> {
         pg_sys::SPI_finish();
         rows
     }
+}
+
+/// Prepares a statement of ours. What objects of another version than the library's do not have is said to be for that; the statement
+/// that asked is refused.
+fn prepare(sql: &CStr, f: impl FnOnce() -> pg_sys::SPIPlanPtr) -> pg_sys::SPIPlanPtr {
+    let plan = match version::installed() {
+        Installed::Other(installed) => super::caught::catch(f).unwrap_or_else(|caught| {
+            let problem = Some(caught.message);
+            raise(Error::OtherVersion { installed, problem })
+        }),
+        _ => f(),
+    };
+    assert!(!plan.is_null(), "a statement of the extension cannot be prepared: {}", sql.to_string_lossy());
+    plan
 }
 
 /// # Safety

@@ -163,6 +163,12 @@ pub fn in_parallel_mode() -> bool {
     unsafe { compat::IsInParallelMode() }
 }
 
+/// Whether a row's transaction is the current one, or a subtransaction of it.
+pub fn is_ours(transaction: u32) -> bool {
+    // SAFETY: compares with the stack of transaction states.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from(transaction)) }
+}
+
 /// The subtransaction that the process is in.
 pub fn subxact_id() -> pg_sys::SubTransactionId {
     // SAFETY: a plain read.

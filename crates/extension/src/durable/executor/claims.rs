@@ -91,7 +91,8 @@ impl Executor {
     /// This process is about to be busy with what it has claimed: it wakes another one if there is something left to do, or if nobody
     /// who waits would look when the next thing is due that this process knows of. `next` is what it has just seen.
     pub(super) fn hand_over(&mut self, priority: i16, mine: &[(Strand, Instance)], now: i64, next: i64) {
-        let known = self.later.min(next).min(store::put_to_rest()).min(board::told(self.slot));
+        let known =
+            self.later.min(next).min(self.clock.next).min(store::put_to_rest()).min(board::told(self.slot));
         // What could not be delivered is looked at by whoever is woken.
         let undelivered = board::somebody_waits() && self.look_at.take().is_some();
         if undelivered {

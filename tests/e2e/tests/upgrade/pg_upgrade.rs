@@ -1,0 +1,47 @@
+//! `pg_upgrade` moves a database with the objects of an older version, and the update is made there.
+
+use postern_cluster::{Cluster, Installation, Mode};
+use postern_e2e::{admit_everybody, pg_upgrade};
+
+use crate::old::{KEPT, Old, WAITING};
+
+/// From one server to another: everything is kept, what ran waits, and goes on after the update.
+pub fn across(from: &Installation, to: &Installation) {
+    let (_folder, hba) = admit_everybody();
+    let builder = |server: &Installation| {
+        Cluster::builder()
+            .installation(server.clone())
+            .setting("hba_file", &hba)
+            .setting("postern.loop_min_interval", "0")
+            .setting("max_worker_processes", "24")
+    };
+    let old = Old::with(builder(from));
+    let (kept, log) = (old.admin(KEPT), old.log());
+    let new = builder(to).extension(true).start().unwrap();
+    // An empty server, as a new one is.
+    new.psql(
+        "postgres",
+        "drop extension postern; do $$ declare r name; begin
+           for r in select rolname from pg_roles where rolname like 'postern%' loop execute format('drop owned by %1$I; drop role %1$I', r); end loop;
+         end $$",
+    )
+    .unwrap();
+    old.cluster.stop(Mode::Fast).unwrap();
+    new.stop(Mode::Fast).unwrap();
+    pg_upgrade(&old.cluster, &new);
+    new.start_again().unwrap();
+    let new = Old { cluster: new };
+    assert_eq!((new.version(), new.log()), ("0.1.0".into(), log));
+    assert_eq!(new.admin(KEPT), kept);
+    new.until("an executor waits", WAITING, "1");
+    new.admin("alter extension postern update");
+    // It is another cluster: what runs is said to go on here, as after a restored dump.
+    new.until(
+        "what was due is paused",
+        "select string_agg(label, ' ' order by label) from postern.instance where away",
+        "retry slow vacuum",
+    );
+    assert_eq!(new.admin("select postern.adopt_durable()"), "19");
+    assert_eq!(new.admin(KEPT), kept);
+    new.finish();
+}
