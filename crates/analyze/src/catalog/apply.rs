@@ -15,6 +15,9 @@ pub struct Publication {
     pub tables: Vec<Oid>,
     /// The schemas whose tables it has.
     pub schemas: Vec<Oid>,
+    /// Of the tables that it names, those of which it has not every row. Known of files alone.
+    #[serde(default)]
+    pub filtered: Vec<Oid>,
 }
 
 /// Columns: name, every table, tables, schemas. Before PostgreSQL 15 a publication has no schemas.
@@ -43,6 +46,9 @@ pub struct OnApply {
     pub function: Oid,
     /// What calls it, as the server describes it.
     pub by: String,
+    /// Is it only assumed that the table is replicated?
+    #[serde(default)]
+    pub assumed: bool,
 }
 
 /// Row filters are not among them: the server lets only its own functions into them.
