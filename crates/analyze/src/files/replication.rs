@@ -3,8 +3,8 @@
 //! What a publication has is kept as it was said: tables, schemas, everything. What is replicated follows at the end of the files,
 //! when all tables are there. Triggers are noted where they are enabled (`tables.rs`).
 //!
-//! **Not guaranteed**: tables that a subscription receives are known to its publisher alone. Functions in a partition key are not
-//! looked at.
+//! **Not guaranteed**: tables that a subscription receives are known to its publisher alone. Functions in a partition key, of a
+//! range, and of an operator's negator are not looked at.
 
 use std::collections::{HashMap, HashSet};
 
