@@ -5,6 +5,8 @@
 //!
 //! Tables that a subscription receives are known to its publisher alone: where the files make one, it is assumed to be any of their
 //! own tables.
+//!
+//! **Not guaranteed**: functions of a range, and of an operator's negator, are not looked at.
 
 use std::collections::{HashMap, HashSet};
 
