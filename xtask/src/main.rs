@@ -18,6 +18,7 @@ mod script;
 mod servers;
 mod suites;
 mod test;
+mod upgrade;
 mod workspace;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Show what the upgrade script from the last released version of the extension lacks
+    UpgradeDiff,
     /// Run the SQL tests in tests/regress with pg_regress on a private cluster
     Regress {
         #[command(flatten)]
@@ -104,6 +107,9 @@ enum Task {
         /// How long
         #[arg(long, default_value_t = 600)]
         seconds: u32,
+        /// Watch memory too: with AddressSanitizer, several times slower
+        #[arg(long)]
+        sanitizer: bool,
         /// Arguments for libFuzzer, in place of ours
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -183,6 +189,7 @@ fn perform(task: Task) -> Result<()> {
         Task::BuildExtension { server, release } => {
             build::extension(&server.installation()?, profile(release))
         }
+        Task::UpgradeDiff => upgrade::print_difference(),
         Task::Regress { server, accept, names } => {
             let server = server.installation()?;
             build::extension(&server, Profile::Dev)?;
@@ -204,7 +211,7 @@ fn perform(task: Task) -> Result<()> {
         Task::BenchReplication { server, release, rounds, seconds } => {
             bench_replication::run(&server.installation()?, release, rounds, seconds)
         }
-        Task::Fuzz { seconds, arguments } => fuzz::run_target(seconds, &arguments),
+        Task::Fuzz { seconds, sanitizer, arguments } => fuzz::run_target(seconds, sanitizer, &arguments),
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
         Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),
         Task::BenchRows { server, arguments } => bench::rows(&server.installation()?, &arguments),

@@ -58,6 +58,16 @@ impl Scripts {
         Ok(Self { control, files })
     }
 
+    /// The names of the scripts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// A script by its name.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.files.get(name).map(String::as_str)
+    }
+
     /// The library's functions must be those that the scripts name. A released script counts: its functions stay.
     pub fn check_functions(&self, exported: &BTreeSet<String>) -> Result<()> {
         let named: BTreeSet<String> = self.files.values().flat_map(|text| functions(text)).collect();
@@ -171,8 +181,43 @@ mod tests {
         let folder = crate_with(&[CONTROL, ("sql/10_a.sql", ONE), ("sql/20_b.sql", TWO)]);
         let scripts = Scripts::read(folder.path(), "0.1.0").unwrap();
         scripts.check_functions(&names(&["e_wrapper", "f_wrapper"])).unwrap();
+        // What a released script names must be there for ever.
+        let released = format!("{GUARD}\n{TWO}");
+        let folder =
+            crate_with(&[CONTROL, ("sql/10_a.sql", ONE), ("sql/release/postern--0.0.9.sql", &released)]);
+        let older = Scripts::read(folder.path(), "0.1.0").unwrap();
+        older.check_functions(&names(&["e_wrapper", "f_wrapper"])).unwrap();
+        let error = older.check_functions(&names(&["e_wrapper"])).unwrap_err().to_string();
+        assert!(error.contains("not exported: f_wrapper\n"), "{error}");
+
         let error = scripts.check_functions(&names(&["f_wrapper", "h_wrapper"])).unwrap_err().to_string();
         assert!(error.contains("not exported: e_wrapper\n"), "{error}");
         assert!(error.ends_with("not named in SQL: h_wrapper"), "{error}");
+    }
+
+    #[test]
+    fn errors_raised_in_sql_say_what_to_do_instead() {
+        let crate_folder = crate::workspace::root().join("crates/extension");
+        let (mut raised, mut bare) = (0, Vec::new());
+        for (name, text) in texts(&crate_folder.join("sql")).unwrap() {
+            for part in text.split("RAISE EXCEPTION").skip(1) {
+                let statement = part.split(";\n").next().unwrap();
+                raised += 1;
+                // What is caught, and raised again with one, needs none.
+                if !statement.contains("HINT") && !statement.contains("not one expression") {
+                    bare.push(format!("{name}: {}", statement.trim()));
+                }
+            }
+        }
+        assert_eq!(bare, [""; 0]);
+        assert!(raised > 50, "{raised}");
+    }
+
+    #[test]
+    fn scripts_can_be_read_in_every_encoding() {
+        for (name, text) in texts(&crate::workspace::root().join("crates/extension/sql")).unwrap() {
+            let line = text.lines().find(|line| !line.is_ascii());
+            assert_eq!(line, None, "{name}");
+        }
     }
 }

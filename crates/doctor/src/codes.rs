@@ -52,6 +52,8 @@ codes! {
         "The installed extension is of another release line than this program.";
     EXTENSION_VERSION = Warning "extension-version"
         "The installed extension is not of this program's version, but of the same release line.";
+    EXTENSION_NOT_UPDATED = Danger "extension-not-updated"
+        "The extension's objects in the database are not of the version of the library that the server has loaded.";
     POSTERN_SCHEMA_CREATE = Danger "postern-schema-create"
         "Someone may create objects in the extension's schema.";
     TEMP_ALLOWED = Info "temp-allowed"

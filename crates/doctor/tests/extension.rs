@@ -99,6 +99,23 @@ fn another_release_line_is_a_danger_and_another_patch_a_warning() {
 }
 
 #[test]
+fn a_database_that_was_not_updated_is_told_of_with_what_updates_it() {
+    let database = Database::with_extension();
+    assert_eq!(database.subjects("extension-not-updated"), Vec::<String>::new());
+    database.sql("DROP EXTENSION postern CASCADE; CREATE EXTENSION postern VERSION '0.1.0'");
+    assert_eq!(database.subjects("extension-not-updated"), [database.fill("database {d}")]);
+    let report = database.examine();
+    let finding = report.findings.iter().find(|finding| finding.code == "extension-not-updated").unwrap();
+    assert!(
+        finding.message.contains("is 0.1.0 in this database, and its library is "),
+        "{}",
+        finding.message
+    );
+    database.sql(finding.hint.as_ref().unwrap());
+    assert_eq!(database.subjects("extension-not-updated"), Vec::<String>::new());
+}
+
+#[test]
 fn a_server_that_does_not_preload_is_told_from_one_that_does() {
     let with = Database::with_extension();
     let without = Database::new();

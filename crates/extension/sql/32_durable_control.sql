@@ -125,7 +125,8 @@ DECLARE
     options pg_catalog.text := '';
 BEGIN
     IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
+        RAISE EXCEPTION 'argument p_role must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
     END IF;
     IF by_membership THEN
         options := CASE WHEN with_grant THEN ' WITH ADMIN TRUE, INHERIT TRUE' ELSE ' WITH INHERIT TRUE' END;
@@ -138,6 +139,9 @@ BEGIN
             'GRANT EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
             'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) TO %I', p_role)
             OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END;
+    END IF;
+    IF with_grant AND pg_catalog.has_function_privilege('df.metrics()', 'EXECUTE WITH GRANT OPTION') THEN
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION df.metrics() TO %I WITH GRANT OPTION', p_role);
     END IF;
     IF NOT pg_catalog.pg_has_role(p_role, 'postern_application', 'USAGE') THEN
         RAISE WARNING 'role "%" does not inherit the privileges of postern_application', p_role
@@ -157,18 +161,20 @@ DECLARE
     sensitive pg_catalog.regprocedure;
 BEGIN
     IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
+        RAISE EXCEPTION 'argument p_role must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
     END IF;
-    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     -- What the caller could not have granted, it does not take back.
     FOREACH sensitive IN ARRAY ARRAY[
         'df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)',
-        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)'
+        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)', 'df.metrics()'
     ]::pg_catalog.regprocedure[] LOOP
         IF pg_catalog.has_function_privilege(sensitive, 'EXECUTE WITH GRANT OPTION') THEN
             EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I CASCADE', sensitive, p_role);
         END IF;
     END LOOP;
+    -- Last: it may be the caller's own.
+    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
 END
 $$;

@@ -131,6 +131,12 @@ pub enum Error {
     /// A value of `postern.caller` from text.
     #[error("cannot accept a value of type postern.caller")]
     MadeCaller,
+    /// NULL for who asks.
+    #[error("a value of type postern.caller must not be null")]
+    NoCaller,
+    /// Direct access was being granted while the plain privilege was being taken away.
+    #[error("could not grant direct access because the privilege was revoked at the same time")]
+    RevokedMeanwhile,
     /// Rows would be missing, and the role is to be told.
     #[error("row security would filter \"{relation}\" for role \"{role}\"")]
     Filtered {
@@ -154,6 +160,23 @@ pub enum Error {
         problem: String,
         /// The statement that mends it.
         remedy: String,
+    },
+    /// The extension's objects in this database are not of the library's version.
+    #[error(
+        "extension postern is {installed} in this database, and its library is {}",
+        crate::version::LIBRARY
+    )]
+    OtherVersion {
+        /// Their version.
+        installed: String,
+        /// What a statement of ours met with.
+        problem: Option<String>,
+    },
+    /// An update that would end at another version than the library's.
+    #[error("extension postern cannot be updated to {installed} here")]
+    UpdatedTo {
+        /// That version.
+        installed: String,
     },
     /// SPI ran nothing.
     #[error("could not run the query: {0}")]
@@ -192,9 +215,11 @@ impl Error {
             | Self::AlreadyEntered { .. }
             | Self::WrongState { .. }
             | Self::NotInstalled
+            | Self::OtherVersion { .. }
+            | Self::UpdatedTo { .. }
             | Self::AlreadySealed => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::UnknownRole(_) | Self::DroppedRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
-            Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::Null(_) | Self::NoCaller => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::FactsNotObject | Self::FactPath(_) | Self::EmptySeal => C::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::FactsNotJson(_) => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
@@ -204,6 +229,7 @@ impl Error {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
             Self::UnsafeDefiner { .. } => C::ERRCODE_INVALID_FUNCTION_DEFINITION,
+            Self::RevokedMeanwhile => C::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
             Self::Replication(refusal) => refusal.code(),
@@ -243,6 +269,15 @@ impl Error {
                 Some(format!("Policies for this role: {policies}. In error mode: {commands}."))
             }
             Self::UnsafeDefiner { problem, .. } => Some(sentence(problem)),
+            Self::OtherVersion { problem: Some(problem), .. } => {
+                Some(format!("What was to be asked of it failed: {problem}."))
+            }
+            Self::OtherVersion { .. } => {
+                Some("Until both are of one version, durable functions wait, and nobody is entered.".into())
+            }
+            Self::UpdatedTo { .. } => {
+                Some(format!("The server has loaded the library of version {}.", crate::version::LIBRARY))
+            }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
             Self::Durable(refusal) => refusal.detail(),
             Self::Replication(refusal) => Some(refusal.detail()),
@@ -259,6 +294,10 @@ impl Error {
                 );
                 Some(hint.into())
             }
+            Self::OtherVersion { installed, .. } => Some(crate::version::remedy(installed).into()),
+            Self::UpdatedTo { .. } => Some(
+                format!("Restart the server with the files of the version that you want; now, ALTER EXTENSION postern UPDATE TO '{}'.", crate::version::LIBRARY).into(),
+            ),
             _ => self.advice().map(Cow::Borrowed),
         }
     }
@@ -281,7 +320,8 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
-            Self::MadeCaller => Some("Call postern.caller()."),
+            Self::MadeCaller | Self::NoCaller => Some("Call postern.caller()."),
+            Self::RevokedMeanwhile => Some("Run the transaction again."),
             Self::NotYours { .. } => {
                 Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
             }

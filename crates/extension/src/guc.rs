@@ -15,6 +15,10 @@ pub static ALLOW_TEMP: GucSetting<bool> = GucSetting::<bool>::new(false);
 /// `postern.max_facts_bytes` (64 kB; superuser): larger facts are refused.
 pub static MAX_FACTS_BYTES: GucSetting<i32> = GucSetting::<i32>::new(65_536);
 
+/// `postern.library_version`: the version of the library that the server has loaded. It cannot be set.
+static LIBRARY_VERSION: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(crate::version::LIBRARY_NAME));
+
 /// `postern.executors` (-1: as many as there are processors, at least 4; superuser, configuration file): background workers for
 /// durable functions in each database that has the extension. Each runs one statement at a time.
 pub static EXECUTORS: GucSetting<i32> = GucSetting::<i32>::new(-1);
@@ -68,6 +72,9 @@ pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 /// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; of older
 /// ones, those that have ended are removed.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+
+/// `postern.adopt_copies` (off; superuser, configuration file): what came with a copy of a database goes on in it by itself.
+pub static ADOPT_COPIES: GucSetting<bool> = GucSetting::<bool>::new(false);
 
 /// `postern.secrets_key_file` (configuration file): where the key is that secrets of HTTP steps are sealed with.
 static SECRETS_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -273,6 +280,14 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::UNIT_BYTE,
     );
+    GucRegistry::define_string_guc(
+        c"postern.library_version",
+        c"Shows the version of the library that the server has loaded.",
+        c"A database whose extension is of another version waits for ALTER EXTENSION postern UPDATE.",
+        &LIBRARY_VERSION,
+        GucContext::Internal,
+        GucFlags::DISALLOW_IN_FILE,
+    );
     durable();
     replication();
     names();
@@ -377,6 +392,14 @@ fn durable() {
         &RETENTION_INSTANCES,
         0,
         i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"postern.adopt_copies",
+        c"Has durable functions that came with a copy of a database go on in it by themselves.",
+        c"Where the original runs too, both do the work.",
+        &ADOPT_COPIES,
         GucContext::Sighup,
         GucFlags::default(),
     );

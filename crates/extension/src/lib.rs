@@ -11,6 +11,7 @@
 //! | [`launcher`] | the process that starts the others |
 //! | [`guc`] | the settings |
 //! | [`error`] | every error that we raise |
+//! | [`version`] | whether library and objects are of one version |
 //! | [`pg`] | the server's own functions behind safe ones; the only place with `unsafe` beside the shims |
 //!
 //! The SQL side (`sql/`) is written by hand, so that each privilege can be read where it is given.
@@ -29,6 +30,7 @@ mod names;
 mod pg;
 mod replication;
 mod rows;
+mod version;
 
 use pgrx::prelude::*;
 
@@ -53,6 +55,7 @@ pub extern "C-unwind" fn _PG_init() {
     durable::init();
     names::init();
     replication::init();
+    version::init();
     launcher::register();
     guc::reserve_prefix();
 }

@@ -36,6 +36,7 @@ fn judged(project: &Project) -> Vec<Finding> {
         found.map(|finding| place(project, &lines, origin, finding)).collect::<Vec<_>>()
     });
     let mut placed: Vec<Placed> = found.into_iter().flatten().collect();
+    placed.extend(published(project, &lines));
     placed.extend(project.problems.iter().map(|problem| {
         let finding = Finding {
             rule: "unread",
@@ -63,6 +64,17 @@ fn judged(project: &Project) -> Vec<Finding> {
     let mut findings: Vec<Finding> = placed.into_iter().map(|placed| placed.finding).collect();
     number(&mut findings);
     findings
+}
+
+/// Publications that send what policies hide.
+fn published(project: &Project, lines: &[Lines<'_>]) -> Vec<Placed> {
+    let sent = super::replication::past_policies(&project.catalog).into_iter();
+    sent.filter_map(|(publication, table)| {
+        let origin = project.publications.get(&publication.name)?;
+        let finding = crate::check::rows::past_policies(&publication.name, &table);
+        Some(place(project, lines, origin, finding))
+    })
+    .collect()
 }
 
 fn place(project: &Project, lines: &[Lines<'_>], origin: &Origin, finding: Finding) -> Placed {

@@ -26,6 +26,14 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// What it said to standard error, but for the word that it is at work, which a busy machine has it say.
+    pub fn complaints(&self) -> String {
+        let lines = self.stderr.lines().filter(|line| !line.starts_with("examining the database"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// The program, without what the environment of the tests would say to it.
 pub fn postern() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
@@ -35,7 +43,11 @@ pub fn postern() -> Command {
 
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
+    output(command.output().unwrap())
+}
+
+/// How a process ended that was waited for.
+pub fn output(output: std::process::Output) -> Output {
     Output {
         status: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

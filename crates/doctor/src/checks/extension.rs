@@ -8,13 +8,16 @@ pub async fn check(ex: &mut Examination<'_>) -> Checked {
         .query_one(
             "select (select extversion from pg_catalog.pg_extension where extname = 'postern'),
                     (select setting from pg_catalog.pg_settings where name = 'shared_preload_libraries'),
-                    (select setting from pg_catalog.pg_settings where name = 'postern.allow_temp')",
+                    (select setting from pg_catalog.pg_settings where name = 'postern.allow_temp'),
+                    pg_catalog.current_setting('postern.library_version', true)",
             &[],
         )
         .await?;
     let version: Option<String> = row.try_get(0)?;
     let preloaded: Option<String> = row.try_get(1)?;
     let allow_temp: Option<String> = row.try_get(2)?;
+    // The library of 0.1.0 does not say.
+    let library: Option<String> = row.try_get(3)?;
 
     // Only some roles may see the list. A setting of the library in a fresh session tells as much: a mere placeholder is
     // not in pg_settings.
@@ -38,6 +41,21 @@ pub async fn check(ex: &mut Examination<'_>) -> Checked {
         );
         return Ok(());
     };
+    if let Some(library) = library.filter(|library| *library != version) {
+        let later = numbers(&version) > numbers(&library);
+        ex.found(
+            &codes::EXTENSION_NOT_UPDATED,
+            format!("database {}", ex.server.database),
+            format!("extension \"postern\" is {version} in this database, and its library is {library}"),
+            if later {
+                "Nobody is entered, and durable functions wait. Install the files of that version or a later one, and restart the \
+                 server: it loads the library when it starts."
+            } else {
+                "Nobody is entered, and durable functions wait, until it is updated."
+            },
+            (!later).then(|| "ALTER EXTENSION postern UPDATE;".to_owned()),
+        );
+    }
     let ours = ex.settings.extension_version.clone();
     if version != ours {
         let compatible = release_line(&version) == release_line(&ours);
@@ -102,6 +120,11 @@ fn release_line(version: &str) -> (&str, &str) {
         ("0", minor) => ("0", minor),
         (major, _) => (major, ""),
     }
+}
+
+/// The numbers of a version, to be compared.
+fn numbers(version: &str) -> Vec<u64> {
+    version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
 #[cfg(test)]

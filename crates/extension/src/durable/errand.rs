@@ -30,6 +30,7 @@ use crate::pg::letter::Letter;
 use crate::pg::query::as_owner;
 use crate::pg::worker::{self, Finish, Job};
 use crate::pg::{Oid, catalog, guc as settings, xact};
+use crate::version;
 
 /// Milliseconds after which a worker gives up.
 const TIME_LIMIT: i32 = 30_000;
@@ -135,7 +136,10 @@ fn once(what: &'static str, text: &[u8], room: usize, database: Oid) -> Result<A
         match worker::start_watched(job) {
             Some(started) => break started,
             None if worker::now() >= deadline => return Err(Refusal::NoWorker(what).into()),
-            None => worker::nap(20),
+            None => {
+                board::make_room();
+                worker::nap(20);
+            }
         }
     };
     let answer = loop {
@@ -173,7 +177,7 @@ pub fn run(handle: u32) {
         settings::set_for_session(c"lock_timeout", c"30s");
         worker::arm(TIME_LIMIT);
         let answer = if catalog::hold_extension() {
-            perform(errand).map_err(rights::failure)
+            version::check().and_then(|()| perform(errand)).map_err(rights::failure)
         } else {
             let name = catalog::database_name(worker::database()).unwrap_or_default();
             Err(Failure::new("55000", format!("the extension is not in database \"{name}\"")))

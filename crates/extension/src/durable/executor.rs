@@ -8,6 +8,7 @@
 //! **Unwinding.** An ERROR outside a step's own subtransaction ends the turn's transaction, never the process. A strand whose
 //! turn fails twice in a row for such a reason fails its instance: nothing is tried for ever.
 
+mod awaits;
 mod chores;
 mod claims;
 
@@ -24,14 +25,14 @@ use super::quota::Quotas;
 use super::schedule::Clock;
 use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
+use super::{arrive, board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
 use crate::pg::worker::{self, Finish, Job};
-use crate::pg::{NO_OID, Oid, catalog, guc as settings, log};
-use crate::{guc, identity};
+use crate::pg::{NO_OID, Oid, guc as settings, log};
+use crate::{guc, identity, version};
 
 /// Turns of one strand before others have theirs.
 const STREAK: usize = 64;
@@ -77,7 +78,7 @@ enum Done {
     Turn(String, i32, Turn),
     /// Nothing is due until this time.
     Nothing(i64),
-    /// The extension is gone.
+    /// The extension is gone, or of another version.
     Gone,
 }
 
@@ -99,6 +100,8 @@ struct Executor {
     again: i64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
+    /// What has come with a copy, and is to go on here.
+    copies: arrive::Copies,
     /// When the next tick of a schedule comes.
     clock: Clock,
     quotas: Quotas,
@@ -124,46 +127,65 @@ struct Executor {
 /// Runs until the server, or the extension in this database, is gone.
 pub fn run(database: Oid) {
     worker::set_up(Some(database));
-    worker::at_exit(board::give_back);
+    worker::at_exit(board::executor_ends);
     let Some(slot) = board::take(board::Role::Executor) else { return };
-    match worker::transaction(catalog::hold_extension) {
-        Ok(true) => {}
-        _ => return,
-    }
-    let Ok(right) = Worker::new() else { return };
+    let Ok(mut right) = Worker::new() else { return };
     prepare_session();
-    let mut executor = Executor {
-        slot,
-        right,
-        after: (NO_OID, i16::MIN),
-        superfluous: false,
-        graphs: HashMap::new(),
-        later: 0,
-        // Whatever was sent before we were here may have been seen by nobody.
-        seen: board::sent_so_far().wrapping_sub(1),
-        look_at: None,
-        again: LOOK_AGAIN.0,
-        // As above.
-        orphans: board::orphans().wrapping_sub(1),
-        clock: Clock::new(),
-        quotas: Quotas::default(),
-        role: NO_OID,
-        broken: None,
-        group: 2,
-        streak: SHORT_STREAK,
-        slow: HashSet::new(),
-        turns: 0,
-        retired: 0,
-        flush: false,
-        alone: 0,
-    };
-    let _ = ours(|| as_owner(messages::look_again));
-    executor.serve();
+    while awaits::is_ready(slot) {
+        let mut executor = Executor::new(slot, right);
+        let _ = ours(|| as_owner(messages::look_again));
+        if executor.serve() == Left::Superfluous {
+            return;
+        }
+        // Updated, or gone: whatever it remembers is of the time before.
+        turn::forget_rows();
+        right = executor.right;
+    }
 }
 
-/// A transaction on our tables; nothing if they are gone.
+/// Why an executor has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// It is not wanted.
+    Superfluous,
+    /// The extension is gone, or is of another version now.
+    Gone,
+}
+
+impl Executor {
+    fn new(slot: &'static Slot, right: Worker) -> Self {
+        Self {
+            slot,
+            right,
+            after: (NO_OID, i16::MIN),
+            superfluous: false,
+            graphs: HashMap::new(),
+            later: 0,
+            // Whatever was sent before we were here may have been seen by nobody.
+            seen: board::sent_so_far().wrapping_sub(1),
+            look_at: None,
+            again: LOOK_AGAIN.0,
+            // As above.
+            orphans: board::orphans().wrapping_sub(1),
+            copies: arrive::Copies::default(),
+            clock: Clock::new(),
+            quotas: Quotas::default(),
+            role: NO_OID,
+            broken: None,
+            group: 2,
+            streak: SHORT_STREAK,
+            slow: HashSet::new(),
+            turns: 0,
+            retired: 0,
+            flush: false,
+            alone: 0,
+        }
+    }
+}
+
+/// A transaction on our tables; nothing if they are gone, or of another version.
 fn ours<R: Default>(f: impl FnOnce() -> R) -> Result<R, Caught> {
-    worker::transaction(|| if catalog::hold_extension() { f() } else { R::default() })
+    worker::transaction(|| if version::hold() { f() } else { R::default() })
 }
 
 /// An executor's own settings: those of the configuration, whatever the database says; steps have the role's.
@@ -175,7 +197,7 @@ fn prepare_session() {
 }
 
 impl Executor {
-    fn serve(&mut self) {
+    fn serve(&mut self) -> Left {
         loop {
             worker::attend();
             worker::statistics(false);
@@ -189,14 +211,16 @@ impl Executor {
             if leaves {
                 // What it alone has waited for is another's from here on.
                 board::wake_for(worker::database(), 0);
-                return;
+                return Left::Superfluous;
             }
+            self.lend();
+            self.arrive();
             self.deliver();
             self.adopt();
             self.tick();
             self.retire(rank);
             match self.turn(None) {
-                Done::Gone => return,
+                Done::Gone => return Left::Gone,
                 Done::Nothing(due) => self.pause(due),
                 Done::Turn(id, strand, turn) => self.streak(id, strand, turn),
             }
@@ -261,7 +285,7 @@ impl Executor {
         let began = worker::now();
         self.flush = guc::STEP_COMMIT.get() != guc::StepCommit::Boundary;
         let result = worker::transaction_if(|| {
-            if !catalog::hold_extension() {
+            if !version::hold() {
                 return (Done::Gone, Finish::Commit);
             }
             let claim = as_owner(|| match only {
@@ -598,6 +622,18 @@ impl Executor {
         }
     }
 
+    /// Before chores, which may take long: others may rely on this process for a time.
+    fn lend(&mut self) {
+        let busy = board::sent_so_far() != self.seen
+            || board::orphans() != self.orphans
+            || self.clock.is_due()
+            || self.copies.is_due();
+        let later = self.later.min(self.clock.next);
+        if busy && board::somebody_waits() && !board::is_covered(later) {
+            board::wake_for(worker::database(), later);
+        }
+    }
+
     /// Waits for something to do.
     fn pause(&mut self, due: i64) {
         use std::sync::atomic::Ordering::SeqCst;
@@ -610,10 +646,13 @@ impl Executor {
             Done::Nothing(next) => {
                 // It has seen everything. Others rely on it for what is due from then on.
                 let _ = store::put_to_rest();
-                self.later = next;
-                board::waits_until(self.slot, self.later);
-                if board::sent_so_far() == self.seen && !self.clock.has_changed() {
-                    next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
+                self.later = next.min(due).min(self.clock.next);
+                if board::sent_so_far() == self.seen && !self.clock.has_changed() && !self.copies.is_due() {
+                    let own = self.look_at.unwrap_or(NEVER).min(self.copies.at.unwrap_or(NEVER));
+                    // One keeps the time for all.
+                    let until = if board::is_covered(self.later) { own } else { self.later.min(own) };
+                    board::waits_until(self.slot, until);
+                    until
                 } else {
                     0
                 }

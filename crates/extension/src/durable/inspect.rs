@@ -1,11 +1,14 @@
 //! What nodes came to, worked out from what a function wrote; its picture; who executes what.
 
+use std::fmt::Write as _;
+
 use postern_durable::Graph;
 use postern_durable::explain::{self, Instance, Status, Subject};
 use serde::Deserialize;
 
 use super::error::Refusal;
 use crate::error::Error;
+use crate::version::{self, Installed};
 
 /// A JSON array with an object for each node.
 pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&str>) -> Result<String, Error> {
@@ -37,9 +40,21 @@ struct Drawn {
     repeats: Vec<bool>,
 }
 
+/// Whether an instance of this status, as it is drawn, has ended.
+fn has_ended(status: &str) -> bool {
+    super::control::has_ended(&status.to_ascii_lowercase())
+}
+
 /// The picture of a function, or of an instance of it.
 pub fn explain(graph: &str, instance: Option<&str>, format: &str) -> Result<String, Error> {
-    let graph = Graph::parse(graph).map_err(Refusal::from)?;
+    let graph = match Graph::parse(graph) {
+        Ok(graph) => graph,
+        // A script may look at the text.
+        Err(error) if instance.is_none() && format.eq_ignore_ascii_case("text") => {
+            return Ok(explain::refusal(&error));
+        }
+        Err(error) => return Err(Refusal::from(error).into()),
+    };
     let drawn: Option<Drawn> = instance.and_then(|text| serde_json::from_str(text).ok());
     let statuses: Option<Vec<Status>> = drawn.as_ref().map(|drawn| {
         drawn.nodes.iter().map(|name| Status::from_name(name).unwrap_or(Status::Pending)).collect()
@@ -54,7 +69,19 @@ pub fn explain(graph: &str, instance: Option<&str>, format: &str) -> Result<Stri
                 output: drawn.output.as_deref(),
                 repeats: &drawn.repeats,
             };
-            Ok(explain::instance(&graph, statuses, header))
+            let mut text = explain::instance(&graph, statuses, header);
+            if !has_ended(&drawn.status)
+                && let Installed::Other(installed) = version::installed()
+            {
+                // Writing to a string cannot fail.
+                let _ = write!(
+                    text,
+                    "\nIt waits: the extension is {installed} in this database, and its library is {}. {}",
+                    version::LIBRARY,
+                    version::remedy(&installed)
+                );
+            }
+            Ok(text)
         }
         ("text", ..) => Ok(explain::tree(&graph, None)),
         ("mermaid", ..) => Ok(explain::mermaid(&graph, statuses)),

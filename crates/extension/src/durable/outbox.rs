@@ -16,10 +16,11 @@ struct Pending {
     installed: bool,
     emptied: bool,
     dropped: bool,
+    updated: bool,
 }
 
 thread_local! {
-    static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, rescheduled: false, installed: false, emptied: false, dropped: false }) };
+    static PENDING: Cell<Pending> = const { Cell::new(Pending { started: false, sent: false, rescheduled: false, installed: false, emptied: false, dropped: false, updated: false }) };
 }
 
 thread_local! {
@@ -59,6 +60,11 @@ pub fn dropped() {
     PENDING.set(Pending { dropped: true, ..PENDING.get() });
 }
 
+/// The extension was made or updated in this database: those of its executors that wait for that look again.
+pub fn updated() {
+    PENDING.set(Pending { updated: true, ..PENDING.get() });
+}
+
 /// Executors have left a database for this transaction: they come back, if it is still there, however the transaction ends.
 pub fn emptied() {
     PENDING.set(Pending { emptied: true, ..PENDING.get() });
@@ -82,17 +88,18 @@ pub fn at_transaction_end(moment: Moment) {
             }
             if pending.rescheduled {
                 board::rescheduled();
-                // Each has a timer of its own.
-                board::wake_all(worker::database());
             }
             if pending.started || pending.sent {
                 board::wake(worker::database());
+            } else if pending.rescheduled {
+                // One reads them, and keeps the time; others read them when there is something to do.
+                board::wake_for(worker::database(), i64::MAX);
             }
-            if pending.dropped {
-                // They find nothing, and end.
+            if pending.dropped || pending.updated {
+                // They find nothing, and end; or find what they have waited for.
                 board::wake_all(worker::database());
             }
-            if pending.installed || pending.emptied {
+            if pending.installed || pending.emptied || pending.updated {
                 shmem::ask_for_executors();
             }
         }

@@ -16,13 +16,14 @@ use postern_durable::{Failure, Graph, Kind, Prepared};
 
 use super::step::{self, Done, Stopped};
 use super::store::{self, Instance, NEVER, State, Step, Strand};
-use super::{board, call, outbox, rights, substitution};
+use super::{board, call, outbox, rights, substitution, turn};
 use crate::guc;
 use crate::identity::worker::{Judged, Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner;
 use crate::pg::worker::{self, Job};
-use crate::pg::{Oid, catalog, log};
+use crate::pg::{Oid, log};
+use crate::version;
 use crate::{identity, pg::shmem::Slot};
 
 /// Milliseconds after which a statement is begun again whose process ended; longer each time.
@@ -68,12 +69,13 @@ pub fn run_in_process(slot: &Slot, id: &str, strand: i32, beginning: Beginning) 
             "No background worker is free; it is tried again.",
             "Raise max_worker_processes.",
         );
+        board::make_room();
         0
     };
     // What was asked of the strand was not meant for what comes next.
     board::was_ours(slot);
     if let Err(caught) = worker::transaction(|| {
-        if catalog::hold_extension() {
+        if version::hold() {
             as_owner(|| begin_again(id, strand, beginning, pause));
         }
     }) {
@@ -102,10 +104,15 @@ fn is_running(strand: &Strand) -> bool {
 
 /// After a crash, or the end of an executor or of a process that none waited for: statements that were begun and that nobody runs. As the owner.
 pub fn look_again() {
-    for strand in store::outside() {
+    begin_those_again(&store::outside());
+}
+
+/// As [`look_again`], of the strands of an instance.
+pub fn begin_those_again(strands: &[Strand]) {
+    for strand in strands.iter().filter(|strand| is_running(strand)) {
         // Whoever has written that it runs it has shown so before; and shows it until it has written something else.
         if !board::running(&strand.instance).iter().any(|(running, _)| *running == strand.strand) {
-            begin_again(&strand.instance, strand.strand, Beginning::of(&strand), 1);
+            begin_again(&strand.instance, strand.strand, Beginning::of(strand), 1);
         }
     }
 }
@@ -128,11 +135,11 @@ pub fn run(database: Oid) {
     board::executing(slot, Some(&id), strand, 0);
     // Whoever cancels from here on tells this process; whoever has, has taken the strand away. So no request is overlooked.
     let Ok(right) = Worker::new() else { return };
-    let task = worker::transaction(|| {
-        if catalog::hold_extension() { as_owner(|| task(&right, &id, strand)) } else { None }
-    });
+    let task =
+        worker::transaction(|| if version::hold() { as_owner(|| task(&right, &id, strand)) } else { None });
     let Ok(Some(task)) = task else { return };
     board::executing(slot, Some(&id), strand, task.strand.node.cast_signed());
+    worker::report(Some(&turn::activity(&id, task.strand.node, &task.query)));
     let started = worker::now();
     let (ran, sql) = match task.ready {
         Ok((prepared, judged)) => (perform(&prepared, judged), Some(prepared.sql)),
@@ -149,7 +156,7 @@ pub fn run(database: Oid) {
     // A request to cancel that came too late must not take the record of what has happened away.
     worker::attend();
     let written = worker::transaction(|| {
-        if catalog::hold_extension() {
+        if version::hold() {
             as_owner(|| write(&task.strand, started, text.as_deref(), ran));
         }
     });

@@ -16,7 +16,7 @@ use super::{afar, board, control, home, inspect, misuse, outbox, pause, rerun, s
 use crate::error::Error;
 use crate::pg::nonatomic::{Given, Procedure};
 use crate::pg::{log, worker};
-use crate::{guc, identity};
+use crate::{guc, identity, version};
 
 fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
     value.ok_or_else(|| Refusal::Null(name).into())
@@ -32,6 +32,7 @@ fn durable_start(
     key: Option<&str>,
     priority: Option<i32>,
 ) -> Result<String, ErrorReport> {
+    version::check()?;
     let function = needed(fut, "fut")?;
     misuse::check_start(function)?;
     let request = start::Request {
@@ -56,6 +57,7 @@ fn durable_start(
 /// `df.signal(instance_id text, signal_name text, signal_data text)`
 #[pg_extern(sql = false)]
 fn durable_signal(id: &str, name: &str, data: &str) -> Result<&'static str, ErrorReport> {
+    version::check()?;
     control::signal(id, name, data)?;
     Ok("OK")
 }
@@ -63,6 +65,7 @@ fn durable_signal(id: &str, name: &str, data: &str) -> Result<&'static str, Erro
 /// `df.cancel(instance_id text, reason text)`
 #[pg_extern(sql = false)]
 fn durable_cancel(id: &str, reason: &str) -> Result<String, ErrorReport> {
+    version::check()?;
     control::cancel(id, reason)?;
     Ok(format!("Instance {id} cancelled: {reason}"))
 }
@@ -70,6 +73,7 @@ fn durable_cancel(id: &str, reason: &str) -> Result<String, ErrorReport> {
 /// `df.pause(instance_id text)`
 #[pg_extern(sql = false)]
 fn durable_pause(id: &str) -> Result<String, ErrorReport> {
+    version::check()?;
     pause::ask(id, Wish::Pause)?;
     Ok(format!("Instance {id} paused"))
 }
@@ -77,6 +81,7 @@ fn durable_pause(id: &str) -> Result<String, ErrorReport> {
 /// `df.resume(instance_id text)`
 #[pg_extern(sql = false)]
 fn durable_resume(id: &str) -> Result<String, ErrorReport> {
+    version::check()?;
     pause::ask(id, Wish::Resume)?;
     Ok(format!("Instance {id} resumed"))
 }
@@ -84,6 +89,7 @@ fn durable_resume(id: &str) -> Result<String, ErrorReport> {
 /// `df.rerun(instance_id text)`
 #[pg_extern(sql = false)]
 fn durable_rerun(id: &str) -> Result<String, ErrorReport> {
+    version::check()?;
     rerun::rerun(id)?;
     Ok(format!("Instance {id} goes on from the step that failed"))
 }
@@ -104,6 +110,7 @@ fn durable_schedule(
     label: Option<&str>,
     priority: Option<i32>,
 ) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    version::check()?;
     let request = schedule::Request {
         name: needed(name, "name")?,
         cron: needed(cron, "cron")?,
@@ -119,6 +126,7 @@ fn durable_schedule(
 /// `df.unschedule(name text)`
 #[pg_extern(sql = false)]
 fn durable_unschedule(name: &str) -> Result<String, ErrorReport> {
+    version::check()?;
     schedule::unschedule(name)?;
     Ok(format!("Schedule {name} removed"))
 }
@@ -126,6 +134,7 @@ fn durable_unschedule(name: &str) -> Result<String, ErrorReport> {
 /// `df.pause_schedule(name text)`
 #[pg_extern(sql = false)]
 fn durable_pause_schedule(name: &str) -> Result<String, ErrorReport> {
+    version::check()?;
     schedule::pause(name)?;
     Ok(format!("Schedule {name} paused"))
 }
@@ -133,6 +142,7 @@ fn durable_pause_schedule(name: &str) -> Result<String, ErrorReport> {
 /// `df.resume_schedule(name text)`
 #[pg_extern(sql = false)]
 fn durable_resume_schedule(name: &str) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    version::check()?;
     Ok(shown(schedule::resume(name)?))
 }
 
@@ -214,10 +224,10 @@ fn durable_list_limit() -> i32 {
     guc::list_limit()
 }
 
-/// `postern.durable_ready()`: whether this database has executors.
+/// `postern.durable_ready()`: whether this database has executors, and they work.
 #[pg_extern(sql = false)]
 fn durable_ready() -> bool {
-    board::executors(worker::database()) > 0
+    version::installed() == version::Installed::Same && board::executors(worker::database()) > 0
 }
 
 /// `postern.durable_executors()`: every executor, and what it is at.
@@ -257,6 +267,7 @@ fn durable_executors() -> TableIterator<
 
 /// Sets a variable, or takes some away.
 fn variable(function: &'static str, name: Option<&str>, value: Option<&str>) -> Result<&'static str, Error> {
+    version::check()?;
     control::set_variable(function, name, value)?;
     misuse::answered(function);
     Ok("OK")
@@ -283,6 +294,7 @@ fn durable_clearvars() -> Result<&'static str, ErrorReport> {
 /// `df.set_secret(name text, value text)`
 #[pg_extern(sql = false)]
 fn durable_set_secret(name: &str, value: &str) -> Result<&'static str, ErrorReport> {
+    version::check()?;
     secrets::set(name, value)?;
     misuse::answered("set_secret");
     Ok("OK")
@@ -291,6 +303,7 @@ fn durable_set_secret(name: &str, value: &str) -> Result<&'static str, ErrorRepo
 /// `df.drop_secret(name text)`
 #[pg_extern(sql = false)]
 fn durable_drop_secret(name: &str) -> Result<&'static str, ErrorReport> {
+    version::check()?;
     secrets::drop(name)?;
     misuse::answered("drop_secret");
     Ok("OK")

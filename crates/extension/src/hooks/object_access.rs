@@ -7,7 +7,7 @@ use crate::error::{Error, raise};
 use crate::identity::{self, confine};
 use crate::names;
 use crate::pg::{catalog, compat, inval, role_setting};
-use crate::replication;
+use crate::{replication, version};
 
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
 
@@ -60,6 +60,9 @@ extern "C-unwind" fn settings_changed() {
 
 #[pg_guard]
 extern "C-unwind" fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: core::ffi::c_int, created: bool) {
+    if class == pg_sys::ExtensionRelationId {
+        version::changed();
+    }
     replication::touched(class, object, sub, created);
     if class == pg_sys::ProcedureRelationId {
         names::rule::touched(object);
@@ -74,6 +77,7 @@ extern "C-unwind" fn lost(trigger: pg_sys::Oid) {
 #[pg_guard]
 extern "C-unwind" fn dropped(extension: pg_sys::Oid) {
     if extension == catalog::extension() {
+        version::changed();
         durable::dropped();
         replication::dropped();
     }

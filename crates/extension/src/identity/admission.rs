@@ -90,6 +90,7 @@ pub fn gate() -> Option<pg_sys::Oid> {
 
 /// The role of exactly this name, if it may be entered now.
 pub fn admitted(name: &str) -> Result<pg_sys::Oid, Error> {
+    crate::version::check()?;
     if let Some(role) = ADMITTED.with_borrow(|admitted| admitted.get(name).copied()) {
         return Ok(role);
     }

@@ -5,12 +5,12 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 
 use super::facts::{self, Checked};
-use super::{admission, clean};
+use super::{admission, clean, kept};
 use crate::error::{Error, raise};
 use crate::pg::guc::Level;
 use crate::pg::user::{self, User};
 use crate::pg::xact::{self, Moment};
-use crate::{guc, pg};
+use crate::{guc, pg, version};
 
 /// How long an identity stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +65,9 @@ pub fn role() -> Option<pg_sys::Oid> {
     ENTERED.get().map(|entered| entered.role)
 }
 
-/// Checks that no identity stands.
+/// Checks that no identity stands, and that the objects that say who may be entered are the library's.
 pub fn check_not_entered() -> Result<(), Error> {
+    version::check()?;
     match ENTERED.get() {
         Some(entered) => Err(Error::AlreadyEntered { role: pg::role::name(entered.role) }),
         None => Ok(()),
@@ -202,6 +203,9 @@ pub fn at_transaction_end(moment: Moment) {
 pub fn at_subtransaction_abort(id: pg_sys::SubTransactionId) {
     if ENTERED.get().is_some_and(|entered| entered.scope == Scope::Subtransaction(id)) {
         forget();
+        // What is called next, is so by the operator.
+        kept::spoil_all();
+        clean::after_look();
         guc::not_writing();
     }
 }
@@ -209,4 +213,5 @@ pub fn at_subtransaction_abort(id: pg_sys::SubTransactionId) {
 fn forget() {
     ENTERED.set(None);
     facts::forget();
+    kept::identity_ends();
 }

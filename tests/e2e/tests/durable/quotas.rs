@@ -42,6 +42,19 @@ fn a_role_with_many_short_steps_delays_nobody() {
 }
 
 #[test]
+fn who_always_goes_on_at_once_does_not_keep_out_who_comes_later() {
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "1"));
+    // More of them than share a commit, by one executor, without a pause.
+    let endless = "df.loop('select 1' ~> 'select 2')";
+    stage.run("alice", &format!("select count(df.start({endless}, 'endless')) from generate_series(1, 40)"));
+    let running = "select count(*) from df.instances where label = 'endless' and status = 'running'";
+    stage.until("they run", running, "40");
+    let id = stage.run("alice", "select df.start('select 1' ~> 'select 2')");
+    assert_eq!(stage.run("alice", &format!("select df.await_instance('{id}', 60)")), "completed");
+    assert_eq!(stage.admin(running), "40");
+}
+
+#[test]
 fn a_role_whose_steps_take_long_leaves_an_executor_to_others() {
     let stage = Stage::with(Cluster::builder().setting("postern.executors", "2"));
     stage.run("alice", "select count(df.start('select pg_sleep(600)', 'long')) from generate_series(1, 5)");

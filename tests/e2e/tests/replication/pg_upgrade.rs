@@ -1,62 +1,10 @@
 //! `pg_upgrade` keeps what there was: memberships, privileges, triggers, publications, what was written down; also what the
 //! rules forbid, which is found afterwards.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
-use std::process::Command;
-
-use postern_cluster::{Cluster, Mode};
+use postern_cluster::Mode;
+use postern_e2e::{admit_everybody, pg_upgrade};
 
 use crate::pair::builder;
-
-/// `pg_upgrade`, as the account that the data folder belongs to.
-fn upgrade(old: &Cluster, new: &Cluster) {
-    let data = |cluster: &Cluster| cluster.folder().join("data");
-    let (uid, gid) = fs::metadata(data(old)).map(|data| (data.uid(), data.gid())).unwrap();
-    let (ours, _) = fs::metadata("/proc/self").map(|ours| (ours.uid(), ours.gid())).unwrap();
-    let program = old.installation().program("pg_upgrade");
-    let mut command = if ours == uid {
-        Command::new(program)
-    } else {
-        let mut command = Command::new("setpriv");
-        command
-            .arg(format!("--reuid={uid}"))
-            .arg(format!("--regid={gid}"))
-            .args(["--clear-groups", "--"])
-            .arg(program);
-        command
-    };
-    // A server knows nothing of where ours have their settings.
-    let options =
-        |cluster: &Cluster| format!("-c config_file={}", cluster.folder().join("postgresql.conf").display());
-    let bin = old.installation().program("postgres").parent().unwrap().to_owned();
-    command.arg("-b").arg(&bin).arg("-B").arg(&bin).arg("-d").arg(data(old)).arg("-D").arg(data(new));
-    command.arg("-o").arg(options(old)).arg("-O").arg(options(new)).arg("-U").arg(old.superuser());
-    command.env("HOME", new.socket_dir()).current_dir(new.socket_dir());
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{text}\n{}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        logs(&data(new))
-    );
-}
-
-/// What it has written down of a failure.
-fn logs(folder: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(folder.join("pg_upgrade_output.d")).into_iter().flatten().flatten() {
-        for file in fs::read_dir(entry.path().join("log")).into_iter().flatten().flatten() {
-            text += &fs::read_to_string(file.path()).unwrap_or_default();
-        }
-    }
-    text.lines()
-        .filter(|line| line.contains("ERROR") || line.contains("FATAL"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
 
 /// What has to be the same.
 const STATE: &str = "
@@ -77,11 +25,8 @@ const STATE: &str = "
 
 #[test]
 fn everything_is_there_after_pg_upgrade() {
-    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let hba = folder.path().join("hba");
-    fs::write(&hba, "local all all trust\n").unwrap();
-    let start = || builder().setting("hba_file", &hba.to_string_lossy()).start().unwrap();
+    let (_folder, hba) = admit_everybody();
+    let start = || builder().setting("hba_file", &hba).start().unwrap();
     let (old, new) = std::thread::scope(|scope| {
         let other = scope.spawn(start);
         (start(), other.join().unwrap())
@@ -117,7 +62,7 @@ fn everything_is_there_after_pg_upgrade() {
     .unwrap();
     old.stop(Mode::Fast).unwrap();
     new.stop(Mode::Fast).unwrap();
-    upgrade(&old, &new);
+    pg_upgrade(&old, &new);
     new.start_again().unwrap();
     let after = new.psql("app", STATE).unwrap();
     let other = before.lines().zip(after.lines()).find(|(before, after)| before != after);
