@@ -6,7 +6,7 @@
 //! Tables that a subscription receives are known to its publisher alone: where the files make one, it is assumed to be any of their
 //! own tables.
 //!
-//! **Not guaranteed**: functions of a range, and of an operator's negator, are not looked at.
+//! **Not guaranteed**: negators of operators, and the functions of a range, are known of a database alone.
 
 use std::collections::{HashMap, HashSet};
 

@@ -141,7 +141,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT * FROM ROWS FROM (generate_series(1, 2), tab(3), rows()) AS x (a, b, c, d, e) WHERE x.a = 1 AND x.b + 1 = 2 AND x.e || 'x' = 'y'",
     "SELECT s1.a.k + 1, s1.a.v = 'x' FROM s1.a TABLESAMPLE bernoulli (10 + 1)",
     "SELECT xmlelement(name a, upper(v::text)), xmlforest(k + 1 AS b), v IS DOCUMENT FROM (SELECT k, v::xml AS v FROM s1.a) x WHERE length(x.v::text) > 1",
-    "SELECT t.x + 1, t.y = 'a' FROM XMLTABLE('/a' PASSING ('<a/>'::xml) COLUMNS x int PATH 'x', y varchar PATH 'y' DEFAULT lower('A')) t",
+    // Not a constant: a server without libxml could not read it.
+    "SELECT t.x + 1, t.y = 'a' FROM s1.a, XMLTABLE('/a' PASSING (v::xml) COLUMNS x int PATH 'x', y varchar PATH 'y' DEFAULT lower('A')) t",
     "SELECT 1 + k::smallint, k::bigint * 2, '1'::numeric(3, 1) + 1, '{1,2}'::int[] || 3, CAST(v AS text) = 'x', v::char(2) = 'a' FROM s1.a",
     "SELECT - 9223372036854775808, 2147483648 + 1, 1e3 * 2, 0x1F + k, 1_000 + k FROM s1.a",
     "SELECT interval '1 day' * k, time '10:00' + dt, timestamp '2020-01-01' - ts, date '2020-01-01' + 1, B'1' & B'0', X'1F' || B'1' FROM s1.a",
@@ -182,7 +183,9 @@ const NEWER: &[(u32, &str)] = &[
 /// Those of the statements that a version refuses, and should not.
 pub fn unexpected<'n>(never: &'n [(&'static str, String)], major: u32) -> Vec<&'n (&'static str, String)> {
     let too_new = |sql: &str| NEWER.iter().any(|(since, part)| major < *since && sql.contains(part));
-    never.iter().filter(|(sql, _)| !too_new(sql)).collect()
+    // A server that was built without libxml.
+    let cannot = |said: &str| said == "unsupported XML feature";
+    never.iter().filter(|(sql, said)| !too_new(sql) && !cannot(said)).collect()
 }
 
 #[test]
