@@ -303,6 +303,7 @@ impl Refusal {
             Self::Elsewhere { code: PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, .. } => {
                 Some("CREATE EXTENSION postern in that database.")
             }
+            Self::Negative(_) => Some("An interval of '0' has it tried again at once."),
             Self::NoLogin(_) => Some("Grant LOGIN to the role, or turn postern.start_requires_login off."),
             Self::NoConnect(_) => Some("GRANT CONNECT ON DATABASE … TO the role."),
             Self::Superuser(_) => {
