@@ -160,6 +160,14 @@ fn a_session_from_before_sees_the_update_at_once() {
 fn what_protects_goes_on() {
     let old = Old::start();
     protects(&old);
+    // Who would get more than they have gets nothing, and is told why.
+    for sql in [
+        "select * from postern.grant_direct('{select}', 'app.doc', '{bob}')",
+        "select postern.set_row_security('on', 'app.doc', 'bob', '{select}')",
+    ] {
+        assert_refused(old.try_admin(sql), &SAYS);
+    }
+    protects(&old);
     old.admin("alter extension postern update");
     protects(&old);
 }
