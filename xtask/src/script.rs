@@ -194,4 +194,30 @@ mod tests {
         assert!(error.contains("not exported: e_wrapper\n"), "{error}");
         assert!(error.ends_with("not named in SQL: h_wrapper"), "{error}");
     }
+
+    #[test]
+    fn errors_raised_in_sql_say_what_to_do_instead() {
+        let crate_folder = crate::workspace::root().join("crates/extension");
+        let (mut raised, mut bare) = (0, Vec::new());
+        for (name, text) in texts(&crate_folder.join("sql")).unwrap() {
+            for part in text.split("RAISE EXCEPTION").skip(1) {
+                let statement = part.split(";\n").next().unwrap();
+                raised += 1;
+                // What is caught, and raised again with one, needs none.
+                if !statement.contains("HINT") && !statement.contains("not one expression") {
+                    bare.push(format!("{name}: {}", statement.trim()));
+                }
+            }
+        }
+        assert_eq!(bare, [""; 0]);
+        assert!(raised > 50, "{raised}");
+    }
+
+    #[test]
+    fn scripts_can_be_read_in_every_encoding() {
+        for (name, text) in texts(&crate::workspace::root().join("crates/extension/sql")).unwrap() {
+            let line = text.lines().find(|line| !line.is_ascii());
+            assert_eq!(line, None, "{name}");
+        }
+    }
 }

@@ -76,3 +76,74 @@ pub fn cargo_for(server: &Installation, verb: &str) -> Command {
 pub fn pgrx_target(server: &Installation) -> PathBuf {
     target().join(format!("pgrx-{}", server.major))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The names below headings of dependencies in a manifest.
+    fn dependencies(manifest: &str) -> BTreeSet<String> {
+        let mut is_list = false;
+        let mut names = BTreeSet::new();
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                is_list = line.trim_end_matches(']').ends_with("dependencies");
+            } else if let Some((name, _)) =
+                line.split_once(" =").filter(|_| is_list && !line.starts_with('#'))
+            {
+                names.insert(name.to_owned());
+            }
+        }
+        names
+    }
+
+    /// The text of every Rust file in a folder.
+    fn source(folder: &Path) -> String {
+        let mut text = String::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().is_none_or(|name| name != "target" && name != "node_modules")
+            {
+                text += &source(&path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text += &fs::read_to_string(path).unwrap();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn every_dependency_is_named_by_its_crate() {
+        let root = root();
+        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        let (_, members) = manifest.split_once("\nmembers = [").unwrap();
+        let members: Vec<&str> = members.split(']').next().unwrap().split('"').skip(1).step_by(2).collect();
+        assert!(members.len() > 10, "{members:?}");
+        let (mut all, mut needless) = (BTreeSet::new(), Vec::new());
+        for member in members {
+            let folder = root.join(member);
+            let source = source(&folder);
+            for name in dependencies(&fs::read_to_string(folder.join("Cargo.toml")).unwrap()) {
+                let as_written = name.replace('-', "_");
+                let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let is_named = source.match_indices(&as_written).any(|(at, _)| {
+                    let (before, after) = (&source[..at], &source[at + as_written.len()..]);
+                    !before.ends_with(is_part) && !after.starts_with(is_part)
+                });
+                if !is_named {
+                    needless.push(format!("{member}: {name}"));
+                }
+                all.insert(name);
+            }
+        }
+        assert_eq!(needless, [""; 0]);
+        // And none is kept for all that nobody has.
+        let (_, shared) = manifest.split_once("\n[workspace.dependencies]\n").unwrap();
+        let shared = dependencies(&format!("[dependencies]\n{shared}"));
+        assert_eq!(shared.difference(&all).collect::<Vec<_>>(), [""; 0]);
+    }
+}

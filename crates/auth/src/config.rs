@@ -29,7 +29,7 @@ use crate::mapping::Mapping;
 pub use jsonwebtoken::Algorithm;
 
 /// The section `[auth]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Issuers of JWTs.
@@ -61,7 +61,7 @@ impl Default for Config {
 }
 
 /// What is believed of an issuer's credentials: the same keys in `[[auth.jwt]]` and `[[auth.introspection]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Belief {
     /// `aud` must name one of these.
     pub audience: OneOrMany,
@@ -74,7 +74,7 @@ pub struct Belief {
 }
 
 /// What a credential of an issuer gives: the same keys in `[[auth.jwt]]` and `[[auth.introspection]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Rules {
     /// The only roles this issuer can give.
     pub roles: Vec<RoleName>,
@@ -90,7 +90,7 @@ pub struct Rules {
 }
 
 /// How an issuer is reached: the same keys in `[[auth.jwt]]` and `[[auth.introspection]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Reach {
     /// Certificates (PEM) to believe instead of the system's.
     #[serde(default)]
@@ -104,7 +104,7 @@ pub struct Reach {
 }
 
 /// `[[auth.jwt]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jwt {
     /// `iss`, exactly.
@@ -139,7 +139,7 @@ pub struct Jwt {
 }
 
 /// `[[auth.introspection]]`: RFC 7662.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Introspection {
     /// The introspection endpoint.
@@ -166,7 +166,7 @@ pub struct Introspection {
 }
 
 /// `[auth.api_keys]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeys {
     /// Off without removing the section.
@@ -180,7 +180,7 @@ pub struct ApiKeys {
 }
 
 /// `[auth.anonymous]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anonymous {
     /// The role of requests without credentials.
@@ -188,7 +188,7 @@ pub struct Anonymous {
 }
 
 /// One text, or a list of them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
     /// `"a"`

@@ -22,9 +22,9 @@ pub const FOLDER: &str = ".postern";
         Postern is a gate before PostgreSQL: a request carries any SQL and a token, and runs as the role and with the facts \
         that the token proves. Row security decides what it sees; nothing in the SQL can leave the role.",
     after_help = "Start here:\n  \
-        postern up                      a private PostgreSQL with an example, and a gate before it\n  \
+        postern up                 a private PostgreSQL with an example, and a gate\n  \
         postern token --role app_user --sub alice --claim tenant=acme\n  \
-        postern doctor --db URL         what in a database of yours would weaken the wall\n\n\
+        postern doctor --db URL    what in a database of yours would weaken the wall\n\n\
         `postern help COMMAND` tells more, with examples.",
     max_term_width = 100,
     arg_required_else_help = true
@@ -69,13 +69,14 @@ pub enum Command {
         postern.toml; later starts use what is there and take seconds. Ctrl-C stops both, the gate first.",
     after_help = "Examples:\n  \
         postern up\n  \
-        postern up --listen 127.0.0.1:0            any free port; it is printed\n  \
+        postern up --listen 127.0.0.1:0    any free port; it is printed\n  \
         postern up --dir /var/tmp/try --no-example\n\n\
         Then, in another terminal:\n  \
         TOKEN=$(postern token --role app_user --sub alice --claim tenant=acme)\n  \
-        curl -s http://127.0.0.1:8484/v1/query -H \"Authorization: Bearer $TOKEN\" \\\n       \
-        -H 'Content-Type: application/json' -d '{\"query\": \"select * from invoices\"}'\n  \
-        psql \"$(postern url)\"                      as superuser, past the gate"
+        curl -s http://127.0.0.1:8484/v1/query -H \"Authorization: Bearer $TOKEN\" \\\n      \
+        -H 'Content-Type: application/json' \\\n      \
+        -d '{\"query\": \"select * from invoices\"}'\n  \
+        psql \"$(postern url)\"              as superuser, past the gate"
 )]
 pub struct Up {
     /// Where the cluster, the key and the configuration are kept
@@ -104,7 +105,7 @@ pub struct Up {
         requests under way finish; SIGHUP reads certificate and key again.",
     after_help = "Examples:\n  \
         postern serve -c /etc/postern/postern.toml\n  \
-        postern doctor -c /etc/postern/postern.toml && postern serve -c /etc/postern/postern.toml\n\n\
+        postern doctor -c /etc/postern/postern.toml    whether it would start\n\n\
         The database needs the extension (shared_preload_libraries = 'postern'; CREATE EXTENSION postern), a password for the \
         role postern_gate, and the roles that may be entered: SELECT postern.admit('app_user')."
 )]
@@ -125,11 +126,12 @@ pub struct Serve {
         1  dangers or warnings\n  \
         2  the database could not be examined\n\n\
         Examples:\n  \
-        postern doctor                                       the database of `postern up`, as superuser\n  \
+        postern doctor                     the database of `postern up`, as superuser\n  \
         postern doctor -c postern.toml --json\n  \
         postern doctor --db 'postgresql://postgres@/app?host=/run/postgresql'\n  \
-        postern doctor --db \"$URL\" --role web --allow public-temp --allow table-without-rls:public.country\n  \
-        postern doctor --db \"$URL\" --subscription orders         whether a subscription is safe"
+        postern doctor --db \"$URL\" --role web --allow public-temp \\\n      \
+        --allow table-without-rls:public.country\n  \
+        postern doctor --db \"$URL\" --subscription orders    whether it is safe"
 )]
 pub struct Doctor {
     /// The configuration of a gate, whose database and roles to examine
@@ -163,11 +165,13 @@ pub struct Doctor {
         can be captured is shown with the role that could do it and the SQL that would; what cannot be decided is said to be \
         unknown.",
     after_help = "Examples:\n  \
-        postern resolve 's1.f()'                             in the database of `postern up`\n  \
-        postern resolve 'app.total(int)' --db \"$URL\" --search-path 's3, s1' --role web\n  \
+        postern resolve 's1.f()'           in the database of `postern up`\n  \
+        postern resolve 'app.total(int)' --db \"$URL\" --search-path 's3, s1' \\\n      \
+        --role web\n  \
         postern resolve 's1.f()' 's2.f()' 's3.f()' --compare --db \"$URL\"\n  \
         postern resolve 's1.f()' --compare --search-path s1,s2 --search-path s2,s1\n  \
-        postern resolve --sql 'select count(*) from pg_class' --temp-table pg_class --search-path pg_catalog,pg_temp"
+        postern resolve --sql 'select count(*) from pg_class' \\\n      \
+        --temp-table pg_class --search-path pg_catalog,pg_temp"
 )]
 pub struct Resolve {
     /// The function or procedure, with the types of its arguments if there are several of the name
@@ -207,7 +211,8 @@ pub struct Resolve {
 #[command(
     long_about = "Find what is wrong with the names in a database's code, or in SQL files, with the proof and the remedy.\n\n\
         Of a database it reads the catalogs once and changes nothing; any role will do, and the extension is not needed. Of files \
-        it judges what is there after all of them have run, in the order given, without a server; with --db, what they would \
+        it judges what is there after all of them have run, in the order given (that of a folder is the one in which tools for \
+        migrations run it), without a server; with --db, what they would \
         leave in that database. Roles that the files do not name are one: \"any role\". A finding shows the code, the SQL that proves it where there is one, and what to do. A comment \"-- postern: allow RULE: REASON\" on the \
         line of a finding, or the line before it, excuses it.",
     after_help = "Exit status:\n  \
@@ -215,14 +220,14 @@ pub struct Resolve {
         1  errors or warnings\n  \
         2  the database or the files could not be read\n\n\
         Examples:\n  \
-        postern check                                        the database of `postern up`\n  \
-        postern check migrations/*.sql                       files, without a server\n  \
+        postern check                      the database of `postern up`\n  \
+        postern check migrations           the files of a folder, without a server\n  \
         postern check --db \"$URL\" --format sarif > postern.sarif\n  \
         postern check --db \"$URL\" --write-baseline postern.baseline\n  \
         postern check --db \"$URL\" --baseline postern.baseline --format github"
 )]
 pub struct Check {
-    /// SQL files, in the order in which they run [default: look at a database]
+    /// SQL files, in the order in which they run, or folders of migrations [default: look at a database]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// The database; with files, the one that they run in
@@ -275,13 +280,13 @@ pub enum Format {
         the reason, on standard error. With files, the last definition of each function is edited where it stands, without a \
         server; with --db, those that are the same as the database's. Everything else in them stays as it is, byte for byte.",
     after_help = "Examples:\n  \
-        postern fix --db \"$URL\"                              a diff of every function that can be fixed\n  \
+        postern fix --db \"$URL\"            a diff of every function that can be fixed\n  \
         postern fix --db \"$URL\" --function 'app.total(int)' --sql > total.sql\n  \
-        postern fix migrations/*.sql                           a diff of the files\n  \
+        postern fix migrations/*.sql       a diff of the files\n  \
         postern fix migrations/*.sql --write"
 )]
 pub struct Fix {
-    /// SQL files, in the order in which they run; their definitions are fixed
+    /// SQL files, in the order in which they run, or folders of migrations; their definitions are fixed
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Fix only this function or procedure; may be given again [default: all that belong to no extension]
@@ -316,13 +321,13 @@ pub struct Fix {
     long_about = "Serve an editor with the findings and fixes of SQL files.\n\n\
         Speaks the Language Server Protocol over standard input and output; editors start it themselves. What is open is judged \
         as `postern check` judges files, together with the files that are named here, or else with the other .sql files of its \
-        folder, by name. Nothing is written: the editor makes the edits.",
+        folder, in the order in which tools for migrations run them. Nothing is written: the editor makes the edits.",
     after_help = "Examples:\n  \
         postern lsp\n  \
         postern lsp migrations/*.sql"
 )]
 pub struct Lsp {
-    /// SQL files, in the order in which they run
+    /// SQL files, in the order in which they run, or folders of migrations
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// The major version of PostgreSQL that the files are for
@@ -341,7 +346,8 @@ pub struct Lsp {
         provider.",
     after_help = "Examples:\n  \
         postern token --role app_user --sub alice --claim tenant=acme\n  \
-        postern token --role app_user --sub bob --claim 'groups=[\"staff\", \"audit\"]' --claim level=3 --expires 5m\n\n\
+        postern token --role app_user --sub bob --expires 5m \\\n      \
+        --claim 'groups=[\"staff\", \"audit\"]' --claim level=3\n\n\
         A claim is JSON if it can be read as JSON, and text otherwise; 'level=\"3\"' is text."
 )]
 pub struct Token {
@@ -449,6 +455,37 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// What each command says of itself, and those below it after it, with the mark of its heading.
+    fn helps() -> Vec<(&'static str, String, String)> {
+        let mut root = Cli::command().term_width(100);
+        root.build();
+        let mut helps = vec![("##", "postern".to_owned(), root.render_long_help().to_string())];
+        for command in root.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let name = format!("postern {}", command.get_name());
+            helps.push(("##", name.clone(), command.render_long_help().to_string()));
+            for below in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+                let name = format!("{name} {}", below.get_name());
+                helps.push(("###", name, below.render_long_help().to_string()));
+            }
+        }
+        helps
+    }
+
+    #[test]
+    fn examples_are_not_broken_in_a_narrow_terminal() {
+        let mut commands = vec![Cli::command()];
+        let mut examples = 0;
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+                examples += 1;
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+        assert!(examples > 40, "{examples}");
+    }
+
     /// `BLESS=1 cargo test -p postern-cli` writes the page anew.
     #[test]
     fn the_reference_page_is_the_help() {
@@ -458,18 +495,9 @@ mod tests {
              everything else to standard\nerror. Unless said otherwise the exit status is 0, or 1 on failure, or 2 for what \
              cannot be understood.\n",
         );
-        let mut root = Cli::command().term_width(100);
-        root.build();
-        let commands: Vec<String> =
-            root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        let mut section = |title: &str, help: String| {
+        for (level, title, help) in helps() {
             let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-            page = format!("{page}\n## {title}\n\n```text\n{}\n```\n", help.trim_end());
-        };
-        section("postern", root.render_long_help().to_string());
-        for name in commands.iter().filter(|name| *name != "help") {
-            let command = root.find_subcommand_mut(name).unwrap();
-            section(&format!("postern {name}"), command.render_long_help().to_string());
+            page = format!("{page}\n{level} {title}\n\n```text\n{}\n```\n", help.trim_end());
         }
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
         if std::env::var_os("BLESS").is_some() {

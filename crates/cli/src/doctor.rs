@@ -29,7 +29,8 @@ pub fn run(args: &Doctor) -> ExitCode {
     let printed = examine(args).and_then(|(report, allow)| {
         let colour = std::io::stdout().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let text = if args.json { json(&report)? } else { render::text(&report, colour) };
+        let text =
+            if args.json { json(&marked(&report, &allow)?)? } else { render::text(&report, &allow, colour) };
         crate::print(&text)?;
         Ok(report.complaints(&allow).is_empty())
     });
@@ -82,8 +83,20 @@ fn subscription(args: &Doctor, name: &str) -> Result<bool, Error> {
     Ok(found.is_safe())
 }
 
+/// The report with a word in each finding on whether it is allowed.
+fn marked(report: &Report, allow: &[String]) -> Result<serde_json::Value, Error> {
+    let mut value = serde_json::to_value(report).map_err(unwritten)?;
+    let findings = value["findings"].as_array_mut().into_iter().flatten();
+    for (shown, finding) in findings.zip(&report.findings) {
+        shown["allowed"] = finding.is_allowed(allow).into();
+    }
+    Ok(value)
+}
+
 fn json(report: &impl serde::Serialize) -> Result<String, Error> {
-    let text = serde_json::to_string_pretty(report)
-        .map_err(|error| Error::Io { action: "write the report".into(), source: error.into() })?;
-    Ok(text + "\n")
+    Ok(serde_json::to_string_pretty(report).map_err(unwritten)? + "\n")
+}
+
+fn unwritten(error: serde_json::Error) -> Error {
+    Error::Io { action: "write the report".into(), source: error.into() }
 }

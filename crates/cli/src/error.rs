@@ -20,6 +20,17 @@ pub enum Error {
         /// Its process id, if it has written it already.
         holder: Option<String>,
     },
+    /// The folder of `postern up` cannot be made.
+    #[error("could not create folder \"{}\": {source} (name another one with --dir)", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address of `postern up` cannot be listened on.
+    #[error("{0} (another address: --listen 127.0.0.1:8485; any free port: --listen 127.0.0.1:0)")]
+    Listen(postern_gate::Error),
     /// There is no key to sign with.
     #[error("there is no signing key \"{}\" (\"postern up\" makes one; or name one with --key)", .0.display())]
     NoKey(PathBuf),

@@ -24,7 +24,8 @@ pub fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
                 patience = REPEAT;
             }
             if begun.elapsed() >= PATIENCE {
-                eprintln!("{what}: done in {:.1} s", begun.elapsed().as_secs_f32());
+                // Done or failed: that is said by others.
+                eprintln!("{what} took {:.1} s", begun.elapsed().as_secs_f32());
             }
         });
         let result = work();

@@ -142,7 +142,8 @@ fn the_doctor_s_exit_status_says_what_it_found() {
     assert!(!found.stdout.contains('\u{1b}'), "no colours into a pipe");
 
     let allowed = doctor(&["--allow", "table-without-rls:public.country"]);
-    assert_eq!((allowed.status, allowed.stderr.as_str()), (0, ""), "{}", allowed.stdout);
+    assert_eq!((allowed.status, allowed.complaints().as_str()), (0, ""), "{}", allowed.stdout);
+    assert!(allowed.stdout.contains("warning, allowed: table public.country"), "{}", allowed.stdout);
 
     cluster.psql("postgres", "CREATE ROLE root_like SUPERUSER").unwrap();
     let danger = doctor(&["--role", "root_like", "--json", "--allow", "table-without-rls"]);
@@ -152,6 +153,11 @@ fn the_doctor_s_exit_status_says_what_it_found() {
     let finding = &report["findings"][0];
     assert_eq!((&finding["code"], &finding["severity"]), (&"role-superuser".into(), &"danger".into()));
     assert_eq!(finding["hint"], "ALTER ROLE root_like NOSUPERUSER;");
+    assert_eq!(finding["allowed"], false);
+    let findings = report["findings"].as_array().unwrap();
+    assert!(
+        findings.iter().any(|finding| finding["code"] == "table-without-rls" && finding["allowed"] == true)
+    );
 
     let wrong = run(postern().args(["doctor", "--db", &url.replace("postgres:", "nobody:")]));
     assert_eq!((wrong.status, wrong.stdout.as_str()), (2, ""));

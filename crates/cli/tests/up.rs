@@ -144,6 +144,29 @@ fn a_second_one_in_the_same_folder_is_refused_and_disturbs_nothing() {
 }
 
 #[test]
+fn what_keeps_it_from_starting_is_said_with_a_way_out() {
+    let room = room();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = run(postern().args(["up", "--no-example", "--listen", &address, "--dir"]).arg(room.path()));
+    assert_eq!((refused.status, refused.stdout.as_str()), (1, ""));
+    let wanted =
+        format!("postern: could not listen on {address}, as listen.address says: Address already in use");
+    assert!(
+        refused.stderr.contains(&wanted) && refused.stderr.contains("--listen 127.0.0.1:0"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!server_runs(room.path()));
+
+    let file = room.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let refused = run(postern().args(["up", "--dir"]).arg(file.join("folder")));
+    assert_eq!(refused.status, 1);
+    assert!(refused.stderr.ends_with("(name another one with --dir)\n"), "{}", refused.stderr);
+}
+
+#[test]
 fn after_a_kill_the_next_start_works_and_has_what_was_committed() {
     let room = room();
     let up = Running::up(room.path(), &[]);

@@ -9,15 +9,15 @@ use crate::report::{Finding, Report, Severity};
 /// How many findings of one code are shown in full; the rest is counted.
 const SHOWN_PER_CODE: usize = 10;
 
-/// The report as text, with colours for a terminal if asked for.
-pub fn text(report: &Report, colour: bool) -> String {
+/// The report as text, with colours for a terminal if asked for. What the list allows is said to be.
+pub fn text(report: &Report, allow: &[String], colour: bool) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = write(&mut out, report, colour);
+    let _ = write(&mut out, report, allow, colour);
     out
 }
 
-fn write(out: &mut String, report: &Report, colour: bool) -> std::fmt::Result {
+fn write(out: &mut String, report: &Report, allow: &[String], colour: bool) -> std::fmt::Result {
     let server = &report.server;
     writeln!(
         out,
@@ -33,7 +33,7 @@ fn write(out: &mut String, report: &Report, colour: bool) -> std::fmt::Result {
     }
     for group in report.findings.chunk_by(|a, b| a.code == b.code) {
         for finding in group.iter().take(SHOWN_PER_CODE) {
-            one(out, finding, colour)?;
+            one(out, finding, finding.is_allowed(allow), colour)?;
         }
         if let Some(first) = group.first().filter(|_| group.len() > SHOWN_PER_CODE) {
             writeln!(
@@ -50,9 +50,11 @@ fn write(out: &mut String, report: &Report, colour: bool) -> std::fmt::Result {
     for skipped in &report.skipped {
         writeln!(out, "not checked: {}: {}", skipped.check, skipped.reason)?;
     }
+    let allowed = report.findings.iter().filter(|finding| finding.is_allowed(allow)).count();
+    let allowed = if allowed == 0 { String::new() } else { format!(" ({allowed} allowed)") };
     writeln!(
         out,
-        "\n{}, {}, {}; {} not checked",
+        "\n{}, {}, {}{allowed}; {} not checked",
         counted(report.count(Severity::Danger), "danger"),
         counted(report.count(Severity::Warning), "warning"),
         counted(report.count(Severity::Info), "note"),
@@ -60,16 +62,17 @@ fn write(out: &mut String, report: &Report, colour: bool) -> std::fmt::Result {
     )
 }
 
-fn one(out: &mut String, finding: &Finding, colour: bool) -> std::fmt::Result {
+fn one(out: &mut String, finding: &Finding, is_allowed: bool, colour: bool) -> std::fmt::Result {
     let (label, style) = match finding.severity {
         Severity::Danger => ("DANGER", AnsiColor::Red.on_default().bold()),
         Severity::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
         Severity::Info => ("note", AnsiColor::Cyan.on_default()),
     };
     let (style, strong) = if colour { (style, Style::new().bold()) } else { (Style::new(), Style::new()) };
+    let allowed = if is_allowed { ", allowed" } else { "" };
     writeln!(
         out,
-        "\n{style}{label}{style:#}: {strong}{}{strong:#} [{}: {}]",
+        "\n{style}{label}{style:#}{allowed}: {strong}{}{strong:#} [{}: {}]",
         printable(&finding.message),
         finding.code,
         printable(&finding.subject)
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn the_text_says_what_was_found_why_and_what_mends_it() {
         assert_eq!(
-            text(&report(), false),
+            text(&report(), &[], false),
             "database \"app\" on PostgreSQL 15.20, examined as role \"postern_gate\"\n\
              served roles: alice\n\
              \n\
@@ -136,15 +139,22 @@ mod tests {
 
     #[test]
     fn colours_are_only_written_when_asked_for() {
-        assert!(text(&report(), true).contains("\u{1b}[1m\u{1b}[31mDANGER\u{1b}[0m"));
-        assert!(!text(&report(), false).contains('\u{1b}'));
+        assert!(text(&report(), &[], true).contains("\u{1b}[1m\u{1b}[31mDANGER\u{1b}[0m"));
+        assert!(!text(&report(), &[], false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_is_allowed_is_shown_and_said_to_be() {
+        let text = text(&report(), &["role-superuser:alice".to_owned()], false);
+        assert!(text.contains("\nDANGER, allowed: role "), "{text}");
+        assert!(text.ends_with("\n1 danger, 0 warnings, 0 notes (1 allowed); 1 not checked\n"), "{text}");
     }
 
     #[test]
     fn many_findings_of_one_kind_are_counted() {
         let mut report = report();
         report.findings = vec![report.findings.remove(0); 13];
-        let text = text(&report, false);
+        let text = text(&report, &[], false);
         assert_eq!(text.matches("DANGER:").count(), 10);
         assert!(text.contains("... and 3 more role-superuser"));
         assert!(text.ends_with("13 dangers, 0 warnings, 0 notes; 1 not checked\n"));

@@ -1,3 +1,16 @@
+-- Facts and SQL are text of UTF-8 here; in another encoding two facts could come to be one. These scripts are ASCII, so that
+-- they can be read, and refused, in any.
+DO $encoding$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.<>) 'UTF8' THEN
+        RAISE EXCEPTION 'postern needs a database with encoding UTF8'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = pg_catalog.format('The encoding of database "%s" is %s.', pg_catalog.current_database(), pg_catalog.getdatabaseencoding()),
+                  HINT = 'Make one by CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0, and move the data there with pg_dump.';
+    END IF;
+END
+$encoding$;
+
 -- Whoever has CREATE on the database may have made a schema of this name before us, and would own everything in it.
 DO $schema$
 BEGIN

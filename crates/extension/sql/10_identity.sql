@@ -97,7 +97,8 @@ BEGIN
     -- Not cut: what is left of a longer name may be another role's.
     IF pg_catalog.octet_length(dismiss.role) OPERATOR(pg_catalog.>) 63 THEN
         RAISE EXCEPTION 'role name is too long'
-            USING ERRCODE = 'name_too_long', DETAIL = pg_catalog.format('It has %s bytes; names have at most 63.', pg_catalog.octet_length(dismiss.role));
+            USING ERRCODE = 'name_too_long', DETAIL = pg_catalog.format('It has %s bytes; names have at most 63.', pg_catalog.octet_length(dismiss.role)),
+                  HINT = 'Give the name as pg_roles shows it.';
     END IF;
     -- By either: a renamed role goes by its old name and by its new one, a dropped role by its name.
     DELETE FROM postern.admitted a

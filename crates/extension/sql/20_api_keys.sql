@@ -38,10 +38,11 @@ BEGIN
     -- A name too long for a role is that of none: it is compared whole.
     IF NOT EXISTS (SELECT FROM postern.admitted a WHERE a.role_name OPERATOR(pg_catalog.=) create_api_key.role) THEN
         RAISE EXCEPTION 'role "%" is not admitted', create_api_key.role
-            USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''…'').';
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''role'').';
     END IF;
     IF pg_catalog.jsonb_typeof(create_api_key.claims) OPERATOR(pg_catalog.<>) 'object' THEN
-        RAISE EXCEPTION 'claims must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'claims must be a JSON object'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give {"name": "value"}, or leave the argument out.';
     END IF;
     -- A UUID of version 4 has 122 random bits; three of them, hashed, fill 256.
     FOR n IN 1..3 LOOP

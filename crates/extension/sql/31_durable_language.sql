@@ -133,10 +133,10 @@ CREATE OPERATOR pg_catalog.| (FUNCTION = df.race, LEFTARG = pg_catalog.text, RIG
 COMMENT ON OPERATOR pg_catalog.| (pg_catalog.text, pg_catalog.text) IS 'Durable functions: the first to finish';
 
 CREATE OPERATOR pg_catalog.?> (FUNCTION = df.if_then_op, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text);
-COMMENT ON OPERATOR pg_catalog.?> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: if … then';
+COMMENT ON OPERATOR pg_catalog.?> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: if ... then';
 
 CREATE OPERATOR pg_catalog.!> (FUNCTION = df.if_else_op, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text);
-COMMENT ON OPERATOR pg_catalog.!> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: … else';
+COMMENT ON OPERATOR pg_catalog.!> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: ... else';
 
 CREATE OPERATOR pg_catalog.@> (FUNCTION = df.loop_prefix_op, RIGHTARG = pg_catalog.text);
 COMMENT ON OPERATOR pg_catalog.@> (NONE, pg_catalog.text) IS 'Durable functions: repeats';

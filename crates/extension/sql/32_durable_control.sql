@@ -125,7 +125,8 @@ DECLARE
     options pg_catalog.text := '';
 BEGIN
     IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
+        RAISE EXCEPTION 'argument p_role must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
     END IF;
     IF by_membership THEN
         options := CASE WHEN with_grant THEN ' WITH ADMIN TRUE, INHERIT TRUE' ELSE ' WITH INHERIT TRUE' END;
@@ -160,7 +161,8 @@ DECLARE
     sensitive pg_catalog.regprocedure;
 BEGIN
     IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
+        RAISE EXCEPTION 'argument p_role must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
     END IF;
     -- What the caller could not have granted, it does not take back.
     FOREACH sensitive IN ARRAY ARRAY[

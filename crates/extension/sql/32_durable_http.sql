@@ -53,14 +53,17 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a name, such as api.example.com, or *.example.com for every name below it; other alphabets in their xn-- form.';
     END IF;
     IF $5 IS NULL OR $5 NOT IN ('http', 'https') THEN
-        RAISE EXCEPTION 'scheme must be http or https' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'scheme must be http or https'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for https.';
     END IF;
     IF EXISTS (SELECT FROM pg_catalog.unnest($3) m
                 WHERE m IS NULL OR m NOT IN ('GET', 'POST', 'PUT', 'DELETE', 'PATCH')) THEN
-        RAISE EXCEPTION 'methods must be GET, POST, PUT, DELETE or PATCH' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'methods must be GET, POST, PUT, DELETE or PATCH'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write them in capitals, or leave them out to allow them all.';
     END IF;
     IF EXISTS (SELECT FROM pg_catalog.unnest($4) p WHERE p IS NULL OR p NOT BETWEEN 1 AND 65535) THEN
-        RAISE EXCEPTION 'ports must be between 1 and 65535' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'ports must be between 1 and 65535'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for the port of the scheme.';
     END IF;
     INSERT INTO postern.http_allow (role, scheme, host, ports, methods)
     VALUES ($2, $5, pg_catalog.lower($1),
@@ -314,7 +317,8 @@ DECLARE
     at postern.outbound;
 BEGIN
     IF ($3 IS NULL) OPERATOR(pg_catalog.=) ($4 IS NULL) THEN
-        RAISE EXCEPTION 'a request has either a result or an error' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'a request has either a result or an error'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give exactly one of them.';
     END IF;
     SELECT o.* INTO at FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
     IF NOT FOUND THEN

@@ -228,7 +228,8 @@ CREATE FUNCTION df.instance_executions(
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF limit_count OPERATOR(pg_catalog.<) 1 THEN
-        RAISE EXCEPTION 'limit_count must be at least 1' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'limit_count must be at least 1'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for the default.';
     END IF;
     RETURN QUERY
     SELECT 1::pg_catalog.int8,
@@ -288,9 +289,11 @@ CREATE FUNCTION postern.durable_check_page(limit_count pg_catalog.int4) RETURNS 
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF limit_count IS NULL THEN
-        RAISE EXCEPTION 'argument limit_count must not be null' USING ERRCODE = 'null_value_not_allowed';
+        RAISE EXCEPTION 'argument limit_count must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out for the default.';
     ELSIF limit_count OPERATOR(pg_catalog.<) 1 THEN
-        RAISE EXCEPTION 'limit_count must be at least 1' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'limit_count must be at least 1'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for the default.';
     ELSIF limit_count OPERATOR(pg_catalog.>) postern.durable_list_limit() THEN
         RAISE EXCEPTION 'df.list_instances: limit_count (%) exceeds pg_durable.list_instances_max_limit (%); request fewer rows, or use the paginated df.list_instances overload (after_cursor/next_cursor) for large result sets',
             limit_count, postern.durable_list_limit()

@@ -28,17 +28,20 @@ CREATE FUNCTION postern.set_quota(
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF $1 IS NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid) THEN
-        RAISE EXCEPTION 'role % does not exist', coalesce($1::pg_catalog.text, 'NULL') USING ERRCODE = 'undefined_object';
+        RAISE EXCEPTION 'role % does not exist', coalesce($1::pg_catalog.text, 'NULL')
+            USING ERRCODE = 'undefined_object', HINT = 'Name a role that pg_roles shows.';
     END IF;
     IF $2 IS NULL AND $3 IS NULL THEN
         RAISE EXCEPTION 'a quota has a concurrency, or a rate per second, or both'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'postern.drop_quota() takes a quota away.';
     END IF;
     IF $2 OPERATOR(pg_catalog.<) 1 THEN
-        RAISE EXCEPTION 'concurrency must be at least 1' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'concurrency must be at least 1'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL bounds nothing.';
     END IF;
     IF NOT coalesce($3 OPERATOR(pg_catalog.>=) 0.001 AND $3 OPERATOR(pg_catalog.<=) 100000, true) THEN
-        RAISE EXCEPTION 'per_second must be between 0.001 and 100000' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'per_second must be between 0.001 and 100000'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL bounds nothing.';
     END IF;
     INSERT INTO postern.quota (role, concurrency, per_second) VALUES ($1, $2, $3)
     ON CONFLICT ON CONSTRAINT quota_pkey DO UPDATE

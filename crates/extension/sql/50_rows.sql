@@ -190,7 +190,7 @@ BEGIN
     ELSIF NOT target.relrowsecurity THEN
         RAISE EXCEPTION 'table "%" has no row security', target.relname
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to go past.',
-                  HINT = 'Use GRANT, or ALTER TABLE … ENABLE ROW LEVEL SECURITY first.';
+                  HINT = 'Use GRANT, or ALTER TABLE ... ENABLE ROW LEVEL SECURITY first.';
     ELSIF postern.plain_entries(relation, grantee, command) OPERATOR(pg_catalog.=) 0 THEN
         RAISE EXCEPTION 'no privilege on table "%" was granted to role "%"', target.relname, pg_catalog.pg_get_userbyid(grantee)
             USING ERRCODE = 'insufficient_privilege', DETAIL = 'Direct access needs the plain privilege.',

@@ -220,7 +220,7 @@ BEGIN
     RETURN policy;
 END
 $$;
--- It does what the caller may do: CREATE POLICY, CREATE FUNCTION, ALTER FUNCTION … OWNER.
+-- It does what the caller may do: CREATE POLICY, CREATE FUNCTION, ALTER FUNCTION ... OWNER.
 GRANT EXECUTE ON FUNCTION postern.create_policy(pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.name[], pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text) TO PUBLIC;
 COMMENT ON FUNCTION postern.create_policy(pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.name[], pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text) IS
     'CREATE POLICY whose sub-selects run as the owner of the table, once per statement where they do not use the row, and which has a place among the others; gives its name';

@@ -31,7 +31,7 @@ use serde::Deserialize;
 use crate::Error;
 
 /// The whole file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where requests come in.
@@ -69,7 +69,7 @@ pub struct Config {
 }
 
 /// `[listen]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// Address and port.
@@ -94,7 +94,7 @@ pub struct Listen {
 }
 
 /// `[listen.tls]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The certificate chain, PEM.
@@ -115,7 +115,7 @@ pub enum ForwardedHeader {
 }
 
 /// `[limits]`, for each identity: an issuer and a subject, an API key, or the address of an anonymous client.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Requests per second, on average; 0: any number.
@@ -154,7 +154,7 @@ pub struct Limits {
 }
 
 /// `[limits.roles.NAME]`: what is not said is as in `[limits]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "the same as in Limits")]
 pub struct RoleLimits {
@@ -169,7 +169,7 @@ pub struct RoleLimits {
 }
 
 /// `[cors]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cors {
     /// Origins whose scripts may read answers, such as `https://app.example.com`; `*` for all. That is safe as the default
@@ -181,7 +181,7 @@ pub struct Cors {
 }
 
 /// `[errors]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Errors {
     /// Leave out of PostgreSQL's errors what tells about the inside of the server and of functions: `file`, `line`,
@@ -190,7 +190,7 @@ pub struct Errors {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// A level, or a filter by module such as `info,postern_pool=debug`.
@@ -213,7 +213,7 @@ pub enum LogFormat {
 }
 
 /// `[metrics]`. On the main address, `/metrics` shows totals to everyone and roles only with the token.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// A second address, for those who may see the metrics by role. It has no authentication of its own.
@@ -223,7 +223,7 @@ pub struct Metrics {
 }
 
 /// `[telemetry]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Telemetry {
     /// Where OpenTelemetry traces are sent, by OTLP over HTTP, such as `http://localhost:4318/v1/traces`.
@@ -234,7 +234,7 @@ pub struct Telemetry {
 }
 
 /// `[doctor]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Doctor {
     /// Codes of dangerous findings with which the gate starts all the same.

@@ -74,8 +74,10 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// An address cannot be listened on.
-    #[error("could not listen on {address}: {source}")]
+    #[error("could not listen on {address}, as {setting} says: {source}")]
     Listen {
+        /// The key of the configuration that names it.
+        setting: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system said.
@@ -123,9 +125,9 @@ impl Gate {
         authenticator.warm_up().await;
 
         let tls = config.listen.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
-        let (listener, address) = listen(config.listen.address).await?;
+        let (listener, address) = listen("listen.address", config.listen.address).await?;
         let operators = match config.metrics.listen {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen("metrics.listen", address).await?),
             None => None,
         };
         let (stop, stopping) = watch::channel(false);
@@ -202,18 +204,10 @@ impl Gate {
     }
 }
 
-/// Writes the log, serves until the future resolves, and stops in order.
-pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-    init_log(&config)?;
-    let gate = Gate::start(config).await?;
-    shutdown.await;
-    gate.shutdown().await;
-    Ok(())
-}
-
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
-    let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |source| Error::Listen { setting, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }
 

@@ -323,4 +323,40 @@ mod tests {
         assert_eq!(operator.matches("# EOF").count(), 1);
         assert!(operator.ends_with("# EOF\n"));
     }
+
+    #[tokio::test]
+    async fn the_page_names_every_metric_and_no_other() {
+        let metrics = Metrics::new();
+        metrics.outbound.set(Arc::new(Stats::default())).unwrap();
+        metrics.count(Some(&RoleName::try_from("app_user").unwrap()), Outcome::Ok, Duration::ZERO, 0);
+        let names = |audience| {
+            let text = metrics.encode(&pool(), audience).unwrap();
+            let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+            let mut names: Vec<String> = types
+                .filter_map(|line| line.split_once(' '))
+                .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+                .collect();
+            names.sort();
+            names
+        };
+        let page = include_str!("../../../docs/reference/http.md");
+        let told = |text: &str| {
+            let mut told: Vec<String> = text
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|text| text.starts_with("postern_"))
+                .map(str::to_owned)
+                .collect();
+            told.sort();
+            told
+        };
+        let (_, section) = page.split_once("\n## Metrics\n").unwrap();
+        let (sentence, tables) = section.split_once("\n|").unwrap();
+        assert_eq!(told(tables), names(Audience::Operator));
+        assert_eq!(told(sentence), names(Audience::Public), "what anyone sees");
+        for outcome in Outcome::ALL {
+            assert!(section.contains(&format!("`{}`", outcome.name())), "{}", outcome.name());
+        }
+    }
 }

@@ -17,7 +17,7 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::Error;
 
 /// The settings of a worker.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where the requests are: `postgresql://postern_outbound@host/database`, as libpq writes it. Without `sslmode=disable` a

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::Error;
 
 /// The settings of a pool. Single settings win over what `url` says.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `postgresql://user:password@host:port/dbname`, as libpq writes it.

@@ -471,7 +471,11 @@ impl Inner {
         outage.until = Some(Instant::now() + pause);
         outage.last = Some(error.clone());
         if outage.failures == 1 {
-            tracing::warn!(reason = ?error, "could not connect to the database");
+            let reason = match &error {
+                Error::Unavailable { reason, .. } => reason.clone(),
+                other => other.to_string(),
+            };
+            tracing::warn!(reason, "could not connect to the database");
         }
         error
     }

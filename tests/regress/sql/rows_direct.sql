@@ -136,6 +136,27 @@ grant dr_group to dr_member;
 set role dr_member;
 execute q;
 reset role;
+-- The owner of the database, whoever that is.
+set role dr_owner;
+grant select on dr_doc to pg_database_owner;
+select count(*) from postern.grant_direct('{select}', 'dr_doc', '{pg_database_owner}');
+reset role;
+select current_database() as db \gset
+set role dr_other;
+execute q;
+reset role;
+alter database :"db" owner to dr_other;
+set role dr_other;
+execute q;
+reset role;
+alter database :"db" owner to current_user;
+set role dr_other;
+execute q;
+set role dr_owner;
+set client_min_messages = warning;
+select count(*) from postern.revoke('{select}', 'dr_doc', '{pg_database_owner}');
+reset client_min_messages;
+reset role;
 deallocate q;
 reset plan_cache_mode;
 
@@ -209,7 +230,12 @@ fetch c;
 commit;
 select dr_count(), dr_count_atomic(), dr_count_plpgsql(), dr_count_definer(), (select count(*) from dr_rows());
 select (select count(*) from dr_view), (select count(*) from dr_view_other), (select count(*) from dr_view_invoker), (select count(*) from dr_view_barrier);
+-- A function whose query the planner puts in place of the call, beside a table that it then does not read.
+with unread as (select * from dr_doc) select count(*) from dr_rows();
+select count(*) from dr_rows() where case when true then true else exists (select from dr_doc) end;
+with unread as (select * from dr_doc), one as (select 1 from dr_rows()) select (select count(*) from one), (select count(*) from dr_rows() r join dr_doc d on d.id = r);
 set role dr_other;
+with unread as (select * from dr_doc) select count(*) from dr_rows();
 copy dr_doc (id) to stdout;
 begin;
 declare c cursor for select count(*) from dr_doc;

@@ -43,13 +43,16 @@ pub fn text(findings: &[Finding]) -> String {
         }
         let _ = writeln!(out, "  remedy: {}\n  key: {}\n", finding.remedy, finding.key);
     }
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity, noun| {
+        let count = findings.iter().filter(|finding| finding.severity == severity).count();
+        format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    };
     let _ = writeln!(
         out,
-        "{} errors, {} warnings, {} notes",
-        count(Severity::Error),
-        count(Severity::Warning),
-        count(Severity::Note)
+        "{}, {}, {}",
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning"),
+        count(Severity::Note, "note")
     );
     out
 }
@@ -94,6 +97,8 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
+            // As in the text: a column counts characters.
+            "columnKind": "unicodeCodePoints",
             "tool": { "driver": { "name": "postern", "version": env!("CARGO_PKG_VERSION"), "rules": rules } },
             "results": results,
         }],

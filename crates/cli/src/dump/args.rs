@@ -18,7 +18,8 @@ use crate::args::FOLDER;
     after_help = "Examples:\n  \
         postern dump --db \"$URL\" -Fc -f app.dump\n  \
         postern dump -h db.example.com -U reporting app > app.sql\n  \
-        postern dump -U reporting --allow-row-level-security --count-with \"$OWNER\" -t 'public.*' app > part.sql\n\n\
+        postern dump -U reporting --allow-row-level-security \\\n      \
+        --count-with \"$OWNER\" -t 'public.*' app > part.sql\n\n\
         What it says goes to standard error. All rows of a table are counted by the role of --count-with, in the snapshot of the \
         dump; without it, their number is the server's estimate. The exit status is pg_dump's, or 1 if nothing was dumped."
 )]

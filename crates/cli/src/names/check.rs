@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use postern_analyze::check::{Finding, Scope, Severity, database, output, rows};
 use postern_analyze::files::{self, RUNNER};
 
+use super::folder::expanded;
 use super::{catalog, catalog_and, deeply, json, sources};
 use crate::args::{Check, Format};
 use crate::error::{Context as _, Error};
@@ -41,7 +42,7 @@ fn check(args: &Check) -> Result<bool, Error> {
             Some(db) => catalog(Some(db), &args.dir)?.snapshot,
             None => files::empty(args.server_version, args.role.as_deref().unwrap_or(RUNNER)),
         };
-        let sources = sources(&args.files)?;
+        let sources = sources(&expanded(&args.files)?)?;
         deeply(|| files::check(&files::replay(base, sources)))?
     };
     if let Some(file) = &args.write_baseline {
@@ -62,7 +63,15 @@ fn check(args: &Check) -> Result<bool, Error> {
 
 /// The keys of a baseline: the first word of each line that is no comment.
 fn baseline(file: &Path) -> Result<BTreeSet<String>, Error> {
-    let text = std::fs::read_to_string(file).context("read", file)?;
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let file = file.display();
+            return Err(Error::Usage(format!(
+                "there is no baseline \"{file}\" (--write-baseline \"{file}\" makes one)"
+            )));
+        }
+        read => read.context("read", file)?,
+    };
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     Ok(lines.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect())
 }

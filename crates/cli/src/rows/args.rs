@@ -14,7 +14,8 @@ use crate::args::FOLDER;
         these commands ask.",
     after_help = "Examples:\n  \
         postern rows matrix --table public.invoices\n  \
-        postern rows explain public.invoices --key id=5 --as app_user --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
+        postern rows explain public.invoices --key id=5 --as app_user \\\n      \
+        --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
         postern rows test policies.toml --mutate\n  \
         postern rows simulate migration.sql --as app_user"
 )]
@@ -48,7 +49,7 @@ pub struct Ask {
 /// Print what each role gets of each table, by each command
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    postern rows matrix                                  every role and table\n  \
+    postern rows matrix                every role and table\n  \
     postern rows matrix --role app_user --table public.invoices\n  \
     postern rows matrix --db \"$URL\" --json")]
 pub struct Matrix {
@@ -66,8 +67,10 @@ pub struct Matrix {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     postern rows explain public.invoices --key id=5 --as app_user\n  \
-    postern rows explain public.invoices --key id=5 --as app_user --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
-    postern rows explain public.invoices --as app_user --command insert --new '{\"id\": 6, \"tenant\": \"acme\"}'\n\n\
+    postern rows explain public.invoices --key id=5 --as app_user \\\n      \
+    --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
+    postern rows explain public.invoices --as app_user --command insert \\\n      \
+    --new '{\"id\": 6, \"tenant\": \"acme\"}'\n\n\
     A value of a key is text, and is read as the column's type.")]
 pub struct Explain {
     /// The table, with its schema
@@ -107,7 +110,10 @@ pub struct Explain {
         name = \"a tenant sees its own\"\n  \
         role = \"app_user\"\n  \
         facts = { claims = { tenant = \"acme\" } }\n  \
-        given.\"public.invoices\" = [{ id = 1, tenant = \"acme\" }, { id = 2, tenant = \"other\" }]\n  \
+        given.\"public.invoices\" = [\n      \
+        { id = 1, tenant = \"acme\" },\n      \
+        { id = 2, tenant = \"other\" },\n  \
+        ]\n  \
         sql = \"select id from invoices\"\n  \
         rows = [{ id = 1 }]          # or count = 1, or error = \"42501\"\n\n\
         Examples:\n  \
@@ -140,7 +146,8 @@ pub struct Test {
         postern_admin, who looks as roles without powers of their own, or a superuser.",
     after_help = "Examples:\n  \
         postern rows simulate migration.sql\n  \
-        postern rows simulate migration.sql --as app_user --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
+        postern rows simulate migration.sql --as app_user \\\n      \
+        --facts '{\"claims\": {\"tenant\": \"acme\"}}'\n  \
         postern rows simulate migration.sql --table public.invoices --json"
 )]
 pub struct Simulate {

@@ -70,7 +70,7 @@ impl Places<'_> {
 impl Folder {
     /// Makes the folder where there is none, and takes it.
     pub fn take(path: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(path).context("create", path)?;
+        fs::create_dir_all(path).map_err(|source| Error::Folder { folder: path.to_owned(), source })?;
         let path = path.canonicalize().context("find", path)?;
         let file = Places(&path).lock();
         let mut lock = OpenOptions::new()

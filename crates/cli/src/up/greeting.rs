@@ -19,7 +19,7 @@ pub fn text(url: &str, folder: &Path, example: bool) -> String {
     };
     let query = |subject: &str, tenant: &str, sql: &str| {
         format!(
-            "curl -s {url}/v1/query -H 'Content-Type: application/json' \\\n    \
+            "curl -sw '\\n' {url}/v1/query -H 'Content-Type: application/json' \\\n    \
              -H \"Authorization: Bearer $({command} --role app_user --sub {subject} --claim tenant={tenant}{dir})\" \\\n    \
              -d '{{\"query\": \"{sql}\"}}'"
         )

@@ -95,11 +95,18 @@ fn serve(
     if stop.is_asked() {
         return Ok(());
     }
-    runtime.block_on(async {
-        tokio::spawn(watch(Arc::clone(cluster)));
-        let example = places.example_marker().exists();
-        serve::gate(config, stop.clone(), None, |url| greeting::text(url, &args.dir, example)).await
-    })
+    runtime
+        .block_on(async {
+            tokio::spawn(watch(Arc::clone(cluster)));
+            let example = places.example_marker().exists();
+            serve::gate(config, stop.clone(), None, |url| greeting::text(url, &args.dir, example)).await
+        })
+        .map_err(|error| match error {
+            Error::Gate(error @ postern_gate::Error::Listen { setting: "listen.address", .. }) => {
+                Error::Listen(error)
+            }
+            error => error,
+        })
 }
 
 /// Starts the server again if it ends by itself. The gate finds it again on its own.

@@ -26,6 +26,14 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// What it said to standard error, but for the word that it is at work, which a busy machine has it say.
+    pub fn complaints(&self) -> String {
+        let lines = self.stderr.lines().filter(|line| !line.starts_with("examining the database"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// The program, without what the environment of the tests would say to it.
 pub fn postern() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));

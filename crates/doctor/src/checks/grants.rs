@@ -4,7 +4,7 @@ use crate::codes;
 use crate::examination::{Checked, Examination};
 
 /// Functions that are for everybody: they tell what everybody may know, or ask who calls.
-const FUNCTIONS: [&str; 48] = [
+const FUNCTIONS: [&str; 49] = [
     "apply_fix",
     "attempt_as",
     "caller",
@@ -52,13 +52,15 @@ const FUNCTIONS: [&str; 48] = [
     "subscription_recipe",
     "table_code",
     "table_findings",
+    "types_within",
     "view_columns",
 ];
 
 /// Tables and views that everybody may read: they say what the catalogs say, or have row security.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "apply_conflicts",
     "apply_identity",
+    "apply_row_security",
     "direct_access",
     "direct_grants",
     "replication_findings",

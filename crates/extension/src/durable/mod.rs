@@ -51,6 +51,7 @@ mod call;
 mod compose;
 mod control;
 mod debris;
+mod deferred;
 mod errand;
 mod error;
 mod executor;
@@ -89,7 +90,6 @@ use crate::pg::{definer, limit, shmem, xact};
 /// Sets up shared memory and callbacks. Once, while preloading.
 pub fn init() {
     shmem::init();
-    definer::init();
     xact::also_at_end(outbox::at_transaction_end);
     xact::also_at_subtransaction_abort(limit::at_subtransaction_abort);
     xact::also_at_end(|moment| {

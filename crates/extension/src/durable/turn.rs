@@ -26,7 +26,7 @@ use postern_durable::{Failure, Graph, Kind, node_id, value};
 use super::outside::Beginning;
 use super::rerun::{self, Before};
 use super::store::{self, End, Instance, NEVER, State, Step, Strand};
-use super::{board, call, debris, step, substitution};
+use super::{board, call, debris, deferred, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
@@ -429,6 +429,21 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// Whether what a statement came to may be the doing of those with whom it shares the commit: it had no longer than they can wait,
+    /// which its own code may have heard of; or constraints that are deferred by default were not, since one before it has had
+    /// all of them checked.
+    fn was_pressed(&self, started: i64, ran: &Result<step::Done, step::Stopped>) -> bool {
+        let Some(patience) = self.patience else { return false };
+        match ran {
+            Err(step::Stopped::Cancelled(_) | step::Stopped::TopLevel) => false,
+            Ok(_) => self.time_limit() == patience && worker::now() - started >= i64::from(patience) * 1_000,
+            Err(step::Stopped::Failed(_)) => {
+                self.time_limit() == patience && worker::now() - started >= i64::from(patience) * 1_000
+                    || as_owner(deferred::any)
+            }
+        }
+    }
+
     /// Runs a statement and records it.
     fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
         let started = worker::now();
@@ -454,6 +469,9 @@ impl<'a> Course<'a> {
         };
         board::executing(self.slot, None, 0, 0);
         self.ran = true;
+        if self.was_pressed(started, &ran) {
+            return Err(Turn::Slow);
+        }
         let text = prepared.as_ref().ok().map(|prepared| prepared.sql.as_str()).filter(|sql| *sql != query);
         match ran {
             Ok(done) => {

@@ -83,6 +83,11 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
         replication::judge_grant(&granted);
     }
     // SAFETY: as above.
+    let disowned = unsafe { grant::disowned(statement) };
+    if !disowned.is_empty() {
+        replication::judge_disowned(&disowned);
+    }
+    // SAFETY: as above.
     let takes = unsafe { node::takes(statement) };
     // SAFETY: as above.
     let extension = unsafe { node::of_extension(statement, c"postern") };

@@ -14,6 +14,7 @@ pub mod apply;
 pub mod catalog;
 pub mod caught;
 pub mod compat;
+pub mod compiled;
 pub mod definer;
 pub mod grant;
 pub mod guc;

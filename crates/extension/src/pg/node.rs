@@ -228,7 +228,7 @@ pub unsafe fn database_for_itself(statement: *const pg_sys::PlannedStmt) -> Opti
 ///
 /// # Safety
 /// `options` is null or a list of DefElem.
-unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys::DefElem> {
+pub unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys::DefElem> {
     if options.is_null() {
         return None;
     }

@@ -197,12 +197,11 @@ unsafe fn elements<'a, T>(list: *const pg_sys::List) -> &'a [*mut T] {
 }
 
 /// Takes row security off every relation of the tree for which `lifts` says so, sub-queries, CTEs and the queries of views
-/// included, and tells of how many.
+/// included.
 ///
 /// # Safety
 /// `query` is a rewritten query that may be changed, as the planner gets it.
-pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) -> usize {
-    let mut lifted = 0;
+pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) {
     // SAFETY: the queries are those of the tree; what is cut out is not freed.
     unsafe {
         for &query in Queries::of(query).as_slice() {
@@ -219,7 +218,6 @@ pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) ->
                 if (last.is_none() && !checked) || access.needs.is_empty() || !lifts(access) {
                     continue;
                 }
-                lifted += 1;
                 if let Some(last) = last {
                     let policies = c_int::try_from(last + 1).unwrap_or(c_int::MAX);
                     (**entry).securityQuals = pg_sys::list_copy_tail((**entry).securityQuals, policies);
@@ -230,7 +228,6 @@ pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) ->
             }
         }
     }
-    lifted
 }
 
 /// A copy of the query, if it reads from functions: the planner may put the query of one in its place.

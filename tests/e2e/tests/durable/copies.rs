@@ -190,9 +190,9 @@ fn a_database_made_from_a_template_is_a_copy_and_a_standby_is_none() {
 const UNDER_WAY: &str =
     "select df.start('insert into app.log(what) values (''begun'') returning 7 as n' |=> 'x' ~> df.wait_for_signal('go') |=> 's'
                      ~> 'insert into app.log(what) select ''signalled '' || $x.n || ($s::jsonb->>''data'')', 'signalled');
-     select df.start(df.sleep(interval '5 seconds') ~> 'insert into app.log(what) values (''slept'')', 'sleeper');
-     select df.start(df.map('select g from generate_series(1, 3) g', df.sleep(interval '5 seconds') ~> 'insert into app.log(what) values (''mapped '' || $item.g)'), 'mapped');
-     select df.start(df.call(df.sleep(interval '5 seconds') ~> 'insert into app.log(what) values (''called'') returning what') |=> 'c'
+     select df.start(df.sleep(600) ~> 'insert into app.log(what) values (''slept'')', 'sleeper');
+     select df.start(df.map('select g from generate_series(1, 3) g', df.sleep(600) ~> 'insert into app.log(what) values (''mapped '' || $item.g)'), 'mapped');
+     select df.start(df.call(df.sleep(600) ~> 'insert into app.log(what) values (''called'') returning what') |=> 'c'
                      ~> 'insert into app.log(what) values (''after '' || $c.what)', 'caller');
      select df.start('call app.slow()' ~> 'insert into app.log(what) values (''after top level'')', 'top level');
      select df.start(df.wait_for_signal('never'), 'paused before');
@@ -220,6 +220,12 @@ fn under_way() -> Stage {
     source.run("alice", "select df.pause((select id from df.instances where label = 'paused before'))");
     source.until("one is paused", "select count(*) from df.instances where status = 'paused'", "1");
     source
+}
+
+/// The time of everything that sleeps is up.
+fn time_is_up(copy: &Stage, database: &str) {
+    let up = "update postern.strand set due = now() where state = 'w' and due < 'infinity'; select postern.durable_wake()";
+    ask(copy, database, up);
 }
 
 /// In a copy that goes on by itself, what is under way comes to its end.
@@ -264,11 +270,13 @@ fn a_restored_copy_goes_on_by_itself_where_that_is_wanted() {
     let dumps = [dump(&source, &[]), dump(&source, &["--rows-per-insert=2"])];
     for (database, dump) in ["copied", "inserted"].into_iter().zip(&dumps) {
         restore(&target, database, dump);
+        time_is_up(&target, database);
         goes_on(&target, database);
     }
     // Made there, by an administrator who asks for it.
     let other = Stage::start();
     restore(&other, "asked", &dumps[0]);
+    time_is_up(&other, "asked");
     until(&other, "asked", "select status from df.instances where label = 'sleeper'", "paused");
     ask(&other, "asked", "select postern.adopt_durable()");
     goes_on(&other, "asked");

@@ -1,6 +1,7 @@
 //! What an executor takes next: round the owners, and within one owner by priority and by time.
 
 use super::super::board;
+use super::super::deferred;
 use super::super::quota::May;
 use super::super::store::{self, Instance, NEVER, Stale, Strand};
 use super::{Executor, GROUP, SHORT_STREAK, STREAK};
@@ -30,8 +31,8 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        let group =
-                            if guc::STEP_COMMIT.get() == guc::StepCommit::Each { 1 } else { self.group };
+                        let alone = guc::STEP_COMMIT.get() == guc::StepCommit::Each || deferred::any();
+                        let group = if alone { 1 } else { self.group };
                         match self.quotas.take(self.slot, owner, now, group) {
                             May::Go(most) => {
                                 let Ok(claimed) = store::claim(owner, priority, now) else {
