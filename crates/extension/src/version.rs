@@ -96,6 +96,11 @@ pub fn installed() -> Installed {
     }
 }
 
+/// Whether the extension is in this database, and of another version. In a transaction.
+pub fn is_other() -> bool {
+    matches!(installed(), Installed::Other(_))
+}
+
 /// Refuses what the library does only with objects of its own version. Without the extension it is not for this to say.
 pub fn check() -> Result<(), Error> {
     match installed() {

@@ -35,7 +35,7 @@ mod sql;
 
 pub use grants::{judge as judge_grant, judge_disowned};
 pub use judge::judge;
-pub use pending::{lost, script_begins, touched};
+pub use pending::{forget, lost, script_begins, touched};
 pub use recorder::{Recorders, dropped, make_way};
 pub use refusal::Refusal;
 
