@@ -28,8 +28,8 @@ bench-names: $(STAMP)-test ## Measure the analysis of names beside pgspot
 compare-names: $(STAMP)-test ## Say what postern check, pgspot, splinter and plpgsql_check find, miss and report wrongly
 	@$(CARGO) xtask bench-names -- compare
 
-fuzz: $(STAMP) ## Run the fuzz target of the analyser for ten minutes (SECONDS=…)
-	@$(CARGO) xtask fuzz $(if $(SECONDS),--seconds $(SECONDS))
+fuzz: $(STAMP) ## Run the fuzz target of the analyser for ten minutes (SECONDS=…, SANITIZER=1)
+	@$(CARGO) xtask fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SANITIZER),--sanitizer)
 
 bench-durable: $(STAMP)-test ## Measure durable functions beside graphile-worker, pg-boss, DBOS and Absurd
 	@$(CARGO) xtask bench-durable

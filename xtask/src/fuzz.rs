@@ -1,9 +1,11 @@
 //! `fuzz`: the fuzz target of `fuzz/`, built with the compiler that is there.
 //!
 //! **How it works.** cargo-fuzz needs a nightly compiler for its sanitizer. What libFuzzer needs to find its way, counters and compared
-//! values, a stable compiler gives as well: these are options of LLVM. The analysis is safe Rust, so that a sanitizer would look at the
-//! grammar's C alone; who has a nightly compiler can still run `cargo fuzz run names`. Inputs that reach something new stay in
-//! `target/fuzz-corpus`, and what breaks the target is kept in `target/fuzz-artifacts`.
+//! values, a stable compiler gives as well: these are options of LLVM. Inputs that reach something new stay in `target/fuzz-corpus`, and
+//! what breaks the target is kept in `target/fuzz-artifacts`.
+//!
+//! The analysis is safe Rust; the grammar is C. With `--sanitizer` all of it is built with AddressSanitizer: the stable toolchain has
+//! its library, and the compiler is told to take the option as if it were a nightly one. That is several times slower.
 
 use std::fs;
 use std::process::Command;
@@ -20,7 +22,7 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 const SEEDS: [&str; 3] = ["tests/regress/sql", "crates/extension/sql", "examples"];
 
 /// Builds the target and runs it for some seconds, or on the inputs that are named.
-pub fn run_target(seconds: u32, arguments: &[String]) -> Result<()> {
+pub fn run_target(seconds: u32, sanitizer: bool, arguments: &[String]) -> Result<()> {
     let root = workspace::root();
     let target = workspace::target();
     let (corpus, artifacts) = (target.join("fuzz-corpus"), target.join("fuzz-artifacts"));
@@ -29,18 +31,28 @@ pub fn run_target(seconds: u32, arguments: &[String]) -> Result<()> {
     }
     // With a target named, programs that only help to build are not counted in.
     let machine = machine()?;
-    run(workspace::cargo()
+    let folder = target.join(if sanitizer { "fuzz-sanitized" } else { "fuzz" });
+    let mut build = workspace::cargo();
+    build
         .args(["build", "--release", "--bin", "names", "--target", &machine, "--manifest-path"])
         .arg(root.join("fuzz/Cargo.toml"))
         .arg("--target-dir")
-        .arg(target.join("fuzz"))
-        .env("RUSTFLAGS", FLAGS))?;
-    let mut command = Command::new(target.join("fuzz").join(&machine).join("release/names"));
+        .arg(&folder);
+    if sanitizer {
+        build.env("RUSTFLAGS", format!("{FLAGS} -Zsanitizer=address")).env("RUSTC_BOOTSTRAP", "1");
+        // The grammar; not what only helps to build, which is for the machine without a name.
+        build.env(format!("CFLAGS_{machine}"), "-fsanitize=address -fno-omit-frame-pointer -g1");
+    } else {
+        build.env("RUSTFLAGS", FLAGS);
+    }
+    run(&mut build)?;
+    let mut command = Command::new(folder.join(&machine).join("release/names"));
     command.current_dir(&root).arg(format!("-artifact_prefix={}/", artifacts.display()));
     if arguments.is_empty() {
         command.arg(format!("-dict={}", root.join("fuzz/names.dict").display()));
         command.arg(format!("-max_total_time={seconds}"));
-        command.args(["-max_len=2000", "-timeout=30", "-rss_limit_mb=2048", "-print_final_stats=1"]);
+        let memory = if sanitizer { "-rss_limit_mb=4096" } else { "-rss_limit_mb=2048" };
+        command.args(["-max_len=2000", "-timeout=30", memory, "-print_final_stats=1"]);
         command.arg(&corpus).args(SEEDS);
     }
     run(command.args(arguments))

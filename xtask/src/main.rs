@@ -107,6 +107,9 @@ enum Task {
         /// How long
         #[arg(long, default_value_t = 600)]
         seconds: u32,
+        /// Watch memory too: with AddressSanitizer, several times slower
+        #[arg(long)]
+        sanitizer: bool,
         /// Arguments for libFuzzer, in place of ours
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -208,7 +211,7 @@ fn perform(task: Task) -> Result<()> {
         Task::BenchReplication { server, release, rounds, seconds } => {
             bench_replication::run(&server.installation()?, release, rounds, seconds)
         }
-        Task::Fuzz { seconds, arguments } => fuzz::run_target(seconds, &arguments),
+        Task::Fuzz { seconds, sanitizer, arguments } => fuzz::run_target(seconds, sanitizer, &arguments),
         Task::BenchGate { server, arguments } => bench::gate(&server.installation()?, &arguments),
         Task::BenchDurable { server, arguments } => bench::durable(&server.installation()?, &arguments),
         Task::BenchRows { server, arguments } => bench::rows(&server.installation()?, &arguments),

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use self::together::Together;
 use crate::catalog::{Catalog, Names, Oid, Routine};
-use crate::occurrence::Occurrence;
+use crate::occurrence::{Meaning, Occurrence};
 use crate::parse::{As, Token, parse_scanned, tokens};
 use crate::path::Path;
 use crate::plpgsql::{Event, Piece, events};
+use crate::text::identifier;
 use crate::typing::{OPAQUE, Typer, known};
 use crate::walk::{Columns, Found, Surroundings, Variable, Walker};
 
@@ -105,10 +106,20 @@ pub fn statements(catalog: &Catalog, path: &Path, text: &str, around: &Surroundi
         Walker::new(Typer::new(catalog, path), text, &tokens, &around).remembering(names.as_deref());
     match parse_scanned(text, &tokens, As::Statements) {
         Ok(statements) => {
-            for (_, statement) in &statements {
+            let mut repathed = None;
+            for (start, statement) in &statements {
                 walker.statement(statement);
+                let own = from_statement(text, &tokens, *start);
+                if repathed.is_none() && sets_path(text, own) {
+                    repathed = own.last().map(|token| token.end);
+                }
             }
-            walker.finish()
+            let mut found = walker.finish();
+            if let Some(after) = repathed {
+                let later = found.occurrences.iter_mut().filter(|name| name.span.start >= after);
+                later.for_each(forget_meaning);
+            }
+            found
         }
         Err(error) => {
             let pieces = split(&tokens);
@@ -123,6 +134,13 @@ pub fn statements(catalog: &Catalog, path: &Path, text: &str, around: &Surroundi
             found
         }
     }
+}
+
+/// The tokens of the statement that begins at or after a byte.
+fn from_statement<'t>(text: &str, tokens: &'t [Token], start: usize) -> &'t [Token] {
+    let from = &tokens[tokens.partition_point(|token| token.start < start)..];
+    let end = from.iter().position(|token| token.text(text) == ";").unwrap_or(from.len());
+    &from[..end]
 }
 
 fn gap(at: Range<usize>, reason: String) -> Found {
@@ -159,11 +177,7 @@ fn temporary_tables(text: &str, tokens: &[Token]) -> HashSet<String> {
             !["table", "if", "not", "exists", "view", "sequence"].iter().any(|word| token.is(text, word))
         });
         if let Some(name) = rest.next() {
-            let word = name.text(text);
-            found.insert(match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
-                Some(quoted) => quoted.to_owned(),
-                None => word.to_ascii_lowercase(),
-            });
+            found.insert(identifier(name.text(text)));
         }
     }
     found
@@ -209,6 +223,26 @@ fn within<'t>(tokens: &'t [Token], part: &Range<usize>) -> &'t [Token] {
     tokens.get(first..end).unwrap_or_default()
 }
 
+/// Does a statement set the path: `SET [LOCAL]`, `RESET`, or a call of `set_config`?
+fn sets_path(text: &str, tokens: &[Token]) -> bool {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is(text, word));
+    let named = |at: usize| is(at, "search_path") || is(at, "schema");
+    if is(0, "set") {
+        return named(1) || ((is(1, "local") || is(1, "session")) && named(2));
+    }
+    if is(0, "reset") || is(0, "discard") {
+        return is(1, "search_path") || is(1, "all");
+    }
+    (0..tokens.len()).any(|at| is(at, "set_config") && is(at + 1, "(") && is(at + 2, "'search_path'"))
+}
+
+/// What a name means after the path was set is not followed: which statement ran before it is not known.
+fn forget_meaning(occurrence: &mut Occurrence) {
+    if occurrence.schema.is_none() && !matches!(occurrence.meaning, Meaning::Local(_)) {
+        occurrence.meaning = Meaning::Unknown("the body sets the search_path before it".into());
+    }
+}
+
 /// Is it one word that looks nothing up: a constant, a variable, a parameter?
 fn nameless(tokens: &[Token]) -> bool {
     use pg_query::protobuf::Token as Kind;
@@ -233,11 +267,50 @@ struct Reading<'a> {
     scopes: Vec<usize>,
     /// How often each variable is given a row.
     assigned: HashMap<String, usize>,
+    /// Has the body set another path by now?
+    repathed: bool,
     found: Found,
+}
+
+/// A piece of SQL in a body, and what it sees: to ask a server about it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it is.
+    pub piece: Piece,
+    /// Where.
+    pub at: Range<usize>,
+    /// Its text, as long as the place.
+    pub text: String,
+    /// The variables, the innermost last.
+    pub variables: Vec<Variable>,
+}
+
+/// The pieces of SQL of a PL/pgSQL routine, each with what it sees.
+pub fn pieces(catalog: &Catalog, path: &Path, routine: &Routine) -> Vec<Seen> {
+    let mut around = parameters(routine);
+    add_trigger_variables(catalog, routine, &mut around);
+    let mut seen = Vec::new();
+    watched(catalog, path, &routine.source, around, |around, event| {
+        if let Event::Sql { piece, at, text, .. } = event {
+            let variables = around.variables.clone();
+            seen.push(Seen { piece: *piece, at: at.clone(), text: text.clone(), variables });
+        }
+    });
+    seen
 }
 
 /// All names of a PL/pgSQL body.
 pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings) -> Found {
+    watched(catalog, path, text, around, |_, _| {})
+}
+
+fn watched(
+    catalog: &Catalog,
+    path: &Path,
+    text: &str,
+    around: Surroundings,
+    mut watch: impl FnMut(&Surroundings, &Event),
+) -> Found {
     let tokens = match tokens(text) {
         Ok(tokens) => tokens,
         Err(error) => return gap(0..text.len(), error.message),
@@ -264,9 +337,11 @@ pub fn plpgsql(catalog: &Catalog, path: &Path, text: &str, around: Surroundings)
         around,
         scopes: Vec::new(),
         assigned,
+        repathed: false,
         found: Found::default(),
     };
     for (number, event) in events.into_iter().enumerate() {
+        watch(&reading.around, &event);
         reading.event(number, event);
     }
     let mut found = reading.found;
@@ -308,13 +383,24 @@ impl Reading<'_> {
                 let (found, columns) = self
                     .parsed(number)
                     .unwrap_or_else(|| one(self.catalog, self.path, &text, parse_as, &self.around));
+                let noted = self.found.occurrences.len();
                 add(&mut self.found, found, at.start);
+                if self.repathed {
+                    self.found.occurrences[noted..].iter_mut().for_each(forget_meaning);
+                }
+                self.repathed |= sets_path(self.text, within(self.tokens, &at));
                 self.ran(piece, at);
                 if let [target] = into.as_slice() {
                     self.give_row(target, columns);
                 }
             }
-            Event::Compare { subject, values } => self.compare(&subject, &values),
+            Event::Compare { subject, values } => {
+                let noted = self.found.occurrences.len();
+                self.compare(&subject, &values);
+                if self.repathed {
+                    self.found.occurrences[noted..].iter_mut().for_each(forget_meaning);
+                }
+            }
             Event::PreferVariables => self.around.prefer_variables = true,
             Event::Gap { at, reason } => self.found.gaps.push((at, reason.into())),
         }
@@ -394,13 +480,7 @@ impl Reading<'_> {
         let names: Vec<String> = tokens[..percent]
             .iter()
             .filter(|token| token.text(text) != ".")
-            .map(|token| {
-                let word = token.text(text);
-                match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
-                    Some(quoted) => quoted.to_owned(),
-                    None => word.to_ascii_lowercase(),
-                }
-            })
+            .map(|token| identifier(token.text(text)))
             .collect();
         let row = tokens.get(percent + 1).is_some_and(|token| token.is(text, "rowtype"));
         let array = tokens.len() > percent + 2;

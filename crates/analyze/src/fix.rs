@@ -13,7 +13,7 @@ use crate::occurrence::{Kind, Meaning, Occurrence};
 use crate::parse::{Token, tokens};
 use crate::path::Path;
 use crate::report::{object, own_path, situation};
-use crate::text::{decode, quote};
+use crate::text::{decode, identifier, quote};
 use crate::unpinned::{Obstacle, obstacle};
 
 /// The path that a fixed routine sets.
@@ -223,13 +223,7 @@ fn defined(statement: &[Token], text: &str) -> (Option<String>, Option<String>) 
     else {
         return (None, None);
     };
-    let word = |at: usize| {
-        let word = statement.get(at)?.text(text);
-        Some(match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
-            Some(quoted) => quoted.replace("\"\"", "\""),
-            None => word.to_ascii_lowercase(),
-        })
-    };
+    let word = |at: usize| Some(identifier(statement.get(at)?.text(text)));
     if statement.get(at + 2).is_some_and(|token| token.text(text) == ".") {
         (word(at + 1), word(at + 3))
     } else {

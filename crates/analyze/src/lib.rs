@@ -26,6 +26,7 @@ pub mod plpgsql;
 pub mod render;
 pub mod report;
 pub mod text;
+mod threads;
 pub mod typing;
 pub mod unpinned;
 pub mod walk;

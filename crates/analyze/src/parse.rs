@@ -5,18 +5,13 @@
 //!
 //! **Invariant**: no text makes this panic or abort; what cannot be parsed is an error with a place.
 
-use std::sync::{Mutex, PoisonError};
-
 use pg_query::protobuf::{KeywordKind, Node, Token as Kind};
-
-/// libpg_query turns the process's standard error aside while it reads. Two calls at once would turn it back to what the other one
-/// had turned it to, and that is closed.
-static READING: Mutex<()> = Mutex::new(());
+pub use postern_grammar::As;
 
 /// Nested deeper than this, a text is not parsed.
 const DEEPEST: usize = 1_500;
 /// Room for [`DEEPEST`], measured with frames of a debug build.
-const STACK: usize = 512 << 20;
+pub(crate) const STACK: usize = 512 << 20;
 
 /// One token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +53,6 @@ pub struct Unparsed {
     pub at: Option<usize>,
 }
 
-/// What a text is parsed as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum As {
-    /// Statements.
-    Statements,
-    /// One expression of PL/pgSQL.
-    Expression,
-    /// One type name.
-    Type,
-}
-
 /// The tokens of a text, comments left out.
 pub fn tokens(text: &str) -> Result<Vec<Token>, Unparsed> {
     #[cfg(test)]
@@ -78,10 +62,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, Unparsed> {
     }
     // A text without any token is undefined behaviour in pg_query 18.1.0, so that there always is one more.
     let text_and_one = format!("{text}\n;");
-    let scanned = {
-        let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
-        pg_query::scan_tokens(&text_and_one)
-    };
+    let scanned = pg_query::scan_tokens(&text_and_one);
     let mut scanned = scanned.map_err(|error| unparsed(&error))?;
     scanned.pop();
     Ok(scanned
@@ -121,22 +102,9 @@ pub fn parse_scanned(text: &str, tokens: &[Token], parse_as: As) -> Result<Vec<(
             at: None,
         });
     }
-    let options = match parse_as {
-        As::Statements => pg_query::ParserOptions::DEFAULT,
-        As::Expression => pg_query::ParserOptions::PLPGSQL_EXPR,
-        As::Type => pg_query::ParserOptions::TYPE_NAME,
-    };
-    let parsed = {
-        let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
-        pg_query::parse(text, options)
-    };
-    let parsed = parsed.map_err(|error| unparsed(&error))?;
-    Ok(parsed
-        .protobuf
-        .stmts
-        .into_iter()
-        .filter_map(|raw| Some((usize::try_from(raw.stmt_location).ok()?, *raw.stmt?)))
-        .collect())
+    let statements =
+        postern_grammar::parse(text, parse_as).map_err(|message| Unparsed { message, at: None })?;
+    Ok(statements.into_iter().map(|statement| (statement.at, statement.node)).collect())
 }
 
 fn unparsed(error: &pg_query::Error) -> Unparsed {

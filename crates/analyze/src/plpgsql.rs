@@ -123,11 +123,7 @@ impl Reader<'_> {
     }
 
     fn name(&self, at: usize) -> String {
-        let word = self.word(at);
-        match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
-            Some(quoted) => quoted.replace("\"\"", "\""),
-            None => word.to_ascii_lowercase(),
-        }
+        crate::text::identifier(self.word(at))
     }
 
     fn sql(&mut self, piece: Piece, from: usize, to: usize) {

@@ -91,6 +91,14 @@ pub fn quote(name: &str) -> String {
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
+/// The name that an identifier means, as it is written: folded, unless quoted.
+pub fn identifier(written: &str) -> String {
+    match written.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => written.to_ascii_lowercase(),
+    }
+}
+
 /// The longest word of the grammar: `current_timestamp`.
 const LONGEST_KEYWORD: usize = 17;
 

@@ -211,7 +211,8 @@ pub struct Resolve {
 #[command(
     long_about = "Find what is wrong with the names in a database's code, or in SQL files, with the proof and the remedy.\n\n\
         Of a database it reads the catalogs once and changes nothing; any role will do, and the extension is not needed. Of files \
-        it judges what is there after all of them have run, in the order given, without a server; with --db, what they would \
+        it judges what is there after all of them have run, in the order given (that of a folder is the one in which tools for \
+        migrations run it), without a server; with --db, what they would \
         leave in that database. Roles that the files do not name are one: \"any role\". A finding shows the code, the SQL that proves it where there is one, and what to do. A comment \"-- postern: allow RULE: REASON\" on the \
         line of a finding, or the line before it, excuses it.",
     after_help = "Exit status:\n  \
@@ -220,13 +221,13 @@ pub struct Resolve {
         2  the database or the files could not be read\n\n\
         Examples:\n  \
         postern check                      the database of `postern up`\n  \
-        postern check migrations/*.sql     files, without a server\n  \
+        postern check migrations           the files of a folder, without a server\n  \
         postern check --db \"$URL\" --format sarif > postern.sarif\n  \
         postern check --db \"$URL\" --write-baseline postern.baseline\n  \
         postern check --db \"$URL\" --baseline postern.baseline --format github"
 )]
 pub struct Check {
-    /// SQL files, in the order in which they run [default: look at a database]
+    /// SQL files, in the order in which they run, or folders of migrations [default: look at a database]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// The database; with files, the one that they run in
@@ -285,7 +286,7 @@ pub enum Format {
         postern fix migrations/*.sql --write"
 )]
 pub struct Fix {
-    /// SQL files, in the order in which they run; their definitions are fixed
+    /// SQL files, in the order in which they run, or folders of migrations; their definitions are fixed
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Fix only this function or procedure; may be given again [default: all that belong to no extension]
@@ -320,13 +321,13 @@ pub struct Fix {
     long_about = "Serve an editor with the findings and fixes of SQL files.\n\n\
         Speaks the Language Server Protocol over standard input and output; editors start it themselves. What is open is judged \
         as `postern check` judges files, together with the files that are named here, or else with the other .sql files of its \
-        folder, by name. Nothing is written: the editor makes the edits.",
+        folder, in the order in which tools for migrations run them. Nothing is written: the editor makes the edits.",
     after_help = "Examples:\n  \
         postern lsp\n  \
         postern lsp migrations/*.sql"
 )]
 pub struct Lsp {
-    /// SQL files, in the order in which they run
+    /// SQL files, in the order in which they run, or folders of migrations
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// The major version of PostgreSQL that the files are for

@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{Output, postern, run};
 use postern_cluster::Cluster;
@@ -140,4 +141,33 @@ fn a_dump_past_row_security_is_whole() {
     let nobody = run(postern().args(["dump", "-h", "/nonexistent", "app"]));
     assert_eq!(nobody.status, 1);
     assert!(nobody.stderr.contains("/nonexistent"), "{}", nobody.stderr);
+}
+
+#[test]
+fn a_dump_that_was_overtaken_is_none() {
+    let stage = Stage::new();
+    let room = common::room();
+    let pipe = room.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = stage.command("boss");
+    command.args(["-n", "public", "-Fc", "--no-sync", "-f", pipe.to_str().unwrap()]).stderr(Stdio::piped());
+    let dump = command.spawn().unwrap();
+    // It has looked which tables are filtered, and pg_dump waits for somebody to open the pipe.
+    let looked = "select count(*) from pg_stat_activity where usename = 'boss' and state = 'idle in transaction' and query like '%row_security_active%'";
+    let since = Instant::now();
+    while stage.cluster.psql("app", looked).unwrap().trim() != "1" {
+        assert!(since.elapsed() < common::PATIENCE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    stage.cluster.psql("app", "select postern.revoke_direct('{select}', 'doc', '{boss}', true)").unwrap();
+    std::fs::read(&pipe).unwrap();
+    let Output { status, stderr, .. } = common::output(dump.wait_with_output().unwrap());
+    assert_eq!(status, 1, "{stderr}");
+    assert!(
+        stderr.contains(
+            "since the dump began, row security filters for role \"boss\":\n  public.doc (policies tenant)\n"
+        ),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("odd"), "{stderr}");
 }

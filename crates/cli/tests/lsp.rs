@@ -105,6 +105,19 @@ impl Editor {
         );
     }
 
+    /// Tells of edits as editors do: (line, character), (line, character), text.
+    fn edit(&mut self, uri: &str, version: i64, edits: &[((usize, usize), (usize, usize), &str)]) {
+        let place = |(line, character): (usize, usize)| json!({ "line": line, "character": character });
+        let changes: Vec<Value> = edits
+            .iter()
+            .map(|&(start, end, text)| json!({ "range": { "start": place(start), "end": place(end) }, "text": text }))
+            .collect();
+        self.tell(
+            "textDocument/didChange",
+            &json!({ "textDocument": { "uri": uri, "version": version }, "contentChanges": changes }),
+        );
+    }
+
     fn actions(&mut self, uri: &str, line: usize, diagnostics: &Value, only: Option<&str>) -> Vec<Value> {
         let place = json!({ "line": line, "character": 0 });
         let mut context = json!({ "diagnostics": diagnostics });
@@ -250,6 +263,40 @@ fn an_editor_is_shown_findings_and_given_fixes() {
     // Nothing was written.
     assert_eq!(std::fs::read_to_string(&one).unwrap(), SCHEMA);
     assert!(std::fs::read_to_string(&two).unwrap().starts_with("-- what is on disk"));
+}
+
+#[test]
+fn edits_count_in_the_text_that_the_ones_before_them_left() {
+    let code = CODE.replace('\n', "\r\n");
+    for (encodings, width) in [(&[][..], 2), (&["utf-8"][..], 4)] {
+        let (mut editor, server) = Editor::start(&["--server-version", "15"], encodings);
+        assert_eq!(server["capabilities"]["textDocumentSync"], 2);
+        let uri = "untitled:one.sql";
+        editor.open(uri, "-- äöü 😀\r\n\r\n");
+        assert_eq!(editor.diagnostics(uri, 1).0, Vec::<String>::new());
+        // The schema is typed above, and the code below, in one message; each after what the other has moved.
+        let body: String = code.lines().skip(1).map(|line| format!("{line}\r\n")).collect();
+        editor.edit(uri, 2, &[((0, 0), (0, 0), SCHEMA), ((2, 0), (2, 0), &body)]);
+        let column = |text: &str, what: &str| {
+            let before = &text[..text.find(what).unwrap()];
+            if width == 2 { before.encode_utf16().count() } else { before.len() }
+        };
+        let line = code.lines().nth(2).unwrap();
+        assert_eq!(editor.diagnostics(uri, 2).0, [format!("capturable 3:{}", column(line, "t);"))]);
+        // A character of two units is replaced by nothing, and the name behind it is qualified where it now stands.
+        let smile = column(line, "😀");
+        let name = column(line, "t);") - width;
+        editor.edit(uri, 3, &[((3, smile), (3, smile + width), ""), ((3, name), (3, name), "app.")]);
+        editor.edit(uri, 4, &[((2, 9_999), (2, 9_999), ", pg_temp")]);
+        let found = editor.diagnostics(uri, 4).0;
+        // `count` is found in app before it is taken of pg_catalog: only the names are safe.
+        assert_eq!(found, Vec::<String>::new(), "width {width}");
+        // What was never opened has no parts.
+        editor.edit("untitled:two.sql", 2, &[((0, 0), (0, 1), "x")]);
+        editor.edit(uri, 5, &[((0, 0), (9_999, 0), "select 'never ends")]);
+        assert_eq!(editor.diagnostics(uri, 5).0, ["unread 0:0"]);
+        editor.end();
+    }
 }
 
 #[test]

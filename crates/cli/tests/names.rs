@@ -269,3 +269,54 @@ fn what_a_set_clause_would_forbid_is_said_and_begin_atomic_is_proposed() {
         );
     }
 }
+
+#[test]
+fn a_folder_of_migrations_is_read_in_the_order_in_which_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    let empty = run(postern().arg("check").arg(folder.path()));
+    assert_eq!((empty.status, empty.stderr.contains("has no .sql file")), (2, true), "{}", empty.stderr);
+    write(
+        "V1__schema.sql",
+        "create schema app; grant usage on schema app to public; create table app.t (k int);",
+    );
+    write(
+        "V2__function.sql",
+        "create function app.f() returns bigint language sql security definer set search_path = pg_catalog, app, pg_temp
+         as 'select count(*) from t'; revoke execute on function app.f() from public;",
+    );
+    write(
+        "b/V10__later.sql",
+        "-- migrate:up\nalter function app.f() reset search_path;\n-- migrate:down\ndrop schema app cascade;",
+    );
+    write("U10__back.sql", "drop function app.f();");
+    write("c/V2.1__still.sql", "create function app.g() returns int language sql as 'select 1';");
+    write("R__view.sql", "create or replace view app.v as select app.g() as k from app.t;");
+    write("10_old.down.sql", "drop table app.t;");
+    write(".hidden/1.sql", "this is no SQL");
+    let found = run(postern().arg("check").arg(folder.path()));
+    assert_eq!(found.status, 1, "{} {}", found.stdout, found.stderr);
+    let rules: Vec<&str> = found.stdout.lines().filter(|line| line.contains("]: ")).collect();
+    assert!(
+        rules.len() == 2
+            && rules.iter().any(|rule| rule.starts_with("warning[definer-without-path]"))
+            && rules.iter().any(|rule| rule.starts_with("error[capturable]: relation t means nothing now")),
+        "{rules:#?}"
+    );
+    // Mended where it was taken away, it is no more.
+    write("V11__again.sql", "alter function app.f() set search_path = pg_catalog, app, pg_temp;");
+    let mended = run(postern().arg("check").arg(folder.path()));
+    assert_eq!((mended.status, mended.stdout.as_str()), (0, "0 errors, 0 warnings, 0 notes\n"));
+    // The fix is made where the definition is.
+    write("V12__bad.sql", "alter function app.f() set search_path = app;");
+    let fixed = run(postern().args(["fix", "--write"]).arg(folder.path()));
+    assert_eq!(fixed.status, 0, "{}", fixed.stderr);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(read("V2__function.sql").contains("from app.t'"), "{}", read("V2__function.sql"));
+    assert_eq!(read("V12__bad.sql"), "alter function app.f() set search_path = pg_catalog, pg_temp;");
+    assert_eq!(run(postern().arg("check").arg(folder.path())).status, 0);
+}

@@ -342,7 +342,7 @@ fn a_simulation_says_what_changes_and_changes_nothing() {
         .psql(
             "app",
             "insert into doc (tenant, body) select case when n % 2 = 0 then 'acme' else 'other' end, case n when 3 then 'secret' else 'b' || n end from generate_series(1, 30) n;
-             create table bare (a int, b text); insert into bare values (1, 'x'), (1, 'x');
+             create table bare (t int, b text); insert into bare values (1, 'x'), (1, 'x');
              create procedure ending() language plpgsql as $$ begin commit; end $$",
         )
         .unwrap();
@@ -365,8 +365,8 @@ fn a_simulation_says_what_changes_and_changes_nothing() {
         stdout,
         "public.doc for boss:\n  27 rows disappear (id): 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, and 17 more\n\
          public.fresh for boss:\n  1 row appears (id): 7\n\
-         public.\"Bare\" for clerk:\n  was: permission denied for table bare\n  2 rows appear (row): {\"a\":1,\"b\":\"x\"}, {\"a\":1,\"b\":\"x\"}\n\
-         public.\"Bare\" for late:\n  2 rows appear (row): {\"a\":1,\"b\":\"x\"}, {\"a\":1,\"b\":\"x\"}\n"
+         public.\"Bare\" for clerk:\n  was: permission denied for table bare\n  2 rows appear (row): {\"b\":\"x\",\"t\":1}, {\"b\":\"x\",\"t\":1}\n\
+         public.\"Bare\" for late:\n  2 rows appear (row): {\"b\":\"x\",\"t\":1}, {\"b\":\"x\",\"t\":1}\n"
     );
     let json = simulate(
         "alter policy mine on doc using (true)",
@@ -396,7 +396,7 @@ fn a_simulation_says_what_changes_and_changes_nothing() {
         "set transaction isolation level serializable; drop table bare; abort",
         "vacuum bare",
         "create database another",
-        "create index concurrently on bare (a)",
+        "create index concurrently on bare (t)",
         "\\! touch /var/tmp/never",
         "\\i other.sql",
         "\\connect postgres",

@@ -73,6 +73,8 @@ impl Cluster {
         settings.set("logging_collector", "off");
         settings.set("log_destination", "stderr");
         settings.set_default("timezone", "UTC");
+        // Executors of durable functions, what runs at top level, and the server's own: eight are too few for two databases.
+        settings.set_default("max_worker_processes", "32");
         let orphan = if home.is_temporary() { Orphan::Remove } else { Orphan::Keep };
         let watchdog = Some(Watchdog::start(home.folder(), orphan)?);
         Ok(Self {

@@ -3,7 +3,7 @@
 //! **How it works.** The extension's views say who runs what and what the rules forbid; where the role may, each table is
 //! rehearsed: a sample row is written as apply would write it, and rolled back.
 //!
-//! **Not guaranteed**: the sample is one row. What code does with others, only the publisher's rows show.
+//! **Not guaranteed**: the sample is one row, of the table if it has any. What code does with others, only the publisher's rows show.
 
 use std::fmt::Write as _;
 
@@ -65,6 +65,8 @@ pub struct Subscription {
     pub forbidden: Vec<Problem>,
     /// Errors that the rehearsal met.
     pub stops: Vec<Problem>,
+    /// What could not be rehearsed, each with the statement that looks closer.
+    pub unknown: Vec<Problem>,
     /// Why nothing was rehearsed, if nothing was.
     pub not_rehearsed: Option<String>,
 }
@@ -72,7 +74,10 @@ pub struct Subscription {
 impl Subscription {
     /// Whether nothing is wrong with it, as far as was looked.
     pub fn is_safe(&self) -> bool {
-        self.forbidden.is_empty() && self.stops.is_empty() && self.not_rehearsed.is_none()
+        self.forbidden.is_empty()
+            && self.stops.is_empty()
+            && self.unknown.is_empty()
+            && self.not_rehearsed.is_none()
     }
 }
 
@@ -96,7 +101,8 @@ pub async fn examine(client: &Client, name: &str) -> Result<Option<Subscription>
         Ok(rows) => {
             for row in rows {
                 let (message, mend) = (row.try_get(0).map_err(check)?, row.try_get(1).map_err(check)?);
-                found.stops.push(Problem { message, mend });
+                let fails: bool = row.try_get(2).map_err(check)?;
+                if fails { &mut found.stops } else { &mut found.unknown }.push(Problem { message, mend });
             }
         }
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
@@ -125,20 +131,25 @@ const CODE: &str = "
 const FORBIDDEN: &str = "
     select distinct f.sentence, f.mend
       from pg_catalog.pg_subscription s
+      join pg_catalog.pg_roles r on r.oid = s.subowner
       join postern.replication_members m on m.subscription = s.oid
       cross join lateral postern.table_findings(array[m.relation]) f
-     where s.subname = $1::pg_catalog.text and (f.reason <> 'subscription' or f.subscription = s.oid and f.severe = s.subenabled)
+     where s.subname = $1::pg_catalog.text and (f.reason <> 'subscription' or f.subscription = s.oid and r.rolsuper)
      order by 1";
 
 const REHEARSAL: &str = "
     select distinct on (c.oid, h.message)
-           c.oid::pg_catalog.regclass::pg_catalog.text || ', ' || h.step || ': ' || coalesce(h.message, h.outcome), h.fix
+           c.oid::pg_catalog.regclass::pg_catalog.text || ', ' || h.step || ': ' || h.message,
+           case when h.outcome = 'not known'
+                then pg_catalog.format('SELECT * FROM postern.rehearse_apply(%L, sample => ''{...}''); with values that it takes', c.oid::pg_catalog.regclass)
+                else h.fix end,
+           h.outcome = 'fails'
       from pg_catalog.pg_subscription s
       join postern.replication_members m on m.subscription = s.oid
       join pg_catalog.pg_class c on c.oid = m.relation and c.relkind = 'r'
       cross join lateral postern.rehearse_apply(c.oid) h
      where s.subname = $1::pg_catalog.text and h.message is not null
-     order by c.oid, h.message, h.step";
+     order by c.oid, h.message, h.outcome = 'fails' desc, h.step";
 
 fn read(row: &Row) -> Result<Subscription, tokio_postgres::Error> {
     Ok(Subscription {
@@ -153,6 +164,7 @@ fn read(row: &Row) -> Result<Subscription, tokio_postgres::Error> {
         code: Vec::new(),
         forbidden: Vec::new(),
         stops: Vec::new(),
+        unknown: Vec::new(),
         not_rehearsed: None,
     })
 }
@@ -207,7 +219,9 @@ pub fn text(subscription: &Subscription) -> String {
     if let Some(more @ 1..) = runs.len().checked_sub(SHOWN) {
         line(format!("  ... and {more} more"));
     }
-    for (title, problems) in [("may not run", &s.forbidden), ("would stop", &s.stops)] {
+    for (title, problems) in
+        [("may not run", &s.forbidden), ("would stop", &s.stops), ("not rehearsed", &s.unknown)]
+    {
         if !problems.is_empty() {
             line(format!("\n{title}:"));
         }
@@ -226,11 +240,12 @@ pub fn text(subscription: &Subscription) -> String {
     }
     line(format!(
         "\n{}",
-        match (s.forbidden.is_empty(), s.stops.is_empty(), &s.not_rehearsed) {
-            (false, _, _) => "unsafe: code may run with rights that are not its author's",
-            (true, false, _) => "would stop: a row like the sample fails",
-            (true, true, Some(_)) => "not known: nothing was rehearsed",
-            (true, true, None) => "safe",
+        match (s.forbidden.is_empty(), s.stops.is_empty(), s.unknown.is_empty(), &s.not_rehearsed) {
+            (false, _, _, _) => "unsafe: code may run with rights that are not its author's",
+            (true, false, _, _) => "would stop: a row like the sample fails",
+            (true, true, _, Some(_)) => "not known: nothing was rehearsed",
+            (true, true, false, None) => "not known: not everything could be rehearsed",
+            (true, true, true, None) => "safe",
         }
     ));
     out

@@ -18,7 +18,7 @@ pub(crate) fn unknown(name: &str) -> String {
 /// The nodes in preorder, each with its parent; refuses what is too deep.
 pub(crate) fn preorder(tree: &Tree) -> Result<Vec<(u32, Option<u32>)>, Error> {
     let mut order = Vec::with_capacity(tree.nodes().len());
-    let mut todo = vec![(0_u32, None, 1_usize)];
+    let mut todo = vec![(0_u32, None, 0_usize)];
     while let Some((index, parent, depth)) = todo.pop() {
         if depth > MAX_DEPTH {
             return Err(Error::Graph {

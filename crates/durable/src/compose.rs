@@ -366,10 +366,10 @@ mod tests {
     #[test]
     fn deep_chains_work_up_to_the_limit() {
         let mut chain = step("SELECT 0").unwrap();
-        for _ in 0..255 {
+        for _ in 0..256 {
             chain = seq(&chain, "SELECT 1").unwrap();
         }
-        assert_eq!(Graph::parse(&chain).unwrap().nodes().len(), 511);
+        assert_eq!(Graph::parse(&chain).unwrap().nodes().len(), 513);
         let deeper = seq(&chain, "SELECT 1").unwrap();
         assert!(Graph::parse(&deeper).unwrap_err().to_string().contains(
             "Graph exceeds maximum nesting depth of 256. Simplify the workflow or break it into multiple instances."

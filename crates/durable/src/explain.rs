@@ -3,6 +3,7 @@
 //! All three show the same: one line or box for each node, a sequence flattened, children under what they are to their
 //! parent. With statuses each node has its mark. Cuts are by characters.
 
+use crate::Error;
 use crate::graph::{Graph, GraphNode};
 use crate::kind::{self, Kind};
 
@@ -262,7 +263,7 @@ pub fn subject(input: &str) -> Subject {
     let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
     if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Subject::Instance
-    } else if matches!(crate::tree::classify(text), crate::tree::Input::Tree(_)) {
+    } else if !matches!(crate::tree::classify(text), crate::tree::Input::Sql) {
         Subject::Tree
     } else if WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)) {
         Subject::Sql
@@ -273,8 +274,23 @@ pub fn subject(input: &str) -> Subject {
     }
 }
 
+/// What `df.explain` says of node JSON that is no function.
+pub fn refusal(error: &Error) -> String {
+    match error {
+        Error::Function(message) if message.starts_with("Unknown node_type") => {
+            format!("Invalid durable function graph: root: {message}")
+        }
+        Error::Function(message) => format!("Failed to parse Durofut JSON: {message}"),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    fn refusal(text: &str) -> String {
+        super::refusal(&Graph::parse(text).unwrap_err())
+    }
+
     use super::*;
     use crate::compose::*;
 
@@ -356,6 +372,18 @@ mod tests {
         assert_eq!(subject("'a' ~> 'b'"), Subject::Expression);
         assert_eq!(subject("select '{}'::jsonb @> '{}'"), Subject::Sql);
         assert_eq!(subject("hello"), Subject::Unknown);
+        assert_eq!(subject("{\"node_type\": \"NONE\"}"), Subject::Tree);
+        assert_eq!(
+            refusal("{\"node_type\": \"SQL\", \"query\": 5}"),
+            "Failed to parse Durofut JSON: Malformed Durofut JSON with node_type 'SQL': query must be a string"
+        );
+        assert!(refusal("{\"node_type\": \"NONE\"}").starts_with(
+            "Invalid durable function graph: root: Unknown node_type 'NONE'. Valid types: SQL, "
+        ));
+        assert!(
+            refusal("{\"node_type\": \"SLEEP\"}")
+                .starts_with("Invalid durable function graph: root: query is required")
+        );
     }
 
     #[test]

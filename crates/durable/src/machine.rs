@@ -160,6 +160,12 @@ pub struct Frame {
     /// What can be undone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undos: Vec<Undo>,
+    /// Of a branch: the iterations of the loops around its fork, as [`Frame::turn`] writes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<String>,
+    /// Of a branch: the attempt of the step around its fork that is tried again; 0: the first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tried: u32,
     /// Undoing is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwinding: Option<Box<Unwinding>>,
@@ -189,14 +195,11 @@ pub struct Frame {
 impl Frame {
     /// The iterations of the loops around the position, outermost first; `None` outside loops.
     pub fn turn(&self) -> Option<String> {
-        let turns: Vec<String> = self
-            .levels
-            .iter()
-            .filter_map(|level| match level {
-                Level::Loop { turn, .. } => Some(turn.to_string()),
-                Level::Retry { .. } | Level::Catch { .. } | Level::Map { .. } => None,
-            })
-            .collect();
+        let own = self.levels.iter().filter_map(|level| match level {
+            Level::Loop { turn, .. } => Some(turn.to_string()),
+            Level::Retry { .. } | Level::Catch { .. } | Level::Map { .. } => None,
+        });
+        let turns: Vec<String> = self.around.iter().cloned().chain(own).collect();
         (!turns.is_empty()).then(|| turns.join("."))
     }
 
@@ -209,7 +212,7 @@ impl Frame {
                 Level::Retry { attempt, .. } => Some(*attempt),
                 Level::Loop { .. } | Level::Catch { .. } | Level::Map { .. } => None,
             })
-            .unwrap_or(1)
+            .unwrap_or(self.tried.max(1))
     }
 
     /// Something waited: the loops around it need no pace in this iteration.
@@ -234,7 +237,9 @@ impl Frame {
     /// The frame of a new branch: it sees the names there are, and has its own from there on.
     #[must_use]
     pub fn branch(&self) -> Self {
-        Self { names: self.names.clone(), ..Self::default() }
+        let attempt = self.attempt();
+        let tried = if attempt > 1 { attempt } else { 0 };
+        Self { names: self.names.clone(), around: self.turn(), tried, ..Self::default() }
     }
 
     fn pop(&mut self, node: NodeId) -> Option<Level> {
@@ -270,7 +275,7 @@ pub trait World {
     }
     /// A number in 0 … 1, for jitter.
     fn random(&mut self) -> f64;
-    /// A node with a state of its own came to something: a loop, a step that is tried again, one that is caught.
+    /// A node with a state of its own came to something: a loop, a step that is tried again, one that is caught, a break.
     fn gave(&mut self, frame: &mut Frame, node: NodeId, outcome: &Outcome);
 }
 
@@ -340,7 +345,8 @@ impl<'a, W: World> Machine<'a, W> {
                 Kind::Map { source, .. } => *source,
                 Kind::Break { value } => {
                     let value = value::break_result(value.as_deref());
-                    return self.finished(node, Outcome::Break(Value::Json(value)));
+                    let outcome = self.gave(node, Outcome::Break(Value::Json(value)));
+                    return self.finished(node, outcome);
                 }
                 kind if is_fork(kind) => return Next::Fork(node),
                 _ => return Next::Leaf(node),

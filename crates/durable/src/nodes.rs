@@ -3,6 +3,8 @@
 //! Nothing is stored for a sequence or a branch: what they came to follows from their parts. Leaves, forks and nodes with a state
 //! of their own have records.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -32,6 +34,16 @@ struct Strand {
     frame: Value,
     #[serde(default)]
     outbound: Option<Outbound>,
+}
+
+impl Strand {
+    /// The iterations of the loops around its node.
+    fn turn(&self) -> Vec<u32> {
+        let around = self.frame["around"].as_str().map(iterations).unwrap_or_default();
+        let levels = self.frame["levels"].as_array().into_iter().flatten();
+        let own = levels.filter_map(|level| u32::try_from(level["l"]["turn"].as_u64()?).ok());
+        around.into_iter().chain(own).collect()
+    }
 }
 
 /// The HTTP request that a strand waits for.
@@ -88,6 +100,12 @@ struct Row {
 #[derive(Debug, Clone, Default)]
 struct State<'a> {
     status: Status,
+    /// Which record it is of, from 1; 0: of none.
+    order: usize,
+    /// The iterations of the loops around it, outermost first.
+    turn: Vec<u32>,
+    /// It is of an iteration that is over, and has not come to anything in the one that counts.
+    stale: bool,
     result: Option<&'a str>,
     error: Option<String>,
     at: Option<&'a str>,
@@ -115,6 +133,13 @@ impl Status {
 
     fn has_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
+    }
+}
+
+impl State<'_> {
+    /// What it is in the iteration that counts.
+    fn now(&self) -> Status {
+        if self.stale { Status::Pending } else { self.status }
     }
 }
 
@@ -157,7 +182,7 @@ pub fn nodes(graph: &str, status: &str, steps: Option<&str>, strands: Option<&st
 
 fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) -> Vec<State<'a>> {
     let mut states: Vec<State> = vec![State::default(); graph.nodes().len()];
-    for step in steps {
+    for (step, order) in steps.iter().zip(1..) {
         let Some(state) = states.get_mut(step.node as usize) else { continue };
         let failed = step.status == "failed";
         let message = step.error.as_ref().and_then(|error| error["message"].as_str().map(str::to_owned));
@@ -179,7 +204,21 @@ fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) 
             error: if failed { message } else { None },
             at: Some(step.at.as_str()),
             details: Some(details),
+            order,
+            turn: step.turn.as_deref().map(iterations).unwrap_or_default(),
+            stale: false,
         };
+    }
+    let current = current(graph, steps, strands);
+    for (number, state) in (0_u32..).zip(&mut states) {
+        let loops = loops_around(graph, number);
+        // Those of an older version do not say all of them.
+        state.stale = state.order > 0
+            && loops.len() == state.turn.len()
+            && loops
+                .iter()
+                .enumerate()
+                .any(|(n, at)| current.get(at).is_some_and(|now| state.turn[..=n] < now[..]));
     }
     if live {
         for strand in strands.iter().filter(|strand| strand.state != "d") {
@@ -192,7 +231,68 @@ fn states<'a>(graph: &Graph, steps: &'a [Step], strands: &[Strand], live: bool) 
             states[number] = state;
         }
     }
+    losing_loops(graph, &mut states);
     states
+}
+
+/// What pg_durable says of a loop that has lost a race, and scripts look for: it is not skipped, it has failed.
+fn losing_loops(graph: &Graph, states: &mut [State]) {
+    for (number, node) in graph.nodes().iter().enumerate() {
+        let Kind::Race { branches } = &node.kind else { continue };
+        if !states[number].now().has_ended() {
+            continue;
+        }
+        let at = states[number].at;
+        for branch in branches.iter().map(|branch| *branch as usize) {
+            if matches!(graph.nodes()[branch].kind, Kind::Loop { .. }) && !states[branch].now().has_ended() {
+                states[branch] = State {
+                    status: Status::Failed,
+                    error: Some("Loop branch cancelled after losing RACE".into()),
+                    at,
+                    ..State::default()
+                };
+            }
+        }
+    }
+}
+
+/// `3.1`: the third iteration of one loop, the first of one in it.
+fn iterations(turn: &str) -> Vec<u32> {
+    turn.split('.').filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The loops around a node, outermost first.
+fn loops_around(graph: &Graph, node: u32) -> Vec<u32> {
+    let mut loops = Vec::new();
+    let mut above = graph.node(node).and_then(|node| node.parent);
+    while let Some(at) = above {
+        let Some(node) = graph.node(at) else { break };
+        if matches!(node.kind, Kind::Loop { .. }) {
+            loops.push(at);
+        }
+        above = node.parent;
+    }
+    loops.reverse();
+    loops
+}
+
+/// The iteration that each loop is at, or was at last, with those of the loops around it.
+fn current(graph: &Graph, steps: &[Step], strands: &[Strand]) -> HashMap<u32, Vec<u32>> {
+    let recorded = steps.iter().filter_map(|step| Some((step.node, iterations(step.turn.as_deref()?))));
+    let under_way = strands.iter().map(|strand| (strand.node, strand.turn()));
+    let mut current: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (node, turn) in recorded.chain(under_way) {
+        let loops = loops_around(graph, node);
+        if loops.len() == turn.len() {
+            for (n, at) in loops.into_iter().enumerate() {
+                let latest = current.entry(at).or_default();
+                if latest[..] < turn[..=n] {
+                    latest.clone_from(&turn[..=n].to_vec());
+                }
+            }
+        }
+    }
+    current
 }
 
 /// Where a strand is: its node and the nodes with a state around it have not come to anything in this round.
@@ -233,47 +333,74 @@ fn follows<'a>(graph: &Graph, states: &[State<'a>], number: usize, live: bool) -
     let at = |node: &u32| &states[*node as usize];
     let kind = &graph.nodes()[number].kind;
     let own = &states[number];
+    let ended = |branches: &[u32]| {
+        let decided =
+            branches.iter().map(|branch| &states[*branch as usize]).filter(|state| state.now().has_ended());
+        decided.max_by_key(|state| state.order)
+    };
     let (decisive, last): (Vec<&State>, &State) = match kind {
         Kind::Then { left, right } => (vec![at(left)], at(right)),
-        Kind::If { condition, then, otherwise } => {
-            let branch = if at(then).status == Status::Pending { otherwise } else { then };
-            (vec![at(condition)], at(branch))
-        }
+        Kind::If { condition, then, otherwise } => (vec![at(condition)], taken(at(then), at(otherwise))),
         Kind::IfRows { then, otherwise, .. } => {
-            let branch = if at(then).status == Status::Pending { otherwise } else { then };
-            if own.status == Status::Failed {
+            if own.now() == Status::Failed {
                 return None;
             }
-            (vec![], at(branch))
+            (vec![], taken(at(then), at(otherwise)))
         }
         Kind::Compensate { step, .. } => (vec![], at(step)),
-        kind if own.status == Status::Pending && live => {
-            let begun = kind.children().iter().any(|child| at(child).status != Status::Pending);
-            return begun.then(|| State { status: Status::Running, ..State::default() });
+        // What its one branch, or the one that decided, came to is written with that.
+        Kind::Race { branches } if own.now() == Status::Pending && ended(branches).is_some() => {
+            (vec![], ended(branches)?)
         }
+        Kind::First { branches } if own.now() == Status::Pending => {
+            let done = |branch: &&u32| at(branch).now() == Status::Completed;
+            match branches.iter().find(done) {
+                Some(branch) => (vec![], at(branch)),
+                None => return begun(states, kind, live),
+            }
+        }
+        Kind::Timeout { step, .. } if own.now() == Status::Pending && at(step).now().has_ended() => {
+            (vec![], at(step))
+        }
+        kind if own.now() == Status::Pending => return begun(states, kind, live),
         _ => return None,
     };
-    if let Some(failed) = decisive.iter().find(|state| state.status == Status::Failed) {
+    if let Some(failed) = decisive.iter().find(|state| state.now() == Status::Failed) {
         return Some((*failed).clone());
     }
-    if last.status.has_ended() {
+    if last.now().has_ended() {
         return Some(State { details: None, ..last.clone() });
     }
-    let begun =
-        last.status != Status::Pending || decisive.iter().any(|state| state.status != Status::Pending);
+    let begun = last.now() != Status::Pending || decisive.iter().any(|state| state.now() != Status::Pending);
     Some(State { status: if begun && live { Status::Running } else { Status::Pending }, ..State::default() })
+}
+
+/// The branch that was taken: the later one, should both have been, in different attempts.
+fn taken<'s, 'a>(then: &'s State<'a>, otherwise: &'s State<'a>) -> &'s State<'a> {
+    match (then.now(), otherwise.now()) {
+        (Status::Pending, _) => otherwise,
+        (_, Status::Pending) => then,
+        _ if then.order < otherwise.order => otherwise,
+        _ => then,
+    }
+}
+
+/// A node without a record runs if something below it has begun.
+fn begun<'a>(states: &[State<'a>], kind: &Kind, live: bool) -> Option<State<'a>> {
+    let begun = kind.children().iter().any(|child| states[*child as usize].now() != Status::Pending);
+    (live && begun).then(|| State { status: Status::Running, ..State::default() })
 }
 
 /// The status of a node in the light of what is around it: what lies unfinished under a finished node, or in an instance that has
 /// ended, was skipped.
 fn inferred(graph: &Graph, states: &[State], number: u32, live: bool) -> (&'static str, Option<u32>) {
-    let own = states[number as usize].status;
+    let own = states[number as usize].now();
     if own.has_ended() {
         return (own.name(), None);
     }
     let mut above = graph.nodes()[number as usize].parent;
     while let Some(node) = above {
-        if states[node as usize].status.has_ended() {
+        if states[node as usize].now().has_ended() {
             return ("skipped", Some(node));
         }
         above = graph.nodes()[node as usize].parent;
@@ -314,6 +441,82 @@ mod tests {
         let found = statuses(&graph, &[step(1, "completed", "{}")], "cancelled");
         let inferred: Vec<&str> = found.iter().map(|(_, inferred)| inferred.as_str()).collect();
         assert_eq!(inferred, ["skipped", "completed", "skipped"]);
+    }
+
+    fn inferred(found: &[(String, String)]) -> Vec<&str> {
+        found.iter().map(|(_, inferred)| inferred.as_str()).collect()
+    }
+
+    #[test]
+    fn a_fork_that_one_branch_decides_came_to_what_that_did() {
+        let rows = "{\"rows\":[]}";
+        let graph = compose::race("select 1", "select 2").unwrap();
+        let found = statuses(&graph, &[step(2, "completed", rows)], "completed");
+        assert_eq!(inferred(&found), ["completed", "skipped", "completed"]);
+        let graph = compose::first(&["select 1", "select 2"]).unwrap();
+        let found = statuses(&graph, &[step(1, "failed", "no"), step(2, "completed", rows)], "completed");
+        assert_eq!(inferred(&found), ["completed", "failed", "completed"]);
+        let found = statuses(&graph, &[step(1, "failed", "no")], "running");
+        assert_eq!(inferred(&found), ["running", "failed", "pending"]);
+        let graph = compose::timeout("select 1", 1_000).unwrap();
+        let found = statuses(&graph, &[step(1, "completed", rows)], "completed");
+        assert_eq!(inferred(&found), ["completed", "completed"]);
+    }
+
+    #[test]
+    fn of_a_loop_the_last_iteration_counts() {
+        let rows = "{\"rows\":[]}";
+        let body =
+            compose::seq("select 1", &compose::branch("select c", "select 2", "select 3").unwrap()).unwrap();
+        let graph = compose::repeat(&body, Some("select d")).unwrap();
+        let at = |node, turn: &str| {
+            let mut step = step(node, "completed", rows);
+            step["turn"] = turn.into();
+            step
+        };
+        // Loop 0, body 1: select 1 is 3, the branch 4 with 5, 6 and 7; the condition is 2 or 8.
+        let parsed = Graph::parse(&graph).unwrap();
+        let number = |query: &str| {
+            let is = |node: &crate::graph::GraphNode| matches!(&node.kind, Kind::Sql { query: its } if its == query);
+            u32::try_from(parsed.nodes().iter().position(is).unwrap()).unwrap()
+        };
+        let all = |turn: &str, taken: &str| {
+            ["select 1", "select c", taken, "select d"].map(|query| at(number(query), turn))
+        };
+        let steps =
+            [all("1", "select 2").as_slice(), all("2", "select 3").as_slice(), &[step(0, "completed", rows)]]
+                .concat();
+        let found = statuses(&graph, &steps, "completed");
+        let of = |query: &str| found[number(query) as usize].1.clone();
+        assert_eq!([of("select 1"), of("select 2"), of("select 3")], ["completed", "skipped", "completed"]);
+        assert!(
+            found
+                .iter()
+                .enumerate()
+                .all(|(n, (_, inferred))| n == number("select 2") as usize || inferred == "completed")
+        );
+        // The third has begun.
+        let steps = [
+            all("1", "select 3").as_slice(),
+            all("2", "select 2").as_slice(),
+            &[at(number("select 1"), "3")],
+        ]
+        .concat();
+        let found = statuses(&graph, &steps, "running");
+        let of = |query: &str| found[number(query) as usize].1.clone();
+        assert_eq!(
+            ["select 1", "select c", "select 2", "select 3"].map(of),
+            ["completed", "pending", "pending", "pending"]
+        );
+    }
+
+    #[test]
+    fn a_loop_that_lost_a_race_has_failed() {
+        let graph = compose::race("select 1", &compose::repeat("select 2", None).unwrap()).unwrap();
+        let race = step(0, "completed", "{\"rows\":[]}");
+        let found = statuses(&graph, &[step(1, "completed", "{\"rows\":[]}"), race], "completed");
+        let inferred: Vec<&str> = found.iter().map(|(_, inferred)| inferred.as_str()).collect();
+        assert_eq!(inferred, ["completed", "completed", "failed", "skipped"]);
     }
 
     #[test]

@@ -140,6 +140,9 @@ BEGIN
             'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) TO %I', p_role)
             OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END;
     END IF;
+    IF with_grant AND pg_catalog.has_function_privilege('df.metrics()', 'EXECUTE WITH GRANT OPTION') THEN
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION df.metrics() TO %I WITH GRANT OPTION', p_role);
+    END IF;
     IF NOT pg_catalog.pg_has_role(p_role, 'postern_application', 'USAGE') THEN
         RAISE WARNING 'role "%" does not inherit the privileges of postern_application', p_role
             USING HINT = pg_catalog.format('ALTER ROLE %I INHERIT.', p_role);
@@ -161,16 +164,17 @@ BEGIN
         RAISE EXCEPTION 'argument p_role must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
     END IF;
-    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     -- What the caller could not have granted, it does not take back.
     FOREACH sensitive IN ARRAY ARRAY[
         'df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)',
-        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)'
+        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)', 'df.metrics()'
     ]::pg_catalog.regprocedure[] LOOP
         IF pg_catalog.has_function_privilege(sensitive, 'EXECUTE WITH GRANT OPTION') THEN
             EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I CASCADE', sensitive, p_role);
         END IF;
     END LOOP;
+    -- Last: it may be the caller's own.
+    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
 END
 $$;

@@ -54,7 +54,8 @@ COMMENT ON FUNCTION postern.durable_executors() IS 'The executors of all databas
 
 CREATE VIEW df.instances WITH (security_invoker = true) AS
 SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
-       CASE WHEN i.paused_at IS NOT NULL THEN 'paused'
+       CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) i.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN i.paused_at IS NOT NULL THEN 'paused'
                 WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
        i.submitted_by, i.database, i.created_at, i.updated_at, i.completed_at,
        i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.parent, i.paused_at, i.reruns,
@@ -63,6 +64,7 @@ SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
 REVOKE ALL ON TABLE df.instances FROM PUBLIC;
 GRANT SELECT ON TABLE df.instances TO postern_application, postern_admin, postern_monitor;
 COMMENT ON VIEW df.instances IS 'Durable functions that were started';
+COMMENT ON COLUMN df.instances.status IS 'pending, running, paused, completed, failed or cancelled; cancelled as soon as that is asked for: ended_at says when it is over';
 COMMENT ON COLUMN df.instances.paused_at IS 'Since when it is paused; a step that was running then was let end';
 COMMENT ON COLUMN df.instances.away IS 'It came with a copy of its database, and was paused for that';
 COMMENT ON COLUMN df.instances.tick IS 'The time for which its schedule started it';
@@ -269,7 +271,8 @@ BEGIN
     SELECT i.* FROM postern.instance i
      WHERE (durable_instances.status IS NULL
             OR pg_catalog.lower(durable_instances.status) OPERATOR(pg_catalog.=)
-               CASE WHEN i.paused_at IS NOT NULL THEN 'paused'
+               CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) i.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN i.paused_at IS NOT NULL THEN 'paused'
                 WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END)
        AND (durable_instances.label IS NULL OR i.label OPERATOR(pg_catalog.=) durable_instances.label)
        AND (after_time IS NULL OR i.created_at OPERATOR(pg_catalog.<) after_time
@@ -311,7 +314,8 @@ CREATE FUNCTION df.list_instances(
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT i.id::pg_catalog.text, i.label, 'pg_durable::orchestration::execute-function-graph',
-           CASE WHEN i.paused_at IS NOT NULL THEN 'paused'
+           CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) i.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN i.paused_at IS NOT NULL THEN 'paused'
                 WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END,
            1::pg_catalog.int8, coalesce(i.output, i.error OPERATOR(pg_catalog.->>) 'message')
       FROM postern.durable_instances(status_filter, NULL, NULL, postern.durable_check_page(limit_count)) i
@@ -341,7 +345,8 @@ BEGIN ATOMIC
            AND EXISTS (SELECT FROM found g WHERE g.place OPERATOR(pg_catalog.>) limit_count)
     )
     SELECT f.id::pg_catalog.text, f.label, 'pg_durable::orchestration::execute-function-graph',
-           CASE WHEN f.paused_at IS NOT NULL THEN 'paused'
+           CASE WHEN f.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) f.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN f.paused_at IS NOT NULL THEN 'paused'
                 WHEN f.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(f.id) THEN 'running' ELSE f.status END,
            1::pg_catalog.int8, coalesce(f.output, f.error OPERATOR(pg_catalog.->>) 'message'), f.created_at, f.completed_at,
            (SELECT n.next_cursor FROM next n)

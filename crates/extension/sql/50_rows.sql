@@ -164,104 +164,29 @@ COMMENT ON FUNCTION postern.direct_grantor(pg_catalog.oid, pg_catalog.oid, pg_ca
 
 CREATE FUNCTION postern.plain_entries(relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char")
 RETURNS pg_catalog.int4
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT pg_catalog.count(*)::pg_catalog.int4
-      FROM pg_catalog.pg_class c,
-           LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner))) a
-     WHERE c.oid OPERATOR(pg_catalog.=) plain_entries.relation AND a.grantee OPERATOR(pg_catalog.=) plain_entries.grantee
-       AND postern.row_command(a.privilege_type) OPERATOR(pg_catalog.=) plain_entries.command;
-END;
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'plain_entries_wrapper';
 GRANT EXECUTE ON FUNCTION postern.plain_entries(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") TO PUBLIC;
 COMMENT ON FUNCTION postern.plain_entries(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") IS
     'How many grantors gave the role itself the plain privilege on the whole table';
 
+-- As it is now, also in a transaction that sees the rest as it was.
 CREATE FUNCTION postern.direct_state(relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char")
 RETURNS pg_catalog.text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT CASE WHEN postern.plain_entries(direct_state.relation, direct_state.grantee, direct_state.command) OPERATOR(pg_catalog.=) 0 THEN 'None'
-                WHEN EXISTS (SELECT FROM postern.direct_access d
-                              WHERE d.relation OPERATOR(pg_catalog.=) direct_state.relation
-                                AND d.grantee OPERATOR(pg_catalog.=) direct_state.grantee
-                                AND d.command OPERATOR(pg_catalog.=) direct_state.command) THEN 'Set & Direct'
-                ELSE 'Set' END;
-END;
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'direct_state_wrapper';
 GRANT EXECUTE ON FUNCTION postern.direct_state(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") TO PUBLIC;
 COMMENT ON FUNCTION postern.direct_state(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") IS
     'None, Set or Set & Direct: what was granted to the role itself';
 
-CREATE FUNCTION postern.direct_prune() RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    DELETE FROM postern.direct_access d
-     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) d.relation)
-        OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) d.grantee);
-    DELETE FROM postern.row_security_modes m
-     WHERE (m.relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) m.relation))
-        OR (m.role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) m.role));
-    -- What rested on a grant option that is gone goes too, and what rested on that.
-    LOOP
-        DELETE FROM postern.direct_access d
-         WHERE d.grantor OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
-           AND NOT EXISTS (SELECT FROM postern.direct_access g
-                            WHERE g.relation OPERATOR(pg_catalog.=) d.relation AND g.command OPERATOR(pg_catalog.=) d.command
-                              AND g.grantee OPERATOR(pg_catalog.=) d.grantor AND g.with_grant);
-        EXIT WHEN NOT FOUND;
-    END LOOP;
-END
-$$;
-REVOKE ALL ON FUNCTION postern.direct_prune() FROM PUBLIC;
-COMMENT ON FUNCTION postern.direct_prune() IS 'Removes what has lost its table, its role, or the grant option that it rested on';
-
-CREATE FUNCTION postern.direct_entries() RETURNS pg_catalog.text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('relation', d.relation::pg_catalog.oid, 'grantee', d.grantee::pg_catalog.oid, 'command', d.command,
-                        'entries', postern.plain_entries(d.relation, d.grantee, d.command))), '[]')::pg_catalog.text
-      FROM postern.direct_access d;
-END;
-REVOKE ALL ON FUNCTION postern.direct_entries() FROM PUBLIC;
-COMMENT ON FUNCTION postern.direct_entries() IS 'How many plain entries each direct access has beside it, before a statement that may revoke';
-
-CREATE FUNCTION postern.direct_reconcile(before pg_catalog.text) RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    DELETE FROM postern.direct_access d
-     USING pg_catalog.jsonb_to_recordset(before::pg_catalog.jsonb) AS b (relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char", entries pg_catalog.int4)
-     WHERE d.relation OPERATOR(pg_catalog.=) b.relation AND d.grantee OPERATOR(pg_catalog.=) b.grantee
-       AND d.command OPERATOR(pg_catalog.=) b.command
-       AND postern.plain_entries(b.relation, b.grantee, b.command) OPERATOR(pg_catalog.<) b.entries;
-    PERFORM postern.direct_prune();
-END
-$$;
-REVOKE ALL ON FUNCTION postern.direct_reconcile(pg_catalog.text) FROM PUBLIC;
-COMMENT ON FUNCTION postern.direct_reconcile(pg_catalog.text) IS 'Ends the direct access of who has fewer plain entries than before';
-
-CREATE FUNCTION postern.direct_write(
-    caller pg_catalog.oid, relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char",
-    direct pg_catalog.bool, with_grant pg_catalog.bool
-) RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION postern.direct_check(relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char")
+RETURNS pg_catalog.void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    acts_as pg_catalog.oid;
-    target pg_catalog.pg_class := postern.row_table(relation);
+    target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
 BEGIN
-    -- Twice: who may not, locks nothing; and who waited is judged by what is then.
-    PERFORM postern.direct_grantor(caller, relation, command);
-    -- Transitions of one table follow each other; who reads or writes the table does not wait.
-    EXECUTE pg_catalog.format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', relation::pg_catalog.regclass);
-    acts_as := postern.direct_grantor(caller, relation, command);
-    IF NOT direct THEN
-        DELETE FROM postern.direct_access d
-         WHERE d.relation OPERATOR(pg_catalog.=) direct_write.relation AND d.grantee OPERATOR(pg_catalog.=) direct_write.grantee
-           AND d.command OPERATOR(pg_catalog.=) direct_write.command
-           AND (acts_as OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR d.grantor OPERATOR(pg_catalog.=) acts_as);
-        PERFORM postern.direct_prune();
-        RETURN;
-    END IF;
-    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) OR with_grant IS NULL THEN
+    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) THEN
         RAISE EXCEPTION 'unknown command' USING ERRCODE = 'invalid_parameter_value', HINT = 'Call postern.grant_direct().';
+    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) grantee) THEN
+        RAISE EXCEPTION 'role with OID % does not exist', grantee USING ERRCODE = 'undefined_object', HINT = 'Call postern.grant_direct().';
     ELSIF NOT target.relrowsecurity THEN
         RAISE EXCEPTION 'table "%" has no row security', target.relname
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to go past.',
@@ -271,29 +196,60 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege', DETAIL = 'Direct access needs the plain privilege.',
                   HINT = 'Ask the owner of the table for the privilege with grant option.';
     END IF;
-    INSERT INTO postern.direct_access AS d (relation, grantee, command, grantor, with_grant)
-    VALUES (relation, grantee, command, acts_as, with_grant)
-    ON CONFLICT ON CONSTRAINT direct_access_pkey
-    -- The owner's grant is the stronger one, and stays so. A grant option is added, never taken away by granting.
-    DO UPDATE SET grantor = CASE WHEN d.grantor OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN d.grantor ELSE excluded.grantor END,
-                  with_grant = d.with_grant OR excluded.with_grant,
-                  granted_by = SESSION_USER, granted_at = pg_catalog.now()
-       WHERE (excluded.grantor OPERATOR(pg_catalog.=) 0::pg_catalog.oid AND d.grantor OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)
-          OR (excluded.with_grant AND NOT d.with_grant);
 END
 $$;
-REVOKE ALL ON FUNCTION postern.direct_write(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog.bool, pg_catalog.bool) FROM PUBLIC;
-COMMENT ON FUNCTION postern.direct_write(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog.bool, pg_catalog.bool) IS
-    'Grants or revokes direct access for a caller, if the caller may';
+REVOKE ALL ON FUNCTION postern.direct_check(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") FROM PUBLIC;
+COMMENT ON FUNCTION postern.direct_check(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") IS
+    'Raises if direct access for the command would be nothing, or would have no plain privilege beside it';
 
 CREATE FUNCTION postern.change_direct(
     relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char", direct pg_catalog.bool, with_grant pg_catalog.bool
 ) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'change_direct_wrapper';
--- It asks postern.direct_write() in the caller's name, which decides.
+-- It asks postern.direct_grantor() and postern.direct_check() in the caller's name, which decide.
 GRANT EXECUTE ON FUNCTION postern.change_direct(pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog.bool, pg_catalog.bool) TO PUBLIC;
 COMMENT ON FUNCTION postern.change_direct(pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog.bool, pg_catalog.bool) IS
     'One step of postern.grant_direct() and postern.revoke_direct()';
+
+CREATE FUNCTION postern.lock_direct(relation pg_catalog.oid, command pg_catalog."char") RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'lock_direct_wrapper';
+-- It asks postern.direct_grantor() in the caller's name first.
+GRANT EXECUTE ON FUNCTION postern.lock_direct(pg_catalog.oid, pg_catalog."char") TO PUBLIC;
+COMMENT ON FUNCTION postern.lock_direct(pg_catalog.oid, pg_catalog."char") IS
+    'Waits for whoever else is changing direct access to the table; raises for who may not change it';
+
+CREATE FUNCTION postern.change_plain(
+    gives pg_catalog.bool, command pg_catalog.text, relation pg_catalog.regclass, grantee pg_catalog.name, with_option pg_catalog.bool DEFAULT false
+) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    verb CONSTANT pg_catalog.text := (postern.row_commands(ARRAY[command]))[1];
+BEGIN
+    EXECUTE CASE WHEN gives THEN pg_catalog.format('GRANT %s ON TABLE %s TO %I%s', verb, relation, grantee, CASE WHEN with_option THEN ' WITH GRANT OPTION' END)
+                 ELSE pg_catalog.format('REVOKE %s ON TABLE %s FROM %I', verb, relation, grantee) END;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = (SELECT pg_catalog.format('Ask a member of "%s", or who granted it.', pg_catalog.pg_get_userbyid(c.relowner))
+                      FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relation);
+    WHEN invalid_grant_operation THEN
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'Grant it without grant option, or to somebody else.';
+    WHEN dependent_objects_still_exist THEN
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = 'The role has passed it on: revoke it from those first, or use REVOKE … CASCADE, which ends their direct access too.';
+    WHEN internal_error THEN
+        -- Two grants or revokes of one table at one time.
+        IF SQLERRM OPERATOR(pg_catalog.<>) 'tuple concurrently updated' THEN
+            RAISE;
+        END IF;
+        RAISE EXCEPTION 'privileges on table % were changed at the same time', relation
+            USING ERRCODE = 'serialization_failure', HINT = 'Run the transaction again.';
+END
+$$;
+-- It does what the caller may do: GRANT, REVOKE.
+GRANT EXECUTE ON FUNCTION postern.change_plain(pg_catalog.bool, pg_catalog.text, pg_catalog.regclass, pg_catalog.name, pg_catalog.bool) TO PUBLIC;
+COMMENT ON FUNCTION postern.change_plain(pg_catalog.bool, pg_catalog.text, pg_catalog.regclass, pg_catalog.name, pg_catalog.bool) IS
+    'GRANT or REVOKE of one plain privilege, with a hint where the server refuses';
 
 CREATE FUNCTION postern.grant_direct(
     commands pg_catalog.text[], relation pg_catalog.regclass, roles pg_catalog.name[], with_grant pg_catalog.bool DEFAULT false
@@ -301,30 +257,33 @@ CREATE FUNCTION postern.grant_direct(
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted CONSTANT pg_catalog.text[] := postern.row_commands(commands);
-    me CONSTANT pg_catalog.oid := (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER);
-    grantee pg_catalog.oid;
+    holder pg_catalog.oid;
     letter pg_catalog."char";
 BEGIN
     IF roles IS NULL OR with_grant IS NULL THEN
         RAISE EXCEPTION 'roles and with_grant must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Give an array of names of roles.';
     END IF;
+    PERFORM postern.row_table(relation);
     FOREACH role IN ARRAY roles LOOP
         IF role OPERATOR(pg_catalog.=) 'public' THEN
             RAISE EXCEPTION 'direct access cannot be granted to PUBLIC'
                 USING ERRCODE = 'invalid_grant_operation', DETAIL = 'It would be as if the table had no row security.',
                       HINT = 'Write a policy USING (true), or grant it to a group role.';
         END IF;
-        grantee := postern.row_role(role);
+        holder := postern.row_role(role);
         FOREACH command IN ARRAY wanted LOOP
             letter := postern.row_command(command);
-            PERFORM postern.direct_grantor(me, relation, letter);
-            before := postern.direct_state(relation, grantee, letter);
-            IF before OPERATOR(pg_catalog.=) 'None' OR with_grant THEN
-                EXECUTE pg_catalog.format('GRANT %s ON TABLE %s TO %I%s', command, relation, role,
-                                          CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END);
+            PERFORM postern.lock_direct(relation, letter);
+            before := postern.direct_state(relation, holder, letter);
+            -- Also to who has the privilege: it is written, so that whoever revokes it at the same time waits, or is waited for.
+            -- And beside somebody else's: what the owner grants is not gone when that is revoked.
+            IF before OPERATOR(pg_catalog.<>) 'Set & Direct' OR with_grant
+               OR EXISTS (SELECT FROM postern.direct_access d WHERE d.relation OPERATOR(pg_catalog.=) grant_direct.relation AND d.grantee OPERATOR(pg_catalog.=) holder
+                             AND d.command OPERATOR(pg_catalog.=) letter AND d.grantor OPERATOR(pg_catalog.<>) 0::pg_catalog.oid) THEN
+                PERFORM postern.change_plain(true, command, relation, role, with_grant);
             END IF;
-            PERFORM postern.change_direct(relation, grantee, letter, true, with_grant);
-            after := postern.direct_state(relation, grantee, letter);
+            PERFORM postern.change_direct(relation, holder, letter, true, with_grant);
+            after := postern.direct_state(relation, holder, letter);
             RETURN NEXT;
         END LOOP;
     END LOOP;
@@ -340,25 +299,32 @@ CREATE FUNCTION postern.revoke_direct(
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted CONSTANT pg_catalog.text[] := postern.row_commands(commands);
-    me CONSTANT pg_catalog.oid := (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER);
     grantee pg_catalog.oid;
     letter pg_catalog."char";
 BEGIN
     IF roles IS NULL OR keep_privilege IS NULL THEN
         RAISE EXCEPTION 'roles and keep_privilege must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Give an array of names of roles.';
     END IF;
+    PERFORM postern.row_table(relation);
     FOREACH role IN ARRAY roles LOOP
         grantee := postern.row_role(role);
         FOREACH command IN ARRAY wanted LOOP
             letter := postern.row_command(command);
-            PERFORM postern.direct_grantor(me, relation, letter);
+            PERFORM postern.lock_direct(relation, letter);
             before := postern.direct_state(relation, grantee, letter);
             IF before OPERATOR(pg_catalog.=) 'Set & Direct' THEN
                 PERFORM postern.change_direct(relation, grantee, letter, false, false);
-                IF NOT keep_privilege THEN
-                    EXECUTE pg_catalog.format('REVOKE %s ON TABLE %s FROM %I', command, relation, role);
-                    RAISE NOTICE 'role "%" loses % on %, the plain privilege, too', role, command, relation
-                        USING HINT = 'To keep it: keep_privilege => true.';
+                -- What somebody else granted is not the caller's to take away.
+                IF postern.direct_state(relation, grantee, letter) OPERATOR(pg_catalog.=) 'Set & Direct' THEN
+                    RAISE NOTICE 'role "%" still has direct % on %, from another grantor', role, command, relation;
+                ELSIF NOT keep_privilege THEN
+                    PERFORM postern.change_plain(false, command, relation, role);
+                    IF postern.direct_state(relation, grantee, letter) OPERATOR(pg_catalog.=) 'None' THEN
+                        RAISE NOTICE 'role "%" loses % on %, the plain privilege, too', role, command, relation
+                            USING HINT = 'To keep it: keep_privilege => true.';
+                    ELSE
+                        RAISE NOTICE 'role "%" still has % on %, from another grantor', role, command, relation;
+                    END IF;
                 END IF;
             END IF;
             after := postern.direct_state(relation, grantee, letter);
@@ -389,12 +355,7 @@ BEGIN
             letter := postern.row_command(command);
             before := postern.direct_state(relation, grantee, letter);
             IF before OPERATOR(pg_catalog.<>) 'None' THEN
-                BEGIN
-                    EXECUTE pg_catalog.format('REVOKE %s ON TABLE %s FROM %I', command, relation, role);
-                EXCEPTION WHEN insufficient_privilege THEN
-                    RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'insufficient_privilege',
-                        HINT = pg_catalog.format('Ask a member of "%s", or who granted it.', pg_catalog.pg_get_userbyid(target.relowner));
-                END;
+                PERFORM postern.change_plain(false, command, relation, role);
             END IF;
             after := postern.direct_state(relation, grantee, letter);
             IF after OPERATOR(pg_catalog.<>) 'None' THEN
@@ -423,13 +384,18 @@ COMMENT ON VIEW postern.direct_grants IS 'Who has direct access to which table, 
 
 -- The error mode ----------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION postern.row_security_write(
+CREATE FUNCTION postern.row_security_check(
     caller pg_catalog.oid, relation pg_catalog.oid, role pg_catalog.oid, command pg_catalog."char", mode pg_catalog."char"
 ) RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     target pg_catalog.pg_class;
 BEGIN
+    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) OR mode OPERATOR(pg_catalog.<>) ALL ('{o,e,d}'::pg_catalog."char"[]) THEN
+        RAISE EXCEPTION 'unknown command or mode' USING ERRCODE = 'invalid_parameter_value', HINT = 'Call postern.set_row_security().';
+    ELSIF role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role) THEN
+        RAISE EXCEPTION 'role with OID % does not exist', role USING ERRCODE = 'undefined_object', HINT = 'Call postern.set_row_security().';
+    END IF;
     IF relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN
         target := postern.row_table(relation);
         IF NOT pg_catalog.pg_has_role(caller, target.relowner, 'USAGE') THEN
@@ -440,27 +406,17 @@ BEGIN
         RAISE EXCEPTION 'permission denied to set row security for every table'
             USING ERRCODE = 'insufficient_privilege', DETAIL = 'It is for members of postern_admin.', HINT = 'Name a table that you own.';
     END IF;
-    IF mode OPERATOR(pg_catalog.=) 'd' THEN
-        DELETE FROM postern.row_security_modes m
-         WHERE m.relation OPERATOR(pg_catalog.=) row_security_write.relation AND m.role OPERATOR(pg_catalog.=) row_security_write.role
-           AND m.command OPERATOR(pg_catalog.=) row_security_write.command;
-    ELSE
-        INSERT INTO postern.row_security_modes AS m (relation, role, command, mode) VALUES (relation, role, command, mode)
-        ON CONFLICT ON CONSTRAINT row_security_modes_pkey
-        DO UPDATE SET mode = excluded.mode, set_by = SESSION_USER, set_at = pg_catalog.now()
-           WHERE m.mode OPERATOR(pg_catalog.<>) excluded.mode;
-    END IF;
 END
 $$;
-REVOKE ALL ON FUNCTION postern.row_security_write(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") FROM PUBLIC;
-COMMENT ON FUNCTION postern.row_security_write(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") IS
-    'Sets the mode for a caller, if the caller may';
+REVOKE ALL ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") FROM PUBLIC;
+COMMENT ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") IS
+    'Raises for a caller who may not set the mode of the table, or (0) of all';
 
 CREATE FUNCTION postern.change_row_security(
     relation pg_catalog.oid, role pg_catalog.oid, command pg_catalog."char", mode pg_catalog."char"
 ) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'change_row_security_wrapper';
--- It asks postern.row_security_write() in the caller's name, which decides.
+-- It asks postern.row_security_check() in the caller's name, which decides.
 GRANT EXECUTE ON FUNCTION postern.change_row_security(pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") TO PUBLIC;
 COMMENT ON FUNCTION postern.change_row_security(pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") IS
     'One step of postern.set_row_security()';

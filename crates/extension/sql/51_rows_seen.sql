@@ -28,6 +28,16 @@ GRANT EXECUTE ON FUNCTION postern.is_error(pg_catalog.oid, pg_catalog.oid, pg_ca
 COMMENT ON FUNCTION postern.is_error(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") IS
     'Whether the role gets an error where row security would filter the command';
 
+CREATE FUNCTION postern.is_invoker(reloptions pg_catalog.text[]) RETURNS pg_catalog.bool
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- The server takes whatever is a boolean: yes, 1, a beginning of it.
+    SELECT coalesce((SELECT pg_catalog.substr(o.option, 18)::pg_catalog.bool FROM pg_catalog.unnest(reloptions) o (option)
+                      WHERE pg_catalog.starts_with(o.option, 'security_invoker=')), false);
+END;
+GRANT EXECUTE ON FUNCTION postern.is_invoker(pg_catalog.text[]) TO PUBLIC;
+COMMENT ON FUNCTION postern.is_invoker(pg_catalog.text[]) IS 'Whether a view with these options reads as whoever asks';
+
 CREATE FUNCTION postern.row_access_of(roles pg_catalog.oid[], relations pg_catalog.oid[])
 RETURNS TABLE (
     relation pg_catalog.regclass, role pg_catalog.name, command pg_catalog.text, access pg_catalog.text, reason pg_catalog.text,
@@ -45,7 +55,7 @@ BEGIN ATOMIC
     ),
     relation AS MATERIALIZED (
         SELECT c.oid AS relid, c.relname, c.relkind, c.relowner, c.relnamespace, s.nspname, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
-               coalesce('security_invoker=true' OPERATOR(pg_catalog.=) ANY (c.reloptions) OR 'security_invoker=on' OPERATOR(pg_catalog.=) ANY (c.reloptions), false) AS invoker
+               postern.is_invoker(c.reloptions) AS invoker
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace
          WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v}'::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
@@ -275,7 +285,7 @@ BEGIN
                      ELSE 'not granted' END;
         RETURN NEXT;
         -- A view with security_invoker is read as whoever asks, wherever it stands.
-        as_user := CASE WHEN coalesce(current.reloptions OPERATOR(pg_catalog.&&) '{security_invoker=true,security_invoker=on}'::pg_catalog.text[], false)
+        as_user := CASE WHEN postern.is_invoker(current.reloptions)
                         THEN role ELSE current.relowner END;
         columns := postern.view_columns(current.oid);
         SELECT pg_catalog.min(c.relation::pg_catalog.int8)::pg_catalog.oid, pg_catalog.jsonb_object_agg(c.base, k.value) INTO below, base_key
@@ -291,7 +301,7 @@ BEGIN
         WITH RECURSIVE reached (relid, as_user) AS (
             SELECT explain_view.view::pg_catalog.oid, explain_view.role
             UNION
-            SELECT d.refobjid, CASE WHEN coalesce(c.reloptions OPERATOR(pg_catalog.&&) '{security_invoker=true,security_invoker=on}'::pg_catalog.text[], false) THEN explain_view.role ELSE c.relowner END
+            SELECT d.refobjid, CASE WHEN postern.is_invoker(c.reloptions) THEN explain_view.role ELSE c.relowner END
               FROM reached r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relid AND c.relkind OPERATOR(pg_catalog.=) 'v'
               JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) c.oid
               JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) w.oid
@@ -309,7 +319,7 @@ BEGIN
         SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
           INTO condition FROM pg_catalog.jsonb_object_keys(base_key) k (column_name);
         BEGIN
-            EXECUTE pg_catalog.format('SELECT t::pg_catalog.text FROM ONLY %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', below::pg_catalog.regclass, below::pg_catalog.regclass, condition)
+            EXECUTE pg_catalog.format('SELECT (t.*)::pg_catalog.text FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', below::pg_catalog.regclass, below::pg_catalog.regclass, condition)
                INTO STRICT base_row USING base_key;
         EXCEPTION
             WHEN insufficient_privilege THEN
@@ -380,6 +390,7 @@ DECLARE
     role CONSTANT pg_catalog.oid := postern.row_role(as_role);
     needs pg_catalog.text[] := ARRAY[verb];
     need pg_catalog.text;
+    unknown pg_catalog.text;
     old_text pg_catalog.text;
     new_text pg_catalog.text;
     condition pg_catalog.text;
@@ -398,6 +409,16 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the columns that the statement sets: {"column": value}.';
     ELSIF verb OPERATOR(pg_catalog.<>) 'INSERT' AND (key IS NULL OR pg_catalog.jsonb_typeof(key) OPERATOR(pg_catalog.<>) 'object' OR key OPERATOR(pg_catalog.=) '{}'::pg_catalog.jsonb) THEN
         RAISE EXCEPTION 'key must be a JSON object with a column' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the columns that tell the row: {"id": 1}.';
+    END IF;
+    SELECT k.column_name INTO unknown
+      FROM (SELECT pg_catalog.jsonb_object_keys(CASE WHEN verb OPERATOR(pg_catalog.<>) 'INSERT' THEN key END)
+            UNION ALL SELECT pg_catalog.jsonb_object_keys(CASE WHEN verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[]) THEN new_row END)) k (column_name)
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                        WHERE a.attrelid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND a.attname::pg_catalog.text OPERATOR(pg_catalog.=) k.column_name
+                          AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped);
+    IF FOUND THEN
+        RAISE EXCEPTION 'column "%" of relation % does not exist', unknown, relation
+            USING ERRCODE = 'undefined_column', HINT = 'Names are taken as they are stored: no quotes, and no folding of case. System columns cannot be given.';
     END IF;
     -- Refuses a caller who may not be the role, before anything of the row is told.
     PERFORM postern.evaluate_as(role, facts, 'SELECT ''''');
@@ -427,7 +448,8 @@ BEGIN
         SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
           INTO condition FROM pg_catalog.jsonb_object_keys(key) k (column_name);
         BEGIN
-            EXECUTE pg_catalog.format('SELECT t::pg_catalog.text FROM ONLY %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', relation, relation, condition)
+            -- With its partitions and children: named by this table, they meet its policies. (t.*): a column may be called t.
+            EXECUTE pg_catalog.format('SELECT (t.*)::pg_catalog.text FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', relation, relation, condition)
                INTO STRICT old_text USING key;
         EXCEPTION
             WHEN insufficient_privilege THEN
@@ -442,6 +464,26 @@ BEGIN
     END IF;
     IF new_row IS NOT NULL THEN
         EXECUTE pg_catalog.format('SELECT pg_catalog.jsonb_populate_record($1::%s, $2)::pg_catalog.text', relation) INTO new_text USING old_text, new_row;
+        -- What the statement does not set: defaults of an INSERT, and generated columns after them. A sequence is not advanced.
+        FOR part IN
+            SELECT a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+              FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid OPERATOR(pg_catalog.=) a.attrelid AND d.adnum OPERATOR(pg_catalog.=) a.attnum
+             WHERE a.attrelid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND NOT a.attisdropped
+               AND (a.attgenerated OPERATOR(pg_catalog.<>) '' OR (verb OPERATOR(pg_catalog.=) 'INSERT' AND NOT new_row OPERATOR(pg_catalog.?) a.attname::pg_catalog.text
+                    AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) OPERATOR(pg_catalog.!~) '\mnextval\('))
+             ORDER BY a.attgenerated, a.attnum
+        LOOP
+            BEGIN
+                EXECUTE pg_catalog.format('SELECT pg_catalog.jsonb_populate_record($1::%s, $2)::pg_catalog.text', relation) INTO new_text
+                  USING new_text, pg_catalog.jsonb_build_object(part.attname, postern.evaluate_as(role, facts, pg_catalog.format(
+                        'SELECT pg_catalog.to_jsonb(%s)::pg_catalog.text FROM pg_catalog.unnest(ARRAY[%L::%s]) AS %I', part.expression, new_text, relation, target.relname))::pg_catalog.jsonb);
+            EXCEPTION WHEN OTHERS THEN
+                raised := true;
+                step := 'default'; name := part.attname; says := pg_catalog.concat('error: ', SQLERRM); expression := part.expression;
+                RETURN NEXT;
+                expression := NULL;
+            END;
+        END LOOP;
     END IF;
 
     step := 'exemption'; name := NULL;

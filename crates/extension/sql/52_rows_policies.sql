@@ -21,8 +21,9 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'caller_wrapper';
 GRANT EXECUTE ON FUNCTION postern.caller() TO PUBLIC;
 COMMENT ON FUNCTION postern.caller() IS 'The current user, for functions that run as their owner';
 
+-- Not STRICT: who asks for nobody is refused, not answered.
 CREATE FUNCTION postern.caller_role(caller postern.caller) RETURNS pg_catalog.oid
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'caller_role_wrapper';
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'caller_role_wrapper';
 GRANT EXECUTE ON FUNCTION postern.caller_role(postern.caller) TO PUBLIC;
 COMMENT ON FUNCTION postern.caller_role(postern.caller) IS 'The role that asks';
 
@@ -126,10 +127,17 @@ BEGIN
             CASE combine WHEN 'and' THEN 'RESTRICTIVE' ELSE 'PERMISSIVE' END, pg_catalog.upper(command), grantees)
             OPERATOR(pg_catalog.||) coalesce(E' USING (\n' OPERATOR(pg_catalog.||) using_qual OPERATOR(pg_catalog.||) E'\n)', '')
             OPERATOR(pg_catalog.||) coalesce(E' WITH CHECK (\n' OPERATOR(pg_catalog.||) check_qual OPERATOR(pg_catalog.||) E'\n)', '');
-    EXCEPTION WHEN undefined_column OR undefined_function OR undefined_table OR undefined_object OR invalid_schema_name THEN
-        GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
-            HINT = coalesce(nullif(hint, ''), pg_catalog.format('Names are looked up by the path "%s": write their schemas, or give search_path.', search_path));
+    EXCEPTION
+        WHEN undefined_column OR undefined_function OR undefined_table OR undefined_object OR invalid_schema_name THEN
+            GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+            RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+                HINT = coalesce(nullif(hint, ''), pg_catalog.format('Names are looked up by the path "%s": write their schemas, or give search_path.', search_path));
+        WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+            IF hint OPERATOR(pg_catalog.<>) '' THEN
+                RAISE;
+            END IF;
+            RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'The server refuses this as a policy of the table: see CREATE POLICY.';
     END;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     IF NOT target.relrowsecurity THEN
@@ -152,50 +160,63 @@ BEGIN
     END LOOP;
     base := pg_catalog.concat(base, CASE WHEN tries OPERATOR(pg_catalog.>) 1 THEN tries END);
 
-    FOREACH clause IN ARRAY '{using,check}'::pg_catalog.text[] LOOP
-        parts := postern.policy_parts(relation, policy, clause OPERATOR(pg_catalog.=) 'check',
-            pg_catalog.format('%I."%s_%s_', schema_name, pg_catalog.replace(base, '"', '""'), clause));
-        CONTINUE WHEN parts IS NULL OR pg_catalog.jsonb_array_length(parts OPERATOR(pg_catalog.->) 'parts') OPERATOR(pg_catalog.=) 0;
-        FOR part IN SELECT p.value FROM pg_catalog.jsonb_array_elements(parts OPERATOR(pg_catalog.->) 'parts') p LOOP
-            made := pg_catalog.format('%I.%I(%s)', schema_name, pg_catalog.concat(base, '_', clause, '_', part OPERATOR(pg_catalog.->>) 'number'),
-                (SELECT pg_catalog.string_agg(t.value, ', ' ORDER BY t.ordinality)
-                   FROM pg_catalog.jsonb_array_elements_text(part OPERATOR(pg_catalog.->) 'parameters') WITH ORDINALITY t));
-            EXECUTE pg_catalog.format('CREATE FUNCTION %s RETURNS %s LANGUAGE sql %s PARALLEL %s SECURITY DEFINER SET search_path = pg_catalog, pg_temp RETURN ',
-                made, part OPERATOR(pg_catalog.->>) 'returns',
-                CASE WHEN (part OPERATOR(pg_catalog.->>) 'volatile')::pg_catalog.bool THEN 'VOLATILE' ELSE 'STABLE' END,
-                CASE part OPERATOR(pg_catalog.->>) 'parallel' WHEN 's' THEN 'SAFE' WHEN 'r' THEN 'RESTRICTED' ELSE 'UNSAFE' END)
-                OPERATOR(pg_catalog.||) (part OPERATOR(pg_catalog.->>) 'body');
-            EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', made,
-                pg_catalog.format('Runs as the owner of table %s for policy "%s"', table_name, policy));
-            -- Default privileges, too, are taken away.
-            FOR stranger IN
-                SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END
-                  FROM pg_catalog.pg_proc p,
-                       LATERAL pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
-                 WHERE p.oid OPERATOR(pg_catalog.=) made::pg_catalog.regprocedure::pg_catalog.oid AND a.grantee OPERATOR(pg_catalog.<>) p.proowner
-            LOOP
-                EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', made, stranger);
+    BEGIN
+        FOREACH clause IN ARRAY '{using,check}'::pg_catalog.text[] LOOP
+            parts := postern.policy_parts(relation, policy, clause OPERATOR(pg_catalog.=) 'check',
+                pg_catalog.format('%I."%s_%s_', schema_name, pg_catalog.replace(base, '"', '""'), clause));
+            CONTINUE WHEN parts IS NULL OR pg_catalog.jsonb_array_length(parts OPERATOR(pg_catalog.->) 'parts') OPERATOR(pg_catalog.=) 0;
+            FOR part IN SELECT p.value FROM pg_catalog.jsonb_array_elements(parts OPERATOR(pg_catalog.->) 'parts') p LOOP
+                made := pg_catalog.format('%I.%I(%s)', schema_name, pg_catalog.concat(base, '_', clause, '_', part OPERATOR(pg_catalog.->>) 'number'),
+                    (SELECT pg_catalog.string_agg(t.value, ', ' ORDER BY t.ordinality)
+                       FROM pg_catalog.jsonb_array_elements_text(part OPERATOR(pg_catalog.->) 'parameters') WITH ORDINALITY t));
+                EXECUTE pg_catalog.format('CREATE FUNCTION %s RETURNS %s LANGUAGE sql %s PARALLEL %s SECURITY DEFINER SET search_path = pg_catalog, pg_temp RETURN ',
+                    made, part OPERATOR(pg_catalog.->>) 'returns',
+                    CASE WHEN (part OPERATOR(pg_catalog.->>) 'volatile')::pg_catalog.bool THEN 'VOLATILE' ELSE 'STABLE' END,
+                    CASE part OPERATOR(pg_catalog.->>) 'parallel' WHEN 's' THEN 'SAFE' WHEN 'r' THEN 'RESTRICTED' ELSE 'UNSAFE' END)
+                    OPERATOR(pg_catalog.||) (part OPERATOR(pg_catalog.->>) 'body');
+                EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', made,
+                    pg_catalog.format('Runs as the owner of table %s for policy "%s"', table_name, policy));
+                -- Default privileges, too, are taken away.
+                FOR stranger IN
+                    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END
+                      FROM pg_catalog.pg_proc p,
+                           LATERAL pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+                     WHERE p.oid OPERATOR(pg_catalog.=) made::pg_catalog.regprocedure::pg_catalog.oid AND a.grantee OPERATOR(pg_catalog.<>) p.proowner
+                LOOP
+                    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', made, stranger);
+                END LOOP;
+                EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', made, grantees);
+                IF me OPERATOR(pg_catalog.<>) target.relowner THEN
+                    EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %I', made, pg_catalog.pg_get_userbyid(target.relowner));
+                END IF;
+                SELECT d.refobjid INTO unread FROM pg_catalog.pg_depend d
+                  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.refobjid AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}'::pg_catalog."char"[])
+                 WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) made::pg_catalog.regprocedure::pg_catalog.oid
+                   AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                   AND NOT pg_catalog.has_table_privilege(target.relowner, c.oid, 'SELECT') AND NOT pg_catalog.has_any_column_privilege(target.relowner, c.oid, 'SELECT')
+                 LIMIT 1;
+                IF FOUND THEN
+                    RAISE EXCEPTION 'permission denied for table %', unread
+                        USING ERRCODE = 'insufficient_privilege',
+                              DETAIL = pg_catalog.format('The policy would run as "%s", the owner of %s, who may not read it.', pg_catalog.pg_get_userbyid(target.relowner), table_name),
+                              HINT = pg_catalog.format('GRANT SELECT ON %s TO %I.', unread, pg_catalog.pg_get_userbyid(target.relowner));
+                END IF;
             END LOOP;
-            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', made, grantees);
-            IF me OPERATOR(pg_catalog.<>) target.relowner THEN
-                EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %I', made, pg_catalog.pg_get_userbyid(target.relowner));
-            END IF;
-            SELECT d.refobjid INTO unread FROM pg_catalog.pg_depend d
-              JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.refobjid AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}'::pg_catalog."char"[])
-             WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) made::pg_catalog.regprocedure::pg_catalog.oid
-               AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
-               AND NOT pg_catalog.has_table_privilege(target.relowner, c.oid, 'SELECT') AND NOT pg_catalog.has_any_column_privilege(target.relowner, c.oid, 'SELECT')
-             LIMIT 1;
-            IF FOUND THEN
-                RAISE EXCEPTION 'permission denied for table %', unread
-                    USING ERRCODE = 'insufficient_privilege',
-                          DETAIL = pg_catalog.format('The policy would run as "%s", the owner of %s, who may not read it.', pg_catalog.pg_get_userbyid(target.relowner), table_name),
-                          HINT = pg_catalog.format('GRANT SELECT ON %s TO %I.', unread, pg_catalog.pg_get_userbyid(target.relowner));
-            END IF;
+            EXECUTE pg_catalog.format('ALTER POLICY %I ON %s %s ', policy, table_name, CASE clause WHEN 'using' THEN 'USING' ELSE 'WITH CHECK' END)
+                OPERATOR(pg_catalog.||) '(' OPERATOR(pg_catalog.||) (parts OPERATOR(pg_catalog.->>) 'expression') OPERATOR(pg_catalog.||) ')';
         END LOOP;
-        EXECUTE pg_catalog.format('ALTER POLICY %I ON %s %s ', policy, table_name, CASE clause WHEN 'using' THEN 'USING' ELSE 'WITH CHECK' END)
-            OPERATOR(pg_catalog.||) '(' OPERATOR(pg_catalog.||) (parts OPERATOR(pg_catalog.->>) 'expression') OPERATOR(pg_catalog.||) ')';
-    END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+        IF hint OPERATOR(pg_catalog.<>) '' THEN
+            RAISE;
+        END IF;
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = CASE SQLSTATE
+                WHEN '42501' THEN pg_catalog.format('With run_as => ''owner'' functions are made in schema "%s", for "%s": you and that role need CREATE there, and you must be a member of it.',
+                                                    schema_name, pg_catalog.pg_get_userbyid(target.relowner))
+                WHEN '42P17' THEN 'A policy may read its own table only where the owner, as whom it runs, is not filtered (no FORCE).'
+                ELSE 'It can be a policy, but not a function of the owner: leave out run_as, or write it otherwise.' END;
+    END;
     RETURN policy;
 END
 $$;

@@ -9,7 +9,7 @@ DECLARE
     schemas pg_catalog.oid[];
 BEGIN
     IF class = 'pg_catalog.pg_proc'::pg_catalog.regclass
-       AND (SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.oid = $2) IN ('http', 'http_multipart') THEN
+       AND (SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.oid = $2) IN ('http', 'http_multipart', 'metrics') THEN
         RETURN;
     END IF;
     SELECT c.relacl, ARRAY[c.relnamespace] INTO privileges, schemas FROM pg_catalog.pg_class c
@@ -181,7 +181,7 @@ BEGIN
     PERFORM postern.keep_apply_conflict(
         name, target, $3, 1, pg_catalog.substring($6, '\m([0-9A-F]{1,8}/[0-9A-F]{1,8})\M[^/"]*$')::pg_catalog.pg_lsn, $4,
         -- What code raises can tell of other tables than this one. The names of what is missing, and of constraints, do not.
-        CASE WHEN NOT $7 OR pg_catalog.left($4, 2) IN ('23', '42') THEN $5 END, $8);
+        CASE WHEN NOT $7 OR pg_catalog.left($4, 2) IN ('23', '42') THEN nullif($5, '') END, $8);
     IF $3 = 'conflict' THEN
         RETURN;
     END IF;

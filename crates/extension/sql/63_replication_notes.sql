@@ -5,15 +5,15 @@ RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 BEGIN
     RETURN QUERY
-    SELECT CASE WHEN k.kind = 'domain type' THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_proc'::pg_catalog.regclass END::pg_catalog.oid,
-           CASE WHEN k.kind = 'domain type' THEN k.object_id ELSE k.function END
+    SELECT CASE WHEN k.function IS NULL THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_proc'::pg_catalog.regclass END::pg_catalog.oid,
+           coalesce(k.function, k.type)
       FROM postern.table_code(pg_catalog.string_to_array(relations, ',')::pg_catalog.oid[]) k
-     WHERE k.kind = 'domain type' OR k.function >= 16384::pg_catalog.oid
+     WHERE k.function IS NULL OR k.function >= 16384::pg_catalog.oid
      GROUP BY 1, 2 ORDER BY 1, 2;
 END
 $$;
 REVOKE ALL ON FUNCTION postern.code_basis(pg_catalog.text) FROM PUBLIC;
-COMMENT ON FUNCTION postern.code_basis(pg_catalog.text) IS 'The code that tables have';
+COMMENT ON FUNCTION postern.code_basis(pg_catalog.text) IS 'The functions and types that tables have in code that runs when a row is written';
 
 CREATE FUNCTION postern.replication_basis(sources pg_catalog.text)
 RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
@@ -28,13 +28,17 @@ BEGIN
     RETURN QUERY
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, r.oid FROM pg_catalog.unnest(relations) r (oid)
     UNION
+    -- A table may be on its way into a schema.
+    SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.pnnspid FROM pg_catalog.pg_publication_namespace n
+     WHERE n.oid = ANY (touched) OR n.pnpubid = ANY (touched)
+    UNION
     SELECT b.class, b.object FROM postern.code_basis(pg_catalog.array_to_string(relations, ',')) b
      ORDER BY 1, 2;
 END
 $$;
 REVOKE ALL ON FUNCTION postern.replication_basis(pg_catalog.text) FROM PUBLIC;
 COMMENT ON FUNCTION postern.replication_basis(pg_catalog.text) IS
-    'The tables that a publication, subscription or partition makes replicated ones, and the code that they have';
+    'The tables and schemas that a publication, subscription or partition makes replicated ones, and the code that they have';
 
 CREATE FUNCTION postern.trigger_now(relation pg_catalog.oid, trigger pg_catalog.oid)
 RETURNS TABLE (table_name pg_catalog.text, now_name pg_catalog.text, now_enabled pg_catalog."char")
@@ -116,7 +120,7 @@ SELECT c.relation, 'execute', c.object, c.function,
 UNION ALL
 SELECT c.relation, 'language', c.object, c.function,
        pg_catalog.format('%s of %s runs %s, which is written in %s: nothing holds it in.',
-                         pg_catalog.initcap(c.kind) || ' "' || c.object || '"', c.relation, c.function::pg_catalog.regprocedure, c.lanname)
+                         pg_catalog.concat(pg_catalog.upper(pg_catalog.left(c.kind, 1)), pg_catalog.substr(c.kind, 2), ' "' || c.object || '"'), c.relation, c.function::pg_catalog.regprocedure, c.lanname)
   FROM code c WHERE NOT c.lanpltrusted
 UNION ALL
 SELECT t.relation, 'rule', r.rulename::pg_catalog.text, NULL,
@@ -150,6 +154,10 @@ SELECT t.relation, 'identity', NULL, NULL,
            WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid AND i.indisprimary)
            WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid AND i.indisreplident)
            ELSE false END
+UNION ALL
+SELECT DISTINCT a.relation::pg_catalog.regclass, 'row security', a.applier::pg_catalog.text, NULL::pg_catalog.oid,
+       pg_catalog.format('%s has row security that holds for "%s", as whom its rows are applied: apply stops.', a.relation::pg_catalog.regclass, a.applier)
+  FROM postern.apply_row_security a
 UNION ALL
 SELECT NULL, 'parameter', a.grantee::pg_catalog.regrole::pg_catalog.text, NULL,
        pg_catalog.format('%s may set session_replication_role, and so write rows without triggers.',

@@ -131,6 +131,12 @@ pub enum Error {
     /// A value of `postern.caller` from text.
     #[error("cannot accept a value of type postern.caller")]
     MadeCaller,
+    /// NULL for who asks.
+    #[error("a value of type postern.caller must not be null")]
+    NoCaller,
+    /// Direct access was being granted while the plain privilege was being taken away.
+    #[error("could not grant direct access because the privilege was revoked at the same time")]
+    RevokedMeanwhile,
     /// Rows would be missing, and the role is to be told.
     #[error("row security would filter \"{relation}\" for role \"{role}\"")]
     Filtered {
@@ -213,7 +219,7 @@ impl Error {
             | Self::UpdatedTo { .. }
             | Self::AlreadySealed => C::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::UnknownRole(_) | Self::DroppedRole(_) => C::ERRCODE_UNDEFINED_OBJECT,
-            Self::Null(_) => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::Null(_) | Self::NoCaller => C::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::FactsNotObject | Self::FactPath(_) | Self::EmptySeal => C::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::FactsNotJson(_) => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
@@ -223,6 +229,7 @@ impl Error {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
             Self::UnsafeDefiner { .. } => C::ERRCODE_INVALID_FUNCTION_DEFINITION,
+            Self::RevokedMeanwhile => C::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::NoRandomness | Self::Spi(_) => C::ERRCODE_INTERNAL_ERROR,
             Self::Durable(refusal) => refusal.code(),
             Self::Replication(refusal) => refusal.code(),
@@ -313,7 +320,8 @@ impl Error {
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
-            Self::MadeCaller => Some("Call postern.caller()."),
+            Self::MadeCaller | Self::NoCaller => Some("Call postern.caller()."),
+            Self::RevokedMeanwhile => Some("Run the transaction again."),
             Self::NotYours { .. } => {
                 Some("Be a member of the role, and give no facts, or ask a member of postern_admin.")
             }

@@ -73,6 +73,9 @@ pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 /// ones, those that have ended are removed.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
+/// `postern.adopt_copies` (off; superuser, configuration file): what came with a copy of a database goes on in it by itself.
+pub static ADOPT_COPIES: GucSetting<bool> = GucSetting::<bool>::new(false);
+
 /// `postern.secrets_key_file` (configuration file): where the key is that secrets of HTTP steps are sealed with.
 static SECRETS_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
@@ -389,6 +392,14 @@ fn durable() {
         &RETENTION_INSTANCES,
         0,
         i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"postern.adopt_copies",
+        c"Has durable functions that came with a copy of a database go on in it by themselves.",
+        c"Where the original runs too, both do the work.",
+        &ADOPT_COPIES,
         GucContext::Sighup,
         GucFlags::default(),
     );

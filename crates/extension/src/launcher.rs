@@ -26,10 +26,12 @@ pub extern "C-unwind" fn postern_launcher(_argument: pg_sys::Datum) {
     shmem::i_am_the_launcher();
     let mut recorders = replication::Recorders::new();
     let mut all = true;
+    let mut again = None;
     loop {
-        if shmem::executors_were_asked_for() || all {
-            durable::launch();
+        if shmem::executors_were_asked_for() || all || again.is_some() {
+            again = durable::launch();
         }
-        all = worker::wait(recorders.launch());
+        let wait = [recorders.launch(), again].into_iter().flatten().min();
+        all = worker::wait(wait);
     }
 }

@@ -17,23 +17,35 @@ pub fn admit_everybody() -> (tempfile::TempDir, String) {
     (folder, name)
 }
 
-/// Upgrades one cluster into another, as the account that the data folder belongs to. Both are stopped.
-pub fn pg_upgrade(old: &Cluster, new: &Cluster) {
-    let data = |cluster: &Cluster| cluster.folder().join("data");
-    let (uid, gid) = fs::metadata(data(old)).map(|data| (data.uid(), data.gid())).expect("it works");
-    let (ours, _) = fs::metadata("/proc/self").map(|ours| (ours.uid(), ours.gid())).expect("it works");
-    let program = new.installation().program("pg_upgrade");
-    let mut command = if ours == uid {
+/// A program as the account that a cluster's data folder belongs to.
+fn as_owner(cluster: &Cluster, program: &Path) -> Command {
+    let owner = fs::metadata(cluster.folder().join("data")).expect("its data");
+    let ours = fs::metadata("/proc/self").expect("this process").uid();
+    let mut command = if ours == owner.uid() {
         Command::new(program)
     } else {
         let mut command = Command::new("setpriv");
         command
-            .arg(format!("--reuid={uid}"))
-            .arg(format!("--regid={gid}"))
+            .arg(format!("--reuid={}", owner.uid()))
+            .arg(format!("--regid={}", owner.gid()))
             .args(["--clear-groups", "--"])
             .arg(program);
         command
     };
+    command.env("HOME", cluster.socket_dir()).current_dir(cluster.socket_dir());
+    command
+}
+
+/// Upgrades one cluster into another. Both are stopped.
+pub fn pg_upgrade(old: &Cluster, new: &Cluster) {
+    let data = |cluster: &Cluster| cluster.folder().join("data");
+    if old.installation().major < 18 && new.installation().major >= 18 {
+        // From 18 on a cluster has checksums unless one says otherwise, and both must be alike.
+        let mut command = as_owner(new, &new.installation().program("pg_checksums"));
+        let done = command.arg("--disable").arg("-D").arg(data(new)).output().expect("pg_checksums starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let mut command = as_owner(new, &new.installation().program("pg_upgrade"));
     // A server knows nothing of where ours have their settings.
     let options =
         |cluster: &Cluster| format!("-c config_file={}", cluster.folder().join("postgresql.conf").display());
@@ -41,7 +53,6 @@ pub fn pg_upgrade(old: &Cluster, new: &Cluster) {
         |cluster: &Cluster| cluster.installation().program("postgres").parent().expect("a folder").to_owned();
     command.arg("-b").arg(bin(old)).arg("-B").arg(bin(new)).arg("-d").arg(data(old)).arg("-D").arg(data(new));
     command.arg("-o").arg(options(old)).arg("-O").arg(options(new)).arg("-U").arg(old.superuser());
-    command.env("HOME", new.socket_dir()).current_dir(new.socket_dir());
     let output = command.output().expect("it works");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(

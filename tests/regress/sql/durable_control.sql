@@ -65,6 +65,12 @@ select df.signal(null, 'go'), df.signal(:'id', null);
 select df.start(df.wait_for_signal('x') ~> 'insert into ctl_log values (3, ''cancelled'')', 'cancelled') as id \gset
 begin;
 select replace(df.cancel(:'id'), :'id', 'ID');
+-- Whoever has asked for it sees it at once, whatever else is asked.
+select df.status(:'id'), df.await_instance(:'id', 5), (select status from df.instances where id = :'id');
+select status from df.list_instances('cancelled') where instance_id = :'id';
+select status from df.list_instances('cancelled', 10, 'cancelled') where instance_id = :'id';
+select status from df.instance_info(:'id');
+select replace(df.cancel(:'id', 'twice'), :'id', 'ID');
 rollback;
 select df.status(:'id') in ('pending', 'running');
 select replace(df.cancel(:'id', 'no more'), :'id', 'ID');

@@ -9,6 +9,7 @@ set client_min_messages = warning;
 select df.grant_usage('ins_ann'), df.grant_usage('ins_ben');
 reset client_min_messages;
 grant postern_monitor to ins_watch;
+create table ins_turns (n int); grant all on ins_turns to ins_ann;
 set role ins_ann;
 -- An id under a name of ours.
 select df.start(df.if('select true', 'select 1 as one' |=> 'x', 'select 2') ~> 'select $x + 1 as two', 'sums') as id \gset
@@ -33,6 +34,21 @@ select status, output from df.instance_executions(:'bad');
 select node_type, status, result, inferred_status from df.instance_nodes(:'bad') order by node_id;
 select node_type, attempt, status, sqlstate, message, result from df.history where instance_id = :'bad' order by strand, n;
 select replace(df.explain(:'bad'), :'bad', 'ID');
+-- Whatever one branch decides came to what that did; what a break passes came to its value; of a loop the last iteration counts.
+create temp table kinds as select label, df.start(fut, label) as id from (values
+    ('break', df.loop('select 1' ~> df.break('{"done": true}'))),
+    ('break in branches', df.loop(df.race(df.catch('select 1' ~> df.break('out'), 'select 2'), df.sleep(60)))),
+    ('first', df.first(array['select 1', 'select pg_sleep(60)'])),
+    ('losing loop', df.race('select 1', @> df.sleep(60))),
+    ('race', df.race('select 1', df.sleep(60))),
+    ('time-out', df.timeout(df.race('select 1', df.sleep(60)), '60 seconds'))) f(label, fut);
+select label, df.await_instance(id) from kinds order by label;
+select k.label, n.node_type, n.status, n.inferred_status, n.result from kinds k, df.instance_nodes(k.id) n order by k.label, n.node_id;
+select df.start(df.retry(df.loop(('select 4' & df.loop('select 5', 'select false')) ~> df.if('insert into ins_turns values (1) returning (select count(*) from ins_turns) = 0', 'select 6', 'select 7'),
+                                 'select count(*) < 2 from ins_turns')), 'turns') as turns \gset
+select df.await_instance(:'turns');
+select node_type, iteration, attempt, status from df.history where instance_id = :'turns' and status = 'completed' order by strand, n;
+select node_type, query, status, inferred_status from df.instance_nodes(:'turns') order by node_id;
 -- A cancelled one.
 select df.start(df.wait_for_signal('never'), 'long') as long \gset
 select replace(df.cancel(:'long', 'enough'), :'long', 'ID');
@@ -140,7 +156,7 @@ select df.duroxide_schema(), df.target_database(), df.version() ~ '^postern \d',
 set role ins_ben;
 select sentinel, schema_version, initialized_at is not null from _duroxide._worker_ready;
 reset role;
-drop table ins_count;
+drop table ins_count, ins_turns;
 revoke postern_monitor from ins_watch;
 set client_min_messages = error;
 select df.revoke_usage('ins_ann'), df.revoke_usage('ins_ben');

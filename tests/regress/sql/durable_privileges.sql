@@ -40,8 +40,9 @@ select has_function_privilege('prv_ben', 'df.http(text, text, text, jsonb, integ
 set role prv_ann;
 select df.http('https://example.org/');
 reset role;
--- With the right to hand it on.
+-- With the right to hand it on; df.metrics() comes with it.
 select df.grant_usage('prv_boss', true, true);
+select has_function_privilege('prv_boss', 'df.metrics()', 'EXECUTE WITH GRANT OPTION');
 select df.revoke_usage('prv_ben');
 select has_schema_privilege('prv_ben', 'df', 'USAGE'), has_function_privilege('prv_ben', 'df.http(text, text, text, jsonb, integer)', 'EXECUTE');
 set role prv_boss;

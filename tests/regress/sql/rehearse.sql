@@ -54,6 +54,42 @@ insert into strict values (1, 'b', now());
 insert into doc values (1);
 select step, outcome, message from postern.rehearse_apply('doc');
 select count(*) from doc;
+-- A row that is there is the sample: what the table asks of a row is met, whatever it is; nothing else of the table is touched.
+set role re_owner;
+create table asks (id int generated always as identity primary key, kind text not null check (kind in ('a', 'b')), pair point not null, who text unique);
+create function only_kind() returns trigger language plpgsql as $$ begin perform missing.missing(); return new; end $$;
+create function keeps() returns trigger language plpgsql as $$ begin if old.id > 1 then raise exception 'another row'; end if; return old; end $$;
+create trigger k before update of kind on asks for each row execute function only_kind();
+create trigger d before delete on asks for each row execute function keeps();
+alter table asks enable always trigger d;
+reset role;
+-- Made up, it is not what the table takes, which is no news of the publisher's rows.
+select step, outcome, sqlstate, message, context from postern.rehearse_apply('asks');
+insert into asks overriding system value values (1, 'b', '(1,1)', 'x'), (2, 'a', '(2,2)', '1');
+select step, outcome, sqlstate, message from postern.rehearse_apply('asks');
+select step, outcome, sqlstate, message from postern.rehearse_apply('asks', '{"id": 1, "kind": "a", "pair": "(0,0)"}');
+-- A trigger for some columns fires on apply whichever have changed.
+alter table asks enable replica trigger k;
+select step, outcome, sqlstate, message, context from postern.rehearse_apply('asks');
+-- A row that cannot be taken out for the time is not the sample.
+delete from asks where id = 1;
+select step, outcome, sqlstate, message, context from postern.rehearse_apply('asks');
+select id, kind from asks;
+-- Tables without columns, or with none that can be written; rules that the statement would meet, and apply does not.
+set role re_owner;
+create table no_columns ();
+create table generated (n int generated always as (1) stored);
+create table counted (id int generated always as identity primary key);
+create table ruled (id int primary key);
+create rule r as on insert to ruled do instead nothing;
+reset role;
+select t, step, outcome, message from unnest('{no_columns,generated,counted,ruled}'::regclass[]) t, postern.rehearse_apply(t) order by t::text, step;
+alter table ruled enable always rule r;
+select step, outcome, message from postern.rehearse_apply('ruled');
+insert into counted overriding system value values (7);
+create rule r as on update to counted do instead nothing;
+alter table counted enable replica rule r;
+select step, outcome, message from postern.rehearse_apply('counted');
 -- Who may: administrators, not as a superuser.
 set role re_owner;
 select * from postern.rehearse_apply('doc');

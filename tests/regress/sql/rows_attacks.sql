@@ -54,8 +54,10 @@ select postern.change_direct('at_doc'::regclass, 'at_eve'::regrole, 'x', true, t
 select postern.change_direct(0, 0, 'r', true, true);
 select postern.change_direct('at_doc'::regclass, 'at_eve'::regrole, '''', true, true);
 select postern.change_row_security('at_doc'::regclass, 0, 'r', 'e');
-select postern.direct_reconcile('[]');
-select postern.direct_prune();
+select postern.direct_check('at_doc'::regclass, 'at_eve'::regrole, 'r');
+select postern.lock_direct('at_doc'::regclass, 'r');
+select postern.change_plain(true, 'select', 'at_doc', 'at_eve');
+select postern.change_plain(true, 'select on pg_class to at_eve; grant select', 'at_doc', 'at_eve');
 truncate postern.direct_access;
 alter table postern.direct_access disable trigger all;
 create trigger mine after insert on postern.direct_access for each row execute function postern.rows_changed();
@@ -80,6 +82,18 @@ create function at_lend() returns setof text language sql security definer set s
 set role at_eve;
 select at_lend();
 select count(*) from at_doc;
+-- Nor are the steps a way for an owner to what the functions refuse: PUBLIC, roles and letters that are none.
+set role at_owner;
+grant select on at_doc to public;
+select postern.change_direct('at_doc'::regclass, 0, 'r', true, false);
+select postern.change_direct('at_doc'::regclass, 4294967295, 'r', true, false);
+select postern.change_direct('at_doc'::regclass, 'at_eve'::regrole, 'x', true, false);
+select postern.change_row_security('at_doc'::regclass, 4294967295, 'r', 'o');
+select postern.change_row_security('at_doc'::regclass, 'at_eve'::regrole, 'x', 'o');
+select postern.change_row_security('at_doc'::regclass, 'at_eve'::regrole, 'r', 'x');
+select role, command from postern.direct_grants where role not in ('at_clerk') order by role;
+select count(*) from postern.row_security_modes;
+revoke select on at_doc from public;
 -- A cascade takes it, and a later plain grant does not bring it back.
 set role at_owner;
 set client_min_messages = warning;

@@ -72,6 +72,32 @@ reset role;
 reassign owned by rk_chief to rk_heir;
 select rk.meets('rk_elsewhere.document'), pg_get_userbyid(proowner) from pg_proc where proname = 'doc_mine_using_1';
 select relation, role, mode from postern.row_security_modes where relation = 'rk_elsewhere.document'::regclass and command = 'r';
+-- What an owner had granted to itself, where it is filtered too, goes with the table, as its privileges do: it is not there again when a new
+-- owner gives the former one the privilege. Others keep theirs, also where entries of two grantors become one.
+set role rk_heir;
+grant usage, create on schema rk_elsewhere to rk_chief;
+alter table rk_elsewhere.document force row level security;
+grant select on rk_elsewhere.document to rk_chief with grant option;
+select role, after from postern.grant_direct('{select}', 'rk_elsewhere.document', '{rk_heir}');
+set role rk_chief;
+grant select on rk_elsewhere.document to rk_scribe;
+reset role;
+alter table rk_elsewhere.document owner to rk_chief;
+select role, command from postern.direct_grants where relation = 'rk_elsewhere.document'::regclass order by role;
+set role rk_chief;
+select count(*) from postern.grant_direct('{select}', 'rk_elsewhere.document', '{rk_chief}');
+reset role;
+reassign owned by rk_chief to rk_heir;
+select role, command from postern.direct_grants where relation = 'rk_elsewhere.document'::regclass order by role;
+set role rk_heir;
+grant select on rk_elsewhere.document to rk_chief;
+set role rk_chief;
+select count(*) from rk_elsewhere.document;
+set role rk_heir;
+revoke all on rk_elsewhere.document from rk_chief cascade;
+alter table rk_elsewhere.document no force row level security;
+reset role;
+select rk.meets('rk_elsewhere.document');
 -- Undone: by a transaction, by a part of one.
 begin;
 savepoint s;

@@ -90,6 +90,45 @@ select a, rf.refusal(format('select postern.%s', a)) from (values
     ('create_policy(''rf.doc'', ''q'', command => ''insert'', using_qual => ''true'')'),
     ('create_policy(''rf.doc'', ''p'', using_qual => ''true'')')) v (a);
 
+-- What the server refuses while one of these functions runs has a hint too.
+grant select on rf.doc to rf_clerk with grant option;
+select count(*) from postern.grant_direct('{select}', 'rf.doc', '{rf_clerk}', true);
+set role rf_clerk;
+select count(*) from postern.grant_direct('{select}', 'rf.doc', '{rf_eve}', true);
+set role rf_owner;
+select a, rf.refusal(format('select postern.%s', a)) from (values
+    ('revoke_direct(''{select}'', ''rf.doc'', ''{rf_clerk}'')'), ('revoke(''{select}'', ''rf.doc'', ''{rf_clerk}'')'),
+    ('create_policy(''rf.doc'', ''q'', using_qual => ''count(*) > 1'')'), ('create_policy(''rf.doc'', ''q'', using_qual => ''generate_series(1, id) > 1'')'),
+    ('create_policy(''rf.doc'', ''q'', using_qual => ''id'')'), ('create_policy(''rf.doc'', ''q'', using_qual => ''id = tenant + (select id from rf.doc d, rf.bare)'')'),
+    ('create_policy(''rf.doc'', ''q'', using_qual => ''tenant = ''''x'''''')'),
+    ('explain_row(''rf.doc'', ''{"ID": 1}'', ''SELECT'', ''rf_clerk'')'), ('explain_row(''rf.doc'', ''{"id": 1}'', ''UPDATE'', ''rf_clerk'', null, ''{"tennant": 1}'')'),
+    ('explain_row(''rf.doc'', ''{"ctid": "(0,1)"}'', ''SELECT'', ''rf_clerk'')'), ('explain_row(''rf.seen'', ''{"nothing": 1}'', ''SELECT'', ''rf_clerk'')')) v (a);
+set role rf_eve;
+select rf.refusal($$select postern.grant_direct('{select}', 'rf.doc', '{rf_clerk}', true)$$);
+reset role;
+set client_min_messages = warning;
+create schema rf_other;
+grant usage on schema rf_other to rf_owner;
+create table rf_other.doc (id int);
+alter table rf_other.doc owner to rf_owner;
+set role rf_owner;
+select rf.refusal($$select postern.create_policy('rf_other.doc', 'q', using_qual => 'id in (select 1)', run_as => 'owner')$$);
+select polname from pg_policy where polrelid = 'rf_other.doc'::regclass;
+revoke all on rf.doc from rf_clerk cascade;
+reset role;
+drop schema rf_other cascade;
+-- To be a role is to be able to SET ROLE to it: from 16 on, not every membership is that.
+set client_min_messages = error;
+do $$ begin
+    execute case when current_setting('server_version_num')::int >= 160000 then 'grant rf_owner to rf_eve with set false, inherit false' else 'revoke rf_owner from rf_eve' end;
+end $$;
+set role rf_eve;
+select rf.refusal($$select postern.attempt_as('rf_owner'::regrole, null, 'select 1')$$), rf.refusal($$select postern.evaluate_as('rf_owner'::regrole, null, 'select 1')$$);
+reset role;
+revoke rf_owner from rf_eve;
+reset client_min_messages;
+set role rf_owner;
+
 -- Who may not: neither the clerk who has privileges, nor Eve who has none.
 grant select, insert, update, delete on rf.doc to rf_clerk;
 create view rf.for_others (n, call) as select n, call from rf.functions where n < 7 union all values (7, 'postern.set_row_security(''error'', null, ''rf_owner'')'),

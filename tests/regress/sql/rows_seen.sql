@@ -171,6 +171,54 @@ end
 $$;
 reset client_min_messages;
 
+-- Rows of partitions and children, which meet the policies of the table that is named; a column that is called as an alias of ours; what a
+-- statement does not set: defaults, and generated columns.
+set role sn_owner;
+create table sn_parts (t int, k int) partition by list (k);
+create table sn_part partition of sn_parts for values in (1, 2);
+insert into sn_parts values (5, 1), (6, 2);
+create table sn_parent (id int);
+create table sn_child () inherits (sn_parent);
+insert into sn_child values (7);
+create table sn_made (id serial, tenant int default 1, doubled int generated always as (tenant * 2) stored, tags int[] default '{1}', at date default '2000-01-01');
+insert into sn_made (tenant) values (3);
+alter table sn_parts enable row level security;
+alter table sn_parent enable row level security;
+alter table sn_made enable row level security;
+create policy p on sn_parts using (k = 1);
+create policy p on sn_parent using (true);
+create policy p on sn_made using (true) with check (doubled = 2 and 1 = any (tags) and at < current_date);
+grant select, update on sn_parts, sn_parent to sn_clerk;
+grant select, insert, update on sn_made to sn_clerk;
+grant usage on sequence sn_made_id_seq to sn_clerk;
+reset role;
+select says from postern.explain_row('sn_parts', '{"t": 5}', as_role => 'sn_clerk') where step = 'verdict';
+select says from postern.explain_row('sn_parts', '{"t": 6}', as_role => 'sn_clerk') where step = 'verdict';
+select says from postern.explain_row('sn_parts', '{"t": 5}', 'UPDATE', 'sn_clerk', null, '{"k": 2}') where step = 'verdict';
+select says from postern.explain_row('sn_parent', '{"id": 7}', as_role => 'sn_clerk') where step = 'verdict';
+select r, says from (values ('{}'), ('{"tenant": 2}'), ('{"tags": [2]}'), ('{"tags": null}'), ('{"at": "9999-01-01"}')) v (r),
+       lateral postern.explain_row('sn_made', null, 'INSERT', 'sn_clerk', null, r::jsonb, false) where step = 'verdict';
+select r, says from (values ('{"tenant": 1}'), ('{"at": "1999-01-01"}')) v (r),
+       lateral postern.explain_row('sn_made', '{"id": 1}', 'UPDATE', 'sn_clerk', null, r::jsonb) where step = 'verdict';
+set role sn_clerk;
+insert into sn_made default values;
+insert into sn_made (tenant) values (2);
+insert into sn_made (tags) values ('{2}');
+insert into sn_made (tags) values (null);
+insert into sn_made (at) values ('9999-01-01');
+update sn_made set at = '1999-01-01' where id = 1;
+update sn_made set tenant = 1 where id = 1;
+update sn_parts set k = 2 where t = 5;
+select t from sn_parts;
+select id from sn_parent;
+reset role;
+-- A default that raises for the role does so here.
+create function sn_never() returns int language plpgsql as $$ begin raise 'never'; end $$;
+alter table sn_made alter column tenant set default sn_never();
+select * from postern.explain_row('sn_made', null, 'INSERT', 'sn_clerk', null, '{}', false) where step in ('default', 'verdict');
+drop table sn_made, sn_parent, sn_parts cascade;
+drop function sn_never();
+
 -- Who may ask. A member of a role asks as that role, but with no facts; an administrator as whoever could be admitted.
 set role sn_clerk;
 select says from postern.explain_row('sn_plain', '{"id": 1}') where step = 'verdict';

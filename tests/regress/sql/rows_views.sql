@@ -26,7 +26,7 @@ grant execute on function rv.atomic() to rv_group;
 set role rv_lens;
 set check_function_bodies = off;
 create view rv.of_lens as select * from rv.doc;
-create view rv.of_invoker with (security_invoker) as select * from rv.doc;
+create view rv.of_invoker with (security_invoker = yes) as select * from rv.doc;
 create view rv.above as select id as n, who as person from rv.of_invoker;
 create view rv.checked as select * from rv.doc where tenant < 2 with check option;
 create view rv.joined as select a.id, b.body from rv.doc a join rv.doc b using (id);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Cast, Collation, Oid, Operator, PG_CATALOG, Relation, Role, Routine, Schema, Snapshot, Type};
@@ -56,6 +57,25 @@ fn of(bit: u32) -> Snapshot {
     }
     snapshot
 }
+
+/// The columns of a routine. Most have no more than their types: what is left out at the end is empty.
+#[derive(Deserialize)]
+struct Columns(
+    Oid,
+    String,
+    Oid,
+    char,
+    Vec<Oid>,
+    usize,
+    Oid,
+    Oid,
+    bool,
+    char,
+    bool,
+    #[serde(default)] Vec<Oid>,
+    #[serde(default)] String,
+    #[serde(default)] Vec<String>,
+);
 
 #[allow(clippy::too_many_lines, reason = "one arm for each kind of object, each with its columns")]
 fn read(snapshot: &mut Snapshot, kind: &str, columns: &str) -> Option<()> {
@@ -111,12 +131,22 @@ fn read(snapshot: &mut Snapshot, kind: &str, columns: &str) -> Option<()> {
             });
         }
         "f" => {
-            let mut all: Vec<Value> = serde_json::from_str(columns).ok()?;
-            let tail: Value = all.split_off(all.len().min(11)).into();
-            let (oid, name, schema, kind, args, defaults, variadic, returns, set, volatility, strict) =
-                serde_json::from_value(Value::from(all)).ok()?;
-            let (all_args, modes, names): (Vec<Oid>, String, Vec<String>) =
-                serde_json::from_value(tail).unwrap_or_default();
+            let Columns(
+                oid,
+                name,
+                schema,
+                kind,
+                args,
+                defaults,
+                variadic,
+                returns,
+                set,
+                volatility,
+                strict,
+                all_args,
+                modes,
+                names,
+            ) = serde_json::from_str(columns).ok()?;
             snapshot.routines.push(Routine {
                 oid,
                 name,

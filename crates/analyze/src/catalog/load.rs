@@ -63,17 +63,24 @@ const TRIGGERS: &str = "SELECT t.tgrelid, t.tgfoid,
 const USES: &str = "SELECT DISTINCT
     CASE d.classid WHEN 'pg_catalog.pg_trigger'::pg_catalog.regclass THEN 'trigger'
                    WHEN 'pg_catalog.pg_policy'::pg_catalog.regclass THEN 'policy'
-                   WHEN 'pg_catalog.pg_attrdef'::pg_catalog.regclass THEN 'default'
+                   WHEN 'pg_catalog.pg_attrdef'::pg_catalog.regclass THEN
+                     CASE (SELECT a.attgenerated FROM pg_catalog.pg_attrdef t JOIN pg_catalog.pg_attribute a
+                             ON a.attrelid OPERATOR(pg_catalog.=) t.adrelid AND a.attnum OPERATOR(pg_catalog.=) t.adnum
+                            WHERE t.oid OPERATOR(pg_catalog.=) d.objid) WHEN '' THEN 'default' ELSE 'generated' END
                    WHEN 'pg_catalog.pg_constraint'::pg_catalog.regclass THEN 'check'
                    WHEN 'pg_catalog.pg_rewrite'::pg_catalog.regclass THEN 'view'
                    WHEN 'pg_catalog.pg_event_trigger'::pg_catalog.regclass THEN 'event trigger'
-                   WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'index' END AS kind,
+                   WHEN 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass THEN 'statistics'
+                   WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN
+                     CASE (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) d.objid)
+                       WHEN 'p' THEN 'partition key' ELSE 'index' END END AS kind,
     pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) AS by, d.refobjid
   FROM pg_catalog.pg_depend d
   WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
     AND d.deptype OPERATOR(pg_catalog.=) 'n'
     AND d.classid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_trigger', 'pg_catalog.pg_policy', 'pg_catalog.pg_attrdef',
-        'pg_catalog.pg_constraint', 'pg_catalog.pg_rewrite', 'pg_catalog.pg_event_trigger', 'pg_catalog.pg_class']
+        'pg_catalog.pg_constraint', 'pg_catalog.pg_rewrite', 'pg_catalog.pg_event_trigger', 'pg_catalog.pg_class',
+        'pg_catalog.pg_statistic_ext']
         ::pg_catalog.regclass[]::pg_catalog.oid[])
   ORDER BY 1, 2, 3";
 
@@ -130,6 +137,9 @@ async fn read(client: &Client) -> Result<Snapshot, Error> {
     let shown = client.query_one("SHOW search_path", &[]).await?;
     let search_path: String = shown.get(0);
     client.batch_execute("SET LOCAL search_path = pg_catalog, pg_temp").await?;
+    // Compiling one of the queries takes longer than all of them. Servers before 11 do not compile.
+    let jit = "SELECT pg_catalog.set_config(name, 'off', true) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'jit'";
+    client.batch_execute(jit).await?;
     let row = client.query_one(DATABASE, &[]).await?;
     let version = u32::try_from(row.get::<_, i32>("version")).unwrap_or_default();
     let mut snapshot = Snapshot {
@@ -264,10 +274,16 @@ async fn read(client: &Client) -> Result<Snapshot, Error> {
             all: row.get(1),
             tables: row.get(2),
             schemas: row.get(3),
+            filtered: Vec::new(),
         });
     }
     for row in each(ON_APPLY.into()).await? {
-        snapshot.on_apply.push(OnApply { relation: row.get(0), function: row.get(1), by: row.get(2) });
+        snapshot.on_apply.push(OnApply {
+            relation: row.get(0),
+            function: row.get(1),
+            by: row.get(2),
+            assumed: false,
+        });
     }
     for row in each(USES.into()).await? {
         snapshot.uses.push(Use { kind: row.get(0), by: row.get(1), function: row.get(2) });

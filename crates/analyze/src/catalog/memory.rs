@@ -6,11 +6,12 @@
 //! **Invariants**
 //! * An answer is kept with all that it depends on but the catalog; a catalog that changes has no memory, or loses it.
 //! * Memory is bounded.
+//! * Several threads may ask at once: nobody waits while what a name means under a path is looked for.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Oid;
 use crate::capture::{Situation, Verdict};
@@ -99,8 +100,8 @@ impl Memory {
 /// What names mean under one path, and what can happen to them.
 #[derive(Debug, Default)]
 pub struct Names {
-    meanings: Mutex<Answers<Meaning>>,
-    verdicts: Mutex<HashMap<Situation, Answers<Verdict>>>,
+    meanings: RwLock<Answers<Meaning>>,
+    verdicts: RwLock<HashMap<Situation, Answers<Verdict>>>,
 }
 
 impl Names {
@@ -112,8 +113,14 @@ impl Names {
         lookup: &Lookup,
         answer: impl FnOnce() -> Meaning,
     ) -> Meaning {
-        let mut known = self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
-        known.or(Question { schema, name, lookup, meaning: None }, answer)
+        let question = Question { schema, name, lookup, meaning: None };
+        let hash = question.hashed();
+        let known = self.meanings.read().unwrap_or_else(PoisonError::into_inner).known(hash, question);
+        known.unwrap_or_else(|| {
+            let answer = answer();
+            self.meanings.write().unwrap_or_else(PoisonError::into_inner).keep(hash, question, &answer);
+            answer
+        })
     }
 
     /// What can happen to a name.
@@ -129,8 +136,18 @@ impl Names {
             lookup: &occurrence.lookup,
             meaning: Some(&occurrence.meaning),
         };
-        let mut known = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(situation).or_default().or(question, answer)
+        let hash = question.hashed();
+        // Nobody waits for the lock below while this one is held.
+        let known = {
+            let verdicts = self.verdicts.read().unwrap_or_else(PoisonError::into_inner);
+            verdicts.get(&situation).and_then(|answers| answers.known(hash, question))
+        };
+        known.unwrap_or_else(|| {
+            let answer = answer();
+            let mut verdicts = self.verdicts.write().unwrap_or_else(PoisonError::into_inner);
+            verdicts.entry(situation).or_default().keep(hash, question, &answer);
+            answer
+        })
     }
 }
 
@@ -166,21 +183,30 @@ impl<A> Default for Answers<A> {
     }
 }
 
-impl<A: Clone> Answers<A> {
-    fn or(&mut self, question: Question<'_>, answer: impl FnOnce() -> A) -> A {
+impl Question<'_> {
+    fn hashed(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        question.hash(&mut hasher);
-        let hash = hasher.finish();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl<A: Clone> Answers<A> {
+    fn known(&self, hash: u64, question: Question<'_>) -> Option<A> {
         let same = |kept: &&Kept<A>| {
             kept.schema.as_deref() == question.schema
                 && kept.name == question.name
                 && kept.lookup == *question.lookup
                 && kept.meaning.as_ref() == question.meaning
         };
-        if let Some(kept) = self.kept.get(&hash).and_then(|kept| kept.iter().find(same)) {
-            return kept.answer.clone();
+        self.kept.get(&hash)?.iter().find(same).map(|kept| kept.answer.clone())
+    }
+
+    fn keep(&mut self, hash: u64, question: Question<'_>, answer: &A) {
+        // Another thread may have found it in the meantime.
+        if self.known(hash, question).is_some() {
+            return;
         }
-        let answer = answer();
         if self.count >= MOST_NAMES {
             *self = Self::default();
         }
@@ -192,6 +218,5 @@ impl<A: Clone> Answers<A> {
             meaning: question.meaning.cloned(),
             answer: answer.clone(),
         });
-        answer
     }
 }

@@ -50,6 +50,12 @@ SELECT t.oid, 'trigger', pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::
     pg_catalog.pg_get_triggerdef(t.oid)
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
 UNION ALL
+SELECT s.oid, 'statistics', pg_catalog.pg_describe_object('pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid, 0), s.stxowner, s.stxrelid,
+    pg_catalog.pg_get_statisticsobjdef(s.oid)
+  FROM pg_catalog.pg_statistic_ext s
+  WHERE EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+      AND d.objid = s.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+UNION ALL
 SELECT e.oid, 'event trigger', pg_catalog.pg_describe_object('pg_catalog.pg_event_trigger'::pg_catalog.regclass, e.oid, 0),
     e.evtowner, 0::pg_catalog.oid,
     pg_catalog.format('CREATE EVENT TRIGGER %I ON %s EXECUTE FUNCTION %s()', e.evtname, e.evtevent, e.evtfoid::pg_catalog.regproc)

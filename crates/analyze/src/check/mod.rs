@@ -190,9 +190,11 @@ pub fn database(catalog: &Catalog, scope: Scope) -> Vec<Finding> {
             && catalog.schema_name(routine.schema) != "information_schema"
             && (scope.extensions || routine.extension == 0)
     };
-    let mut findings: Vec<Finding> =
-        catalog.snapshot.routines.iter().filter(own).flat_map(|routine| check(catalog, routine)).collect();
-    findings.extend(catalog.snapshot.expressions.iter().flat_map(|expression| stored(catalog, expression)));
+    let routines = catalog.snapshot.routines.iter().filter(own).map(Code::Routine);
+    let all: Vec<Code<'_>> =
+        routines.chain(catalog.snapshot.expressions.iter().map(Code::Expression)).collect();
+    let found = crate::threads::spread(&all, |code| excused(catalog, *code));
+    let mut findings: Vec<Finding> = found.into_iter().flatten().collect();
     findings.sort_by(|a, b| (&a.object, a.position, a.rule).cmp(&(&b.object, b.position, b.rule)));
     findings
 }

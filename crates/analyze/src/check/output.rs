@@ -97,6 +97,8 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
+            // As in the text: a column counts characters.
+            "columnKind": "unicodeCodePoints",
             "tool": { "driver": { "name": "postern", "version": env!("CARGO_PKG_VERSION"), "rules": rules } },
             "results": results,
         }],

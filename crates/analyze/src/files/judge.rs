@@ -27,13 +27,16 @@ fn judged(project: &Project) -> Vec<Finding> {
     let routines = snapshot.routines.iter().map(|routine| (routine.oid, Code::Routine(routine)));
     let expressions =
         snapshot.expressions.iter().map(|expression| (expression.oid, Code::Expression(expression)));
-    let mut placed: Vec<Placed> = Vec::new();
-    for (oid, code) in routines.chain(expressions) {
-        let Some(origin) = project.origins.get(&oid) else { continue };
-        placed.extend(
-            raw(&project.catalog, code).into_iter().map(|finding| place(project, &lines, origin, finding)),
-        );
-    }
+    let all: Vec<(&Origin, Code<'_>)> = routines
+        .chain(expressions)
+        .filter_map(|(oid, code)| Some((project.origins.get(&oid)?, code)))
+        .collect();
+    let found = crate::threads::spread(&all, |(origin, code)| {
+        let found = raw(&project.catalog, *code).into_iter();
+        found.map(|finding| place(project, &lines, origin, finding)).collect::<Vec<_>>()
+    });
+    let mut placed: Vec<Placed> = found.into_iter().flatten().collect();
+    placed.extend(published(project, &lines));
     placed.extend(project.problems.iter().map(|problem| {
         let finding = Finding {
             rule: "unread",
@@ -61,6 +64,17 @@ fn judged(project: &Project) -> Vec<Finding> {
     let mut findings: Vec<Finding> = placed.into_iter().map(|placed| placed.finding).collect();
     number(&mut findings);
     findings
+}
+
+/// Publications that send what policies hide.
+fn published(project: &Project, lines: &[Lines<'_>]) -> Vec<Placed> {
+    let sent = super::replication::past_policies(&project.catalog).into_iter();
+    sent.filter_map(|(publication, table)| {
+        let origin = project.publications.get(&publication.name)?;
+        let finding = crate::check::rows::past_policies(&publication.name, &table);
+        Some(place(project, lines, origin, finding))
+    })
+    .collect()
 }
 
 fn place(project: &Project, lines: &[Lines<'_>], origin: &Origin, finding: Finding) -> Placed {

@@ -103,6 +103,8 @@ pub struct Project {
     pub origins: HashMap<Oid, Origin>,
     /// Statements that define what was replaced or dropped later.
     pub superseded: Vec<(usize, Range<usize>)>,
+    /// Of a publication, by its name: where it is said what it has.
+    pub publications: HashMap<String, Origin>,
     /// What could not be read.
     pub problems: Vec<Problem>,
 }

@@ -69,6 +69,10 @@ pub(super) struct State<'s> {
     pub origins: HashMap<Oid, Origin>,
     pub superseded: Vec<(usize, Range<usize>)>,
     pub default_rights: Vec<DefaultRights>,
+    /// Where it is said what a publication has.
+    pub publications: HashMap<String, Origin>,
+    /// The subscriptions that the files make.
+    pub subscriptions: HashSet<String>,
     problems: Vec<Problem>,
     sources: &'s [Source],
     before: Option<Box<Before>>,
@@ -109,6 +113,8 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
         origins: HashMap::new(),
         superseded: Vec::new(),
         default_rights: Vec::new(),
+        publications: HashMap::new(),
+        subscriptions: HashSet::new(),
         problems: Vec::new(),
         sources: &sources,
         before: None,
@@ -119,11 +125,12 @@ pub fn replay(base: Snapshot, sources: Vec<Source>) -> Project {
     for file in 0..sources.len() {
         state.file(file);
     }
-    let State { mut catalog, bound, origins, superseded, problems, .. } = state;
+    let State { mut catalog, bound, origins, superseded, publications, subscriptions, problems, .. } = state;
     (catalog.snapshot.expressions, catalog.snapshot.uses) = bound.into_parts();
-    let applied = super::replication::on_apply(&catalog);
+    let subscribed = (!subscriptions.is_empty()).then_some(next);
+    let applied = super::replication::on_apply(&catalog, subscribed);
     catalog.snapshot.on_apply.extend(applied);
-    Project { catalog: catalog.settled(), origins, superseded, problems, sources }
+    Project { catalog: catalog.settled(), origins, superseded, publications, problems, sources }
 }
 
 impl State<'_> {
@@ -285,6 +292,7 @@ impl State<'_> {
             NodeEnum::CreateTrigStmt(trigger) => self.create_trigger(trigger, node),
             NodeEnum::CreateEventTrigStmt(trigger) => self.create_event_trigger(trigger, node),
             NodeEnum::RuleStmt(rule) => self.create_rule(rule, node),
+            NodeEnum::CreateStatsStmt(create) => self.create_statistics(create, node),
             NodeEnum::AlterTableStmt(alter) => self.alter_table(alter, node),
             NodeEnum::RenameStmt(rename) => self.rename(rename),
             NodeEnum::AlterObjectSchemaStmt(alter) => self.alter_schema(alter),
@@ -307,6 +315,8 @@ impl State<'_> {
             NodeEnum::CreateExtensionStmt(create) => self.create_extension(create),
             NodeEnum::CreatePublicationStmt(create) => self.create_publication(create),
             NodeEnum::AlterPublicationStmt(alter) => self.alter_publication(alter),
+            NodeEnum::CreateSubscriptionStmt(create) => self.create_subscription(&create.subname),
+            NodeEnum::DropSubscriptionStmt(drop) => self.drop_subscription(&drop.subname),
             NodeEnum::DoStmt(block) => self.do_block(&block.args),
             NodeEnum::SelectStmt(_) => {
                 self.set_by_function();

@@ -1,9 +1,25 @@
 //! Statements of a file, as `psql` would send them.
 //!
 //! Only quotes, comments, brackets and `BEGIN ATOMIC` are understood, so that a statement which is broken inside spoils no other.
-//! Lines for `psql` itself, and the data that follow `COPY … FROM stdin`, are no statements.
+//! Lines for `psql` itself, and the data that follow `COPY … FROM stdin`, are no statements. Nor is what a tool for migrations runs
+//! to undo one: where both directions are in one file, comments say which is which ([`DOWN`], [`UP`]).
 
 use std::ops::Range;
+
+/// What the comment begins with that stands before the statements which undo a migration: of dbmate, goose, sql-migrate,
+/// node-pg-migrate, rambler, MyBatis and tern.
+const DOWN: [&str; 7] = [
+    "migrate:down",
+    "+goose down",
+    "+migrate down",
+    "down migration",
+    "rambler down",
+    "//@undo",
+    "-- create above / drop below --",
+];
+
+/// What the comment begins with that stands before those which make it.
+const UP: [&str; 5] = ["migrate:up", "+goose up", "+migrate up", "up migration", "rambler up"];
 
 /// What a file consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +83,7 @@ impl Reader<'_> {
 
     fn step(&mut self) {
         match (self.peek(0), self.peek(1)) {
-            (b'-', b'-') => self.at = self.line_end(self.at),
+            (b'-', b'-') => self.remark(),
             (b'/', b'*') => self.comment(),
             (b'\'', _) => {
                 let escapes = self.text[..self.at].ends_with(b"e") || self.text[..self.at].ends_with(b"E");
@@ -129,6 +145,33 @@ impl Reader<'_> {
         self.take(length);
     }
 
+    /// A comment to the end of the line. What undoes a migration comes after one that says so, at the beginning of a line.
+    fn remark(&mut self) {
+        let end = self.line_end(self.at);
+        if self.marks(self.at, &DOWN) {
+            self.finish();
+            let mut line = end;
+            while line < self.text.len() && !self.marks(line + 1, &UP) {
+                line = self.line_end(line + 1);
+            }
+            self.at = line;
+        } else {
+            self.at = end;
+        }
+    }
+
+    /// Does a line begin here, with a comment that begins with one of these?
+    fn marks(&self, at: usize, words: &[&str]) -> bool {
+        let begins = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let before = self.text[..at.min(self.text.len())].iter().rev().find(|byte| !begins(byte));
+        let line = self.text.get(at..self.line_end(at)).unwrap_or_default().trim_ascii_start();
+        let Some(said) = line.strip_prefix(b"--").map(<[u8]>::trim_ascii_start) else { return false };
+        before.is_none_or(|&byte| byte == b'\n')
+            && words.iter().any(|word| {
+                said.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+            })
+    }
+
     /// Comments nest.
     fn comment(&mut self) {
         let mut depth = 0_usize;
@@ -173,17 +216,23 @@ impl Reader<'_> {
         self.word.clear();
     }
 
-    /// A command of `psql`. `\g` and its like end the statement before them.
+    /// A command of `psql`. `\g` and its like end the statement before them; `\;` is a semicolon, and nothing else.
     fn command(&mut self) {
+        if self.peek(1) == b';' {
+            self.finish();
+            self.at += 2;
+            return;
+        }
         let end = self.line_end(self.at);
-        let sends = self.peek(1) == b'g'
-            || self.peek(1) == b';'
-            || self.text[self.at..end].starts_with(b"\\crosstabview");
-        if sends {
+        let line = self.text[self.at..end].to_ascii_lowercase();
+        if self.peek(1) == b'g' || line.starts_with(b"\\crosstabview") {
             self.finish();
         }
         self.parts.push(Part::Command(self.at..end));
         self.at = end;
+        if line.starts_with(b"\\copy") && from_stdin(&line) {
+            self.data();
+        }
     }
 
     /// The data of COPY FROM stdin end with a line `\.`
@@ -192,11 +241,12 @@ impl Reader<'_> {
             Some(Part::Statement(range)) => self.text[range.clone()].to_ascii_lowercase(),
             _ => return,
         };
-        let words: Vec<&[u8]> =
-            statement.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        if !words.windows(2).any(|pair| pair == [b"from".as_slice(), b"stdin"]) {
-            return;
+        if from_stdin(&statement) {
+            self.data();
         }
+    }
+
+    fn data(&mut self) {
         self.at = match self.find(self.at, b"\n\\.") {
             Some(at) => self.line_end(at + 1),
             None => self.text.len(),
@@ -210,6 +260,13 @@ impl Reader<'_> {
         (self.brackets, self.blocks) = (0, 0);
         self.word.clear();
     }
+}
+
+/// Do the data of a COPY follow it?
+fn from_stdin(statement: &[u8]) -> bool {
+    let words: Vec<&[u8]> =
+        statement.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.windows(2).any(|pair| pair == [b"from".as_slice(), b"stdin"])
 }
 
 #[cfg(test)]
@@ -244,7 +301,30 @@ mod tests {
             statements("create rule r as on insert to t do (a; b); c"),
             ["create rule r as on insert to t do (a; b)", "c"]
         );
+        assert_eq!(statements("a\\; b; c \\; d \\g\ne"), ["a", "b", "c", "d", "e"]);
+        assert_eq!(statements("\\copy t from stdin\n1;\t'\n\\.\nx"), ["x"]);
+        assert_eq!(statements("\\copy t from 'f'\nx"), ["x"]);
         assert_eq!(statements("a; 'never ends; b"), ["a", "'never ends; b"]);
         assert_eq!(statements(""), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_undoes_a_migration_is_no_part_of_it() {
+        for (up, down) in [
+            ("-- migrate:up transaction:false", "-- migrate:down"),
+            ("-- +goose Up\n-- +goose StatementBegin", "-- +goose Down"),
+            ("-- +migrate Up", "  -- +migrate Down"),
+            ("-- Up Migration", "-- Down Migration"),
+            ("-- rambler up", "-- rambler down"),
+            ("-- one", "-- //@UNDO"),
+            ("-- one", "---- create above / drop below ----"),
+        ] {
+            assert_eq!(statements(&format!("{up}\na; b\n{down}\nc; d 'e;")), ["a", "b"], "{down}");
+        }
+        // Some tools let the directions take turns.
+        assert_eq!(statements("-- +migrate Up\na;\n-- +migrate Down\nb;\n-- +migrate Up\nc;"), ["a", "c"]);
+        // Not in a literal, not behind a statement, not anything that only looks like it.
+        assert_eq!(statements("a $$\n-- migrate:down\nb;$$; c"), ["a $$\n-- migrate:down\nb;$$", "c"]);
+        assert_eq!(statements("a; -- migrate:down\nb;\n-- migrated: downloads\nc"), ["a", "b", "c"]);
     }
 }

@@ -2,8 +2,8 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterPolicyStmt, CreateEventTrigStmt, CreatePolicyStmt, CreateTrigStmt, IndexStmt, Node, RangeVar,
-    RuleStmt,
+    AlterPolicyStmt, CreateEventTrigStmt, CreatePolicyStmt, CreateStatsStmt, CreateTrigStmt, IndexStmt, Node,
+    RangeVar, RuleStmt,
 };
 
 use super::replay::State;
@@ -94,6 +94,16 @@ impl State<'_> {
         let kind = if calls(&found) { "index" } else { "statement" };
         let span = if index.idxname.is_empty() { 0..1 } else { self.name_span(&name) };
         self.add_expression(kind, by, owner, table, found, span);
+    }
+
+    pub(super) fn create_statistics(&mut self, statistics: &CreateStatsStmt, node: &Node) {
+        let found = self.walk(node);
+        let range = match statistics.relations.first().and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::RangeVar(range)) => Some(range),
+            _ => None,
+        };
+        let name = crate::walk::parts(&statistics.defnames).last().map_or("", |name| name).to_owned();
+        self.attach("statistics", &name, range, found);
     }
 
     /// Names of a statement about what is not known.

@@ -136,6 +136,13 @@ impl State<'_> {
                 _ => {}
             }
         }
+        // Where a row belongs is evaluated as what an index has is.
+        let key = create.partspec.iter().flat_map(|key| &key.part_params);
+        let evaluated =
+            |node: &Node| matches!(node.node.as_ref(), Some(NodeEnum::PartitionElem(e)) if e.expr.is_some());
+        if key.into_iter().any(evaluated) {
+            kinds.push("partition key");
+        }
         let Some(schema) = self.place_of(range) else { return };
         // IF NOT EXISTS keeps what is there.
         if self.catalog.relation_named(schema, &range.relname).is_some() {
@@ -148,7 +155,7 @@ impl State<'_> {
         }
         self.catalog.snapshot.inherits.extend(parents.into_iter().map(|parent| (oid, parent)));
         let by = format!("table {}", self.qualified(schema, &range.relname));
-        let kind = kinds.into_iter().min().unwrap_or("statement");
+        let kind = weightiest(&kinds);
         let span = self.name_span(&range.relname);
         self.add_expression(kind, by, self.session.role, oid, found, span);
     }
@@ -216,7 +223,12 @@ impl State<'_> {
         on_apply.retain(|used| used.by != by);
         if fires {
             let functions = self.bound.called_by(&by).map(|used| used.function);
-            on_apply.extend(functions.map(|function| OnApply { relation, function, by: by.clone() }));
+            on_apply.extend(functions.map(|function| OnApply {
+                relation,
+                function,
+                by: by.clone(),
+                assumed: false,
+            }));
         }
     }
 
@@ -316,7 +328,7 @@ impl State<'_> {
         let expressions = found.occurrences.len() > 1;
         if expressions && let Some(relation) = self.catalog.relation_of(oid) {
             let by = format!("table {}", self.qualified(relation.schema, &relation.name));
-            let kind = kinds.into_iter().min().unwrap_or("statement");
+            let kind = weightiest(&kinds);
             let (owner, span) = (relation.owner, self.name_span(&range.relname));
             self.add_expression(kind, by, owner, oid, found, span);
         }
@@ -349,6 +361,12 @@ fn is_serial(column: &ColumnDef) -> bool {
     name.is_some_and(|name| {
         ["serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"].contains(&name.as_str())
     })
+}
+
+/// One statement can have expressions of several kinds: it counts as the one that is evaluated on most occasions.
+fn weightiest(kinds: &[&'static str]) -> &'static str {
+    let order = ["index", "check", "generated", "partition key", "default"];
+    order.into_iter().find(|kind| kinds.contains(kind)).unwrap_or("statement")
 }
 
 /// What kind of expression a constraint has, if it has one.

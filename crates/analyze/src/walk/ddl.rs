@@ -1,13 +1,17 @@
 //! Definitions and the other commands: the names in them that are looked up when the command runs.
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Constraint, CreateStmt, CreateTrigStmt, FunctionParameter, Node, RangeVar};
+use pg_query::protobuf::{
+    Constraint, CreateStatsStmt, CreateStmt, CreateTrigStmt, DropStmt, FunctionParameter, Node, ObjectType,
+    PartitionBoundSpec, PartitionCmd, RangeVar,
+};
 
 use super::names::parts;
 use super::scope::Item;
 use super::{Columns, Walker};
 use crate::catalog::Oid;
-use crate::occurrence::Meaning;
+use crate::occurrence::{Lookup, Meaning};
+use crate::text::identifier;
 use crate::typing::{OPAQUE, known};
 
 impl Walker<'_> {
@@ -34,9 +38,9 @@ impl Walker<'_> {
                 self.subquery(prepare.query.as_deref());
             }
             NodeEnum::CopyStmt(copy) => {
-                if let Some(relation) = &copy.relation {
-                    self.note_relation(relation);
-                }
+                self.on_table(copy.relation.as_ref(), |walker| {
+                    walker.maybe(copy.where_clause.as_deref());
+                });
                 self.subquery(copy.query.as_deref());
             }
             NodeEnum::CreateTableAsStmt(create) => {
@@ -51,11 +55,7 @@ impl Walker<'_> {
             }
             NodeEnum::IndexStmt(index) => {
                 self.on_table(index.relation.as_ref(), |walker| {
-                    for node in &index.index_params {
-                        if let Some(NodeEnum::IndexElem(element)) = node.node.as_ref() {
-                            walker.maybe(element.expr.as_deref());
-                        }
-                    }
+                    walker.index_elements(&index.index_params);
                     walker.maybe(index.where_clause.as_deref());
                 });
             }
@@ -108,7 +108,18 @@ impl Walker<'_> {
                                 Some(NodeEnum::RangeVar(other)) => {
                                     walker.note_relation(other);
                                 }
-                                Some(NodeEnum::DefElem(_) | NodeEnum::List(_) | NodeEnum::RoleSpec(_))
+                                Some(NodeEnum::PartitionCmd(part)) => walker.partition(part),
+                                Some(NodeEnum::TypeName(row)) => {
+                                    walker.note_type(row);
+                                }
+                                Some(
+                                    NodeEnum::DefElem(_)
+                                    | NodeEnum::List(_)
+                                    | NodeEnum::RoleSpec(_)
+                                    | NodeEnum::ReplicaIdentityStmt(_)
+                                    | NodeEnum::String(_)
+                                    | NodeEnum::Integer(_),
+                                )
                                 | None => {}
                                 Some(_) => {
                                     walker.maybe(command.def.as_deref());
@@ -164,9 +175,38 @@ impl Walker<'_> {
             NodeEnum::ReturnStmt(statement) => {
                 self.nested(|walker| walker.maybe(statement.returnval.as_deref()));
             }
-            _ => {}
+            other => self.command(other),
         }
         Some(Vec::new())
+    }
+
+    /// Commands that name what they are about, and little else.
+    fn command(&mut self, command: &NodeEnum) {
+        let relation = match command {
+            NodeEnum::DropStmt(drop) => return self.dropped(drop),
+            NodeEnum::GrantStmt(grant) => return self.relations(&grant.objects),
+            NodeEnum::CreateStatsStmt(statistics) => return self.create_statistics(statistics),
+            NodeEnum::CreateForeignTableStmt(create) => {
+                return create.base_stmt.iter().for_each(|create| self.create_table(create));
+            }
+            NodeEnum::CreatePublicationStmt(create) => return self.published(&create.pubobjects),
+            NodeEnum::AlterPublicationStmt(alter) => return self.published(&alter.pubobjects),
+            // A block in a body. In a file it is looked into where it stands.
+            NodeEnum::DoStmt(_) => return self.gap(-1, "the code of DO is not looked into"),
+            NodeEnum::ExecuteStmt(execute) => {
+                return self.nested(|walker| drop(walker.exprs(&execute.params)));
+            }
+            NodeEnum::RenameStmt(rename) => &rename.relation,
+            NodeEnum::AlterObjectSchemaStmt(alter) => &alter.relation,
+            NodeEnum::AlterOwnerStmt(alter) => &alter.relation,
+            NodeEnum::AlterSeqStmt(alter) => &alter.sequence,
+            NodeEnum::ClusterStmt(cluster) => &cluster.relation,
+            NodeEnum::ReindexStmt(reindex) => &reindex.relation,
+            _ => return,
+        };
+        if let Some(relation) = relation {
+            self.note_relation(relation);
+        }
     }
 
     fn relations(&mut self, nodes: &[Node]) {
@@ -212,8 +252,135 @@ impl Walker<'_> {
                     walker.constraint(constraint);
                 }
             }
+            for node in create.partspec.iter().flat_map(|key| &key.part_params) {
+                if let Some(NodeEnum::PartitionElem(element)) = node.node.as_ref() {
+                    walker.maybe(element.expr.as_deref());
+                    walker.collation_of(&element.collation);
+                }
+            }
         });
+        self.bounds(create.partbound.as_ref());
         self.creates(relation);
+    }
+
+    /// ATTACH PARTITION, and DETACH.
+    fn partition(&mut self, part: &PartitionCmd) {
+        if let Some(relation) = &part.name {
+            self.note_relation(relation);
+        }
+        self.bounds(part.bound.as_ref());
+    }
+
+    /// The bounds of a partition: they see no column.
+    fn bounds(&mut self, bound: Option<&PartitionBoundSpec>) {
+        let Some(bound) = bound else { return };
+        self.nested(|walker| {
+            for value in bound.listdatums.iter().chain(&bound.lowerdatums).chain(&bound.upperdatums) {
+                walker.bound(value);
+            }
+        });
+    }
+
+    /// The bound of a partition. MINVALUE and MAXVALUE look like columns.
+    fn bound(&mut self, value: &Node) {
+        if !matches!(value.node.as_ref(), Some(NodeEnum::ColumnRef(_))) {
+            self.expr(value);
+        }
+    }
+
+    /// The elements of an index, or of a constraint that is one.
+    fn index_elements(&mut self, nodes: &[Node]) {
+        for node in nodes {
+            if let Some(NodeEnum::IndexElem(element)) = node.node.as_ref() {
+                self.maybe(element.expr.as_deref());
+                self.collation_of(&element.collation);
+            }
+        }
+    }
+
+    /// A collation that is written without a place of its own: it follows a COLLATE that no other has.
+    fn collation_of(&mut self, name: &[Node]) {
+        let names = parts(name);
+        let Some(last) = names.last() else { return };
+        let written = |token: &crate::parse::Token| identifier(token.text(self.text)) == *last;
+        let place = self.tokens.windows(2 * names.len()).find_map(|tokens| match tokens {
+            [first, .., word] if first.is(self.text, "collate") && written(word) => {
+                Some(tokens[1].start..word.end)
+            }
+            _ => None,
+        });
+        if let Some(span) = place {
+            let at = self.place_of(span.start).unwrap_or(-1);
+            self.note_collation(&names, at);
+        }
+    }
+
+    fn create_statistics(&mut self, statistics: &CreateStatsStmt) {
+        let relation = match statistics.relations.first().and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::RangeVar(relation)) => Some(relation),
+            _ => None,
+        };
+        self.on_table(relation, |walker| {
+            for node in &statistics.exprs {
+                if let Some(NodeEnum::StatsElem(element)) = node.node.as_ref() {
+                    walker.maybe(element.expr.as_deref());
+                }
+            }
+        });
+    }
+
+    fn published(&mut self, objects: &[Node]) {
+        for node in objects {
+            if let Some(NodeEnum::PublicationObjSpec(object)) = node.node.as_ref()
+                && let Some(table) = &object.pubtable
+            {
+                self.on_table(table.relation.as_ref(), |walker| {
+                    walker.maybe(table.where_clause.as_deref());
+                });
+            }
+        }
+    }
+
+    /// What DROP names has no place in the tree: each name is looked for in the tokens. What is not there is not dropped.
+    fn dropped(&mut self, drop: &DropStmt) {
+        let relation = match ObjectType::try_from(drop.remove_type) {
+            Ok(
+                ObjectType::ObjectTable
+                | ObjectType::ObjectView
+                | ObjectType::ObjectMatview
+                | ObjectType::ObjectSequence
+                | ObjectType::ObjectForeignTable
+                | ObjectType::ObjectIndex,
+            ) => true,
+            Ok(ObjectType::ObjectType | ObjectType::ObjectDomain) => false,
+            _ => return,
+        };
+        // After DROP and the kind.
+        let mut from = 2;
+        for object in &drop.objects {
+            let named: Vec<&str> = match object.node.as_ref() {
+                Some(NodeEnum::List(list)) => parts(&list.items),
+                Some(NodeEnum::TypeName(name)) => parts(&name.names),
+                _ => continue,
+            };
+            let Some(at) = self.dotted_at(from, &named) else { continue };
+            let last = at + 2 * (named.len() - 1);
+            from = last + 1;
+            let span = self.tokens[at].start..self.tokens[last].end;
+            let [.., name] = named.as_slice() else { continue };
+            if named.len() == 1 && self.is_local_table(name) {
+                continue;
+            }
+            let noted = self.found.occurrences.len();
+            let meaning = if relation {
+                self.note(span, &named, None, Lookup::Relation)
+            } else {
+                self.note(span, &named, None, Lookup::Type)
+            };
+            if drop.missing_ok && meaning == Meaning::Nothing {
+                self.found.occurrences.truncate(noted);
+            }
+        }
     }
 
     fn column_definitions(&mut self, nodes: &[Node]) {
@@ -275,6 +442,11 @@ impl Walker<'_> {
     fn constraint(&mut self, constraint: &Constraint) {
         self.maybe(constraint.raw_expr.as_deref());
         self.maybe(constraint.where_clause.as_deref());
+        for node in &constraint.exclusions {
+            if let Some(NodeEnum::List(pair)) = node.node.as_ref() {
+                self.index_elements(&pair.items);
+            }
+        }
         if let Some(relation) = &constraint.pktable {
             self.note_relation(relation);
         }

@@ -24,6 +24,25 @@ impl Walker<'_> {
         nodes.iter().map(|node| self.expr(node)).collect()
     }
 
+    /// The types of the columns of a row that is written; a star in it is all that it stands for.
+    fn row_of(&mut self, nodes: &[Node]) -> Vec<Oid> {
+        let mut types = Vec::new();
+        for node in nodes {
+            if let Some(NodeEnum::ColumnRef(column)) = node.node.as_ref()
+                && column.fields.last().is_some_and(|last| matches!(last.node, Some(NodeEnum::AStar(_))))
+            {
+                let names = parts(&column.fields);
+                match self.star(names.last().copied()) {
+                    Some(columns) => types.extend(columns.into_iter().map(|(_, oid)| oid)),
+                    None => types.push(OPAQUE),
+                }
+            } else {
+                types.push(self.expr(node));
+            }
+        }
+        types
+    }
+
     pub(super) fn maybe(&mut self, node: Option<&Node>) -> Oid {
         node.map_or(OPAQUE, |node| self.expr(node))
     }
@@ -120,7 +139,10 @@ impl Walker<'_> {
                 self.exprs(&list.items);
                 OPAQUE
             }
-            _ => {
+            other => {
+                if let Some(oid) = self.json(other) {
+                    return oid;
+                }
                 self.gap(-1, "an expression of a kind that is not looked into");
                 OPAQUE
             }
@@ -184,7 +206,8 @@ impl Walker<'_> {
         let names = parts(&column.fields);
         // With a star at the end it is a row.
         if names.len() < column.fields.len() {
-            return known::RECORD;
+            let item = names.last().and_then(|name| self.find_item(name));
+            return item.map(|item| item.row).filter(|&row| row != OPAQUE).unwrap_or(known::RECORD);
         }
         let reference = match names.as_slice() {
             [name] => self.bare_name(name),
@@ -295,7 +318,7 @@ impl Walker<'_> {
         };
         let lefts = row(left);
         let columns = match right.and_then(|node| node.node.as_ref()) {
-            Some(NodeEnum::RowExpr(row)) => Some(self.exprs(&row.args)),
+            Some(NodeEnum::RowExpr(row)) => Some(self.row_of(&row.args)),
             Some(NodeEnum::SubLink(link)) if lefts.is_some() => {
                 let columns = self.subquery(link.subselect.as_deref());
                 Some(
@@ -306,7 +329,7 @@ impl Walker<'_> {
             _ => None,
         };
         if let (Some(lefts), Some(rights)) = (lefts, columns) {
-            let lefts = self.exprs(&lefts);
+            let lefts = self.row_of(&lefts);
             for (at_column, &left) in lefts.iter().enumerate() {
                 let right = rights.get(at_column).copied().unwrap_or(OPAQUE);
                 self.note_binary(names, at, implied_by, left, right);
@@ -321,10 +344,10 @@ impl Walker<'_> {
     fn in_list(&mut self, names: &[&str], at: i32, left: Option<&Node>, right: Option<&Node>) {
         let Some(NodeEnum::List(list)) = right.and_then(|node| node.node.as_ref()) else { return };
         if let Some(NodeEnum::RowExpr(row)) = left.and_then(|node| node.node.as_ref()) {
-            let lefts = self.exprs(&row.args);
+            let lefts = self.row_of(&row.args);
             for item in &list.items {
                 let rights = match item.node.as_ref() {
-                    Some(NodeEnum::RowExpr(row)) => self.exprs(&row.args),
+                    Some(NodeEnum::RowExpr(row)) => self.row_of(&row.args),
                     _ => vec![self.expr(item)],
                 };
                 for (at_column, &left) in lefts.iter().enumerate() {
@@ -443,7 +466,7 @@ impl Walker<'_> {
                 let (names, implied_by) =
                     if names.is_empty() { (vec!["="], Some("IN")) } else { (names, None) };
                 let lefts = match link.testexpr.as_ref().and_then(|node| node.node.as_ref()) {
-                    Some(NodeEnum::RowExpr(row)) => self.exprs(&row.args),
+                    Some(NodeEnum::RowExpr(row)) => self.row_of(&row.args),
                     _ => vec![self.maybe(link.testexpr.as_deref())],
                 };
                 for (at, &left) in lefts.iter().enumerate() {

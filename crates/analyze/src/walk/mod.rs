@@ -3,7 +3,7 @@
 //! The walk does three things at once, because each needs the others: it keeps the scopes (tables, common table
 //! expressions, variables), it finds the type of every expression, and it notes each look-up with what it means. `names`
 //! notes and looks up, `scope` keeps what is visible, `query` walks SELECT and the commands that change rows, `expr` walks
-//! expressions, `ddl` walks definitions.
+//! expressions, `json` those of SQL/JSON, `ddl` walks definitions.
 //!
 //! **Invariants**
 //! * The walk never fails: what it does not know has the type [`OPAQUE`], and is said in [`Found::gaps`] if names may hide in
@@ -12,6 +12,7 @@
 
 mod ddl;
 mod expr;
+mod json;
 mod names;
 mod query;
 mod scope;

@@ -8,6 +8,7 @@ use pg_query::protobuf::{Node, RangeVar, Token as Kind, TypeName};
 use super::{Variable, Walker};
 use crate::catalog::Oid;
 use crate::occurrence::{Lookup, Meaning, Occurrence, look_up};
+use crate::text::identifier;
 use crate::typing::{OPAQUE, known};
 
 /// The parts of a dotted name.
@@ -54,6 +55,17 @@ impl Walker<'_> {
         start..end
     }
 
+    /// The token with which a dotted name begins, at or after one; in any spelling that means it.
+    pub(super) fn dotted_at(&self, from: usize, names: &[&str]) -> Option<usize> {
+        let is = |token: &crate::parse::Token, name: &str| identifier(token.text(self.text)) == name;
+        let length = (2 * names.len()).checked_sub(1)?;
+        let found = self.tokens.get(from..)?.windows(length).position(|tokens| {
+            tokens.iter().step_by(2).zip(names).all(|(token, name)| is(token, name))
+                && tokens.iter().skip(1).step_by(2).all(|token| token.kind == Kind::Ascii46)
+        })?;
+        Some(from + found)
+    }
+
     /// The span of an operator: a token, or `OPERATOR(…)`.
     fn operator_span(&self, at: i32) -> Range<usize> {
         let span = self.token_span(at);
@@ -65,7 +77,7 @@ impl Walker<'_> {
         span.start..close.map_or(span.end, |token| token.end)
     }
 
-    fn note(
+    pub(super) fn note(
         &mut self,
         span: Range<usize>,
         names: &[&str],
@@ -330,8 +342,12 @@ pub fn dotted(text: &str) -> Option<Vec<String>> {
     let mut rest = text.trim();
     loop {
         let (name, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            let end = quoted.find('"')?;
-            (quoted[..end].to_owned(), &quoted[end + 1..])
+            // A quote in the name is doubled.
+            let mut end = quoted.find('"')?;
+            while quoted[end + 1..].starts_with('"') {
+                end += 2 + quoted[end + 2..].find('"')?;
+            }
+            (quoted[..end].replace("\"\"", "\""), &quoted[end + 1..])
         } else {
             let end = rest.find('.').unwrap_or(rest.len());
             let word = &rest[..end];

@@ -223,6 +223,11 @@ impl Walker<'_> {
                 let item = aliased(Some("xmltable"), table.alias.as_ref(), Some(columns), OPAQUE);
                 self.push_item(item);
             }
+            Some(NodeEnum::JsonTable(table)) => {
+                let columns = self.json_table(table);
+                let item = aliased(Some("json_table"), table.alias.as_ref(), Some(columns), OPAQUE);
+                self.push_item(item);
+            }
             _ => {
                 self.gap(-1, "an entry of FROM of a kind that is not looked into");
                 self.push_item(Item { name: None, columns: None, row: OPAQUE, bare: true, scalar: false });

@@ -1,3 +1,4 @@
+mod bodies;
 mod broken;
 mod fixes;
 mod pages;

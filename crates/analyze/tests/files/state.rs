@@ -215,7 +215,83 @@ ALTER FUNCTION checked OWNER TO author; CREATE TABLE doc (i int CHECK (checked(i
     assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.doc;"), both);
     assert_eq!(about("CREATE PUBLICATION p; ALTER PUBLICATION p ADD TABLES IN SCHEMA app;"), both);
     assert_eq!(about("CREATE PUBLICATION p FOR ALL TABLES; DROP PUBLICATION p;"), Vec::<String>::new());
+    // By a domain that an expression casts to.
+    let cast = "CREATE DOMAIN d AS int CHECK (checked(VALUE)); CREATE TABLE casted (i int CHECK (i::d > 0));";
+    assert_eq!(about(cast), Vec::<String>::new());
+    assert_eq!(about(&format!("{cast} CREATE PUBLICATION p FOR TABLE app.casted;")), both);
     let pinned = "CREATE PUBLICATION p FOR ALL TABLES; ALTER FUNCTION app.checked SET search_path = pg_catalog, app, pg_temp;
         ALTER FUNCTION app.checked OWNER TO postgres;";
     assert_eq!(about(pinned), Vec::<String>::new());
+}
+
+#[test]
+fn a_publication_that_sends_what_policies_hide_is_found_where_it_says_so() {
+    let tables = "CREATE SCHEMA app; CREATE TABLE app.doc (id int, tenant text); CREATE TABLE app.open (id int);
+        CREATE TABLE app.part (id int) PARTITION BY LIST (id); CREATE TABLE app.one PARTITION OF app.part FOR VALUES IN (1);\n";
+    let secured =
+        "ALTER TABLE app.doc ENABLE ROW LEVEL SECURITY; ALTER TABLE app.one ENABLE ROW LEVEL SECURITY;";
+    let about = |publication: &str| {
+        let mut found = found(&[tables, publication, secured]);
+        found.retain(|found| found.starts_with("publication-past-policies"));
+        found
+    };
+    let of = |name: &str, column: usize| {
+        vec![format!("publication-past-policies publication {name} 2.sql:1:{column}")]
+    };
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.doc"), of("p", 20));
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.open"), Vec::<String>::new());
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.doc WHERE (tenant = 'x')"), Vec::<String>::new());
+    assert_eq!(about("CREATE PUBLICATION p; ALTER PUBLICATION p ADD TABLE app.doc"), of("p", 41));
+    assert_eq!(
+        about("CREATE PUBLICATION p FOR TABLE app.doc; ALTER PUBLICATION p SET TABLE app.open"),
+        Vec::<String>::new()
+    );
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.doc; ALTER PUBLICATION p RENAME TO q"), of("q", 20));
+    // Part of a table that is sent; and all there are.
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLE app.part"), of("p", 20));
+    assert_eq!(about("CREATE PUBLICATION p FOR ALL TABLES").len(), 2);
+    assert_eq!(about("CREATE PUBLICATION p FOR TABLES IN SCHEMA app").len(), 2);
+    assert_eq!(about("CREATE PUBLICATION p FOR ALL TABLES; DROP PUBLICATION p"), Vec::<String>::new());
+    assert_eq!(
+        about(
+            "-- postern: allow publication-past-policies: a copy of everything\nCREATE PUBLICATION p FOR TABLE app.doc"
+        ),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn what_a_subscription_may_receive_is_assumed() {
+    let tables = "CREATE SCHEMA app; SET search_path = app, public;
+CREATE FUNCTION helper(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i';
+CREATE FUNCTION checked(i int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN helper(i) > 0; END';
+CREATE FUNCTION key(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN helper(i); END';
+CREATE TABLE doc (i int CHECK (checked(i))); CREATE TABLE log (i int) PARTITION BY RANGE (key(i));
+CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (helper(1)) TO (9);\n";
+    let about = |more: &str| {
+        let mut findings = check(&project(&[tables, more]));
+        findings.retain(|finding| finding.rule == "stops-apply");
+        findings.into_iter().map(|finding| (finding.severity.word(), finding.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(about(""), []);
+    let subscription = "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p;";
+    let assumed = about(subscription);
+    let of = |function: &str, table: &str| {
+        let _ = function;
+        (
+            "warning",
+            format!(
+                "if a subscription receives the table, table app.{table} runs it when a row is applied, and the subscription would stop: function helper(…) does not exist"
+            ),
+        )
+    };
+    assert_eq!(assumed, [of("checked", "doc"), of("key", "log")]);
+    assert_eq!(about(&format!("{subscription} DROP SUBSCRIPTION s;")), []);
+    // What is published is no assumption; a part of a table has its key.
+    let both = about("CREATE PUBLICATION p FOR TABLE app.doc, app.log_1;");
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(
+        both.iter().all(|(severity, message)| *severity == "error" && message.starts_with("table app.")),
+        "{both:?}"
+    );
 }

@@ -23,9 +23,22 @@ CREATE TABLE parent (i int PRIMARY KEY, d positive[], e int DEFAULT in_default()
     CHECK (in_check(i)), CHECK (i >>>> 0)) PARTITION BY LIST (i);
 CREATE TABLE doc PARTITION OF parent DEFAULT;
 CREATE INDEX ON doc (in_index(i)); CREATE INDEX ON doc (i) WHERE in_predicate(i);
+CREATE FUNCTION in_key(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN helper(i); END';
+CREATE FUNCTION in_cast(i int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN helper(i) > 0; END';
+CREATE FUNCTION in_type_default() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN helper(1); END';
+CREATE FUNCTION in_range(i int, j int) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN helper(i - j); END';
+CREATE FUNCTION equal(i int, j int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT i = j';
+CREATE FUNCTION in_negator(i int, j int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN helper(i) <> j; END';
+CREATE OPERATOR ==== (FUNCTION = equal, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR !=== (FUNCTION = in_negator, LEFTARG = int, RIGHTARG = int, NEGATOR = ====);
+CREATE DOMAIN casted AS int CHECK (in_cast(VALUE));
+CREATE DOMAIN defaulted AS int DEFAULT in_type_default();
+CREATE TYPE span AS RANGE (SUBTYPE = int, SUBTYPE_DIFF = in_range);
+CREATE TABLE root (i int, s span, d defaulted, CHECK (i::casted::int > 0), CHECK (NOT i ==== 0)) PARTITION BY LIST (in_key(i));
+CREATE TABLE leaf PARTITION OF root DEFAULT;
 RESET ROLE; RESET search_path";
 
-const PLACES: [(&str, &str); 7] = [
+const PLACES: [(&str, &str); 12] = [
     ("in_index", "index app.doc_in_index_idx"),
     ("in_predicate", "index app.doc_i_idx"),
     ("in_generated", "default value for column g of table app."),
@@ -33,6 +46,11 @@ const PLACES: [(&str, &str); 7] = [
     ("in_domain", "constraint positive_check on domain app.positive"),
     ("in_default", "default value for column e of table app."),
     ("in_operator", "constraint parent_i_check1 on table app."),
+    ("in_key", "table app.root"),
+    ("in_cast", "constraint casted_check on domain app.casted"),
+    ("in_type_default", "type app.defaulted"),
+    ("in_range", "type app.span"),
+    ("in_negator", "constraint root_i_check1 on table app.leaf"),
 ];
 
 fn findings(session: &Session<'_>, rule: &str) -> Vec<Finding> {
@@ -48,7 +66,7 @@ fn every_place_that_runs_code_on_apply_is_looked_at() {
     session.run(CASE);
     // Not replicated: nothing is applied to it.
     assert_eq!(findings(&session, "stops-apply"), []);
-    session.run("SET client_min_messages = error; CREATE PUBLICATION pub FOR TABLE app.parent");
+    session.run("SET client_min_messages = error; CREATE PUBLICATION pub FOR TABLE app.parent, app.leaf");
     let found = findings(&session, "stops-apply");
     for (function, place) in PLACES {
         let of = format!("app.{function}(");

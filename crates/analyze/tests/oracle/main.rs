@@ -14,6 +14,7 @@ mod labelled;
 mod loaders;
 mod own_sql;
 mod requirement;
+mod restore;
 mod server;
 mod statements;
 mod unpinned;

@@ -56,6 +56,30 @@ impl Server {
         }
     }
 
+    /// What psql says of a dump of a database that it reads into a new one; nothing if the server came without clients.
+    pub fn restored(&self, database: &str) -> Option<String> {
+        let installation = self.cluster.installation();
+        let (dump, psql) = (installation.program("pg_dump"), installation.program("psql"));
+        if !dump.is_file() || !psql.is_file() {
+            return None;
+        }
+        let dumped = std::process::Command::new(dump)
+            .arg(self.cluster.url(self.cluster.superuser(), database))
+            .output()
+            .unwrap();
+        assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+        self.session(database).run("CREATE DATABASE restored");
+        let file = self.cluster.folder().join("restored.sql");
+        std::fs::write(&file, dumped.stdout).unwrap();
+        let read = std::process::Command::new(psql)
+            .args(["--no-psqlrc", "--quiet", "--file"])
+            .arg(&file)
+            .arg(self.cluster.url(self.cluster.superuser(), "restored"))
+            .output()
+            .unwrap();
+        Some(String::from_utf8_lossy(&read.stderr).into_owned())
+    }
+
     pub fn session(&self, database: &str) -> Session<'_> {
         let trees = Arc::new(Mutex::new(Vec::new()));
         let url = self.cluster.url(self.cluster.superuser(), database);
@@ -92,6 +116,17 @@ impl Session<'_> {
             assert!(!error.is_closed(), "the server went away: {sql}");
         }
         result.is_ok()
+    }
+
+    /// What the server says if it refuses, and where it was.
+    pub fn refused(&self, sql: &str) -> Result<(), String> {
+        self.server.runtime.block_on(self.client.batch_execute(sql)).map_err(|error| {
+            let said = error.as_db_error();
+            said.map_or_else(
+                || error.to_string(),
+                |db| format!("{} {}", db.message(), db.where_().unwrap_or_default()),
+            )
+        })
     }
 
     pub fn strings(&self, sql: &str) -> Vec<Vec<String>> {

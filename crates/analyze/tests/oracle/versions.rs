@@ -8,9 +8,6 @@ use postern_cluster::Installation;
 use crate::server::{Server, Session};
 use crate::{bodies, captures, check, fix, requirement, statements, views};
 
-/// What the versions before one do not have, in the statements that are compared.
-const NEWER: &[(u32, &str)] = &[(14, "j['x']"), (15, "MERGE INTO")];
-
 fn on(major: u32) {
     let found = Installation::find_plain().unwrap().into_iter().find(|server| server.major == major);
     let Some(installation) = found else {
@@ -30,10 +27,7 @@ fn on(major: u32) {
     bodies::every_extension(&database("bodies"));
     fix::every_fix(&database("fixes"));
     let never = statements::every_statement(&database("statements"));
-    let unexpected: Vec<_> = never
-        .iter()
-        .filter(|(sql, _)| !NEWER.iter().any(|(since, part)| major < *since && sql.contains(part)))
-        .collect();
+    let unexpected = statements::unexpected(&never, major);
     assert!(unexpected.is_empty(), "never accepted by {major}: {unexpected:#?}");
     // These make roles, of which a cluster has one set.
     captures::every_capture(&Server::of(installation.clone()).session("postgres"));

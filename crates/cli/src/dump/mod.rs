@@ -4,7 +4,8 @@
 //! asked over a connection of `psql`, which takes the same options, files and variables as `pg_dump`. Its transaction lends its
 //! snapshot to the dump, so that what is counted is what was dumped.
 //!
-//! **Invariants**: nothing is dumped before it is known what would be missing; standard output is the dump's alone.
+//! **Invariants**: nothing is dumped before it is known what would be missing; what is missing for another reason, because direct access was
+//! taken away meanwhile, is an error afterwards; standard output is the dump's alone.
 
 pub mod args;
 mod session;
@@ -59,7 +60,8 @@ fn dump(args: &Dump) -> Result<ExitCode, Error> {
         sorted.role.as_deref(),
         sorted.snapshot.as_deref(),
     )?;
-    let (filtered, whole) = examine(&mut session, &chosen(&sorted)?)?;
+    let tables = chosen(&sorted)?;
+    let (filtered, whole) = examine(&mut session, &tables)?;
     if !filtered.is_empty() {
         eprintln!(
             "postern: row security filters {} for role \"{}\":",
@@ -79,17 +81,39 @@ fn dump(args: &Dump) -> Result<ExitCode, Error> {
     }
     // The server wants to be told, for those that are read past their policies as well.
     let mut more = Vec::new();
-    if !filtered.is_empty() || whole {
+    let silent = !filtered.is_empty() || whole;
+    if silent {
         more.push("--enable-row-security".to_owned());
     }
     if sorted.snapshot.is_none() {
         more.push(format!("--snapshot={}", session.snapshot));
     }
     let status = pg_dump(&sorted, &more)?;
+    if status == ExitCode::SUCCESS && silent && !is_as_before(&sorted, &tables, &filtered)? {
+        return Ok(ExitCode::from(REFUSED));
+    }
     if status == ExitCode::SUCCESS && !filtered.is_empty() {
         count(args, &mut session, &filtered)?;
     }
     Ok(status)
+}
+
+/// Whether no more tables are filtered now than before the dump: what somebody has taken away since is taken away from `pg_dump` as well,
+/// whatever its snapshot, and it has said nothing of it.
+fn is_as_before(sorted: &Sorted, tables: &BTreeSet<u32>, before: &[Filtered]) -> Result<bool, Error> {
+    let mut later = Session::open(program("psql"), &sorted.connection, sorted.role.as_deref(), None)?;
+    let (now, _) = examine(&mut later, tables)?;
+    let new: Vec<&Filtered> =
+        now.iter().filter(|table| before.iter().all(|known| known.name != table.name)).collect();
+    if new.is_empty() {
+        return Ok(true);
+    }
+    eprintln!("postern: since the dump began, row security filters for role \"{}\":", later.role);
+    for table in new {
+        eprintln!("  {} ({})", table.name, table.policies);
+    }
+    eprintln!("The dump may lack rows of it: do not use it.");
+    Ok(false)
 }
 
 impl Sorted {

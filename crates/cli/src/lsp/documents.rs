@@ -1,7 +1,8 @@
 //! What is open in the editor, and what is wrong with it.
 //!
 //! A document is judged together with the files before and after it: those of the command line if it is one of them, else those
-//! of its folder that end in `.sql`, by name. What is open counts as it is in the editor, everything else as it is on disk.
+//! of its folder that end in `.sql`, in the order in which a tool for migrations runs them. What is open counts as it is in the
+//! editor, everything else as it is on disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, Diagnostic, DiagnosticSeverity,
-    NumberOrString, TextEdit, Uri, WorkspaceEdit,
+    NumberOrString, TextDocumentContentChangeEvent, TextEdit, Uri, WorkspaceEdit,
 };
 use postern_analyze::catalog::Routine;
 use postern_analyze::check::{Finding, Severity};
@@ -20,6 +21,7 @@ use super::FIX_ALL;
 use super::places::Places;
 use crate::args::Lsp;
 use crate::names::deeply;
+use crate::names::folder::{expanded, in_order, undoes};
 
 struct Document {
     uri: Uri,
@@ -51,7 +53,11 @@ impl Documents {
     pub fn new(args: &Lsp, bytes: bool) -> Self {
         Self {
             open: BTreeMap::new(),
-            listed: args.files.iter().map(|file| whole(file)).collect(),
+            listed: expanded(&args.files)
+                .unwrap_or_else(|_| args.files.clone())
+                .iter()
+                .map(|file| whole(file))
+                .collect(),
             version: args.server_version,
             role: args.role.clone().unwrap_or_else(|| RUNNER.to_owned()),
             bytes,
@@ -63,6 +69,27 @@ impl Documents {
     pub fn put(&mut self, uri: Uri, version: i32, text: String) {
         self.open.insert(path_of(&uri), Document { uri, version, text });
         self.changed = true;
+    }
+
+    /// Makes the edits of the editor, one after the other: each counts in the text that the one before it has left.
+    pub fn change(&mut self, uri: Uri, version: i32, changes: Vec<TextDocumentContentChangeEvent>) {
+        let mut text = self.open.get(&path_of(&uri)).map(|document| document.text.clone());
+        for change in changes {
+            text = match (text, change.range) {
+                (_, None) => Some(change.text),
+                (Some(mut text), Some(range)) => {
+                    let places = Places::new(&text, self.bytes);
+                    let (start, end) = (places.byte(range.start), places.byte(range.end));
+                    text.replace_range(start.min(end)..end.max(start), &change.text);
+                    Some(text)
+                }
+                // A part of what was never opened.
+                (None, Some(_)) => None,
+            };
+        }
+        if let Some(text) = text {
+            self.put(uri, version, text);
+        }
     }
 
     pub fn close(&mut self, uri: &Uri) {
@@ -81,11 +108,11 @@ impl Documents {
         files.extend(
             siblings
                 .map(|entry| entry.path())
-                .filter(|file| file.extension().is_some_and(|end| end == "sql")),
+                .filter(|file| file.extension().is_some_and(|end| end == "sql") && !undoes(file)),
         );
         let open = self.open.keys().filter(|other| other.parent() == path.parent() && path.is_absolute());
         files.extend(open.cloned());
-        files.into_iter().collect()
+        in_order(files.into_iter().collect())
     }
 
     /// Judges what is open, if anything has changed.

@@ -52,7 +52,7 @@ fn serve(connection: &Connection, args: &Lsp) -> Result<(), ProtocolError> {
     let bytes = offered.contains(&PositionEncodingKind::UTF8);
     let capabilities = ServerCapabilities {
         position_encoding: Some(if bytes { PositionEncodingKind::UTF8 } else { PositionEncodingKind::UTF16 }),
-        text_document_sync: Some(TextDocumentSyncCapability::Kind(TextDocumentSyncKind::FULL)),
+        text_document_sync: Some(TextDocumentSyncCapability::Kind(TextDocumentSyncKind::INCREMENTAL)),
         code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
             code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, FIX_ALL]),
             ..CodeActionOptions::default()
@@ -110,9 +110,9 @@ fn note(documents: &mut Documents, notification: Notification) {
         DidChangeTextDocument::METHOD => {
             if let Ok(params) =
                 notification.extract::<lsp_types::DidChangeTextDocumentParams>(DidChangeTextDocument::METHOD)
-                && let Some(change) = params.content_changes.into_iter().last()
             {
-                documents.put(params.text_document.uri, params.text_document.version, change.text);
+                let document = params.text_document;
+                documents.change(document.uri, document.version, params.content_changes);
             }
         }
         DidCloseTextDocument::METHOD => {

@@ -1,4 +1,4 @@
-//! Bytes of a text as the positions of an editor, and back.
+//! Bytes of a text as the positions of an editor, and back. A line ends with `\n`, `\r\n` or `\r`, as the protocol has it.
 
 use std::ops::Range;
 
@@ -14,8 +14,14 @@ pub struct Places<'t> {
 
 impl<'t> Places<'t> {
     pub fn new(text: &'t str, bytes: bool) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts, bytes }
+        let bytes_of = text.as_bytes();
+        let ends = |&(at, byte): &(usize, &u8)| match byte {
+            b'\n' => true,
+            b'\r' => bytes_of.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        let after = bytes_of.iter().enumerate().filter(ends).map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(after).collect(), bytes }
     }
 
     pub fn position(&self, byte: usize) -> Position {
@@ -38,7 +44,8 @@ impl<'t> Places<'t> {
     pub fn byte(&self, position: Position) -> usize {
         let line = usize::try_from(position.line).unwrap_or(usize::MAX);
         let Some(&start) = self.starts.get(line) else { return self.text.len() };
-        let end = self.starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
+        let whole = &self.text[start..self.starts.get(line + 1).copied().unwrap_or(self.text.len())];
+        let end = start + whole.trim_end_matches(['\r', '\n']).len();
         let mut left = usize::try_from(position.character).unwrap_or(usize::MAX);
         for (at, character) in self.text[start..end].char_indices() {
             let width = if self.bytes { character.len_utf8() } else { character.len_utf16() };
@@ -69,6 +76,12 @@ mod tests {
         for places in [utf16, utf8] {
             assert_eq!(places.byte(Position { line: 9, character: 9 }), text.len());
             assert_eq!(places.byte(Position { line: 1, character: 9 }), text.len() - 1);
+            // The end of a line is before all of what ends it.
+            assert_eq!(places.byte(Position { line: 0, character: 99 }), x + 1);
         }
+        let old = "a\rb\r\nc";
+        let places = Places::new(old, false);
+        assert_eq!(places.position(2), Position { line: 1, character: 0 });
+        assert_eq!(places.byte(Position { line: 2, character: 0 }), 5);
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use postern_analyze::check::{Finding, Scope, Severity, database, output, rows};
 use postern_analyze::files::{self, RUNNER};
 
+use super::folder::expanded;
 use super::{catalog, catalog_and, deeply, json, sources};
 use crate::args::{Check, Format};
 use crate::error::{Context as _, Error};
@@ -41,7 +42,7 @@ fn check(args: &Check) -> Result<bool, Error> {
             Some(db) => catalog(Some(db), &args.dir)?.snapshot,
             None => files::empty(args.server_version, args.role.as_deref().unwrap_or(RUNNER)),
         };
-        let sources = sources(&args.files)?;
+        let sources = sources(&expanded(&args.files)?)?;
         deeply(|| files::check(&files::replay(base, sources)))?
     };
     if let Some(file) = &args.write_baseline {

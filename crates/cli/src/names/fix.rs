@@ -1,6 +1,7 @@
 //! `postern fix`.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use postern_analyze::catalog::{Catalog, PG_CATALOG, Routine};
 use postern_analyze::files::{self, RUNNER};
@@ -8,6 +9,7 @@ use postern_analyze::fix::{self, Fix};
 use postern_analyze::unpinned::atomic;
 use postern_analyze::{render, report};
 
+use super::folder::expanded;
 use super::{catalog_and, deeply, sources};
 use crate::args::Fix as Args;
 use crate::error::{Context as _, Error};
@@ -16,8 +18,9 @@ use crate::error::{Context as _, Error};
 type Outcome<'c> = (&'c Routine, Result<Option<Fix>, Vec<String>>);
 
 pub fn run(args: &Args) -> Result<(), Error> {
-    if args.db.is_none() && !args.files.is_empty() {
-        return offline(args);
+    let files = expanded(&args.files)?;
+    if args.db.is_none() && !files.is_empty() {
+        return offline(args, &files);
     }
     let (catalog, definitions) = catalog_and(args.db.as_deref(), &args.dir, definitions)?;
     let definitions = definitions?;
@@ -29,8 +32,11 @@ pub fn run(args: &Args) -> Result<(), Error> {
         .filter_map(|(routine, outcome)| Some((*routine, outcome.as_ref().ok()?.as_ref()?)))
         .collect();
     let fixed: Vec<(&Routine, &Fix)> = all.iter().copied().filter(|(_, fix)| fix.changes()).collect();
-    for file in args.files.iter().filter(|_| !args.sql) {
-        let text = std::fs::read_to_string(file).context("read", file)?;
+    for file in files.iter().filter(|_| !args.sql) {
+        let Ok(text) = String::from_utf8(std::fs::read(file).context("read", file)?) else {
+            eprintln!("postern: {} is not UTF-8, and is not changed", file.display());
+            continue;
+        };
         let edited = fix::apply(&text, &fix::file(&catalog, &text, &fixed));
         if edited == text {
             continue;
@@ -86,9 +92,9 @@ fn refused(routine: &str, reasons: &[String]) {
 }
 
 /// Files, without a server.
-fn offline(args: &Args) -> Result<(), Error> {
+fn offline(args: &Args, files: &[PathBuf]) -> Result<(), Error> {
     let base = files::empty(args.server_version, args.role.as_deref().unwrap_or(RUNNER));
-    let sources = sources(&args.files)?;
+    let sources = sources(files)?;
     let (project, mended) = deeply(|| {
         let project = files::replay(base, sources);
         let chosen: Result<Vec<&Routine>, _> =
@@ -101,7 +107,7 @@ fn offline(args: &Args) -> Result<(), Error> {
     if args.sql {
         out = mended.statements.join("\n");
     } else {
-        for ((source, file), edits) in project.sources.iter().zip(&args.files).zip(&mended.files) {
+        for ((source, file), edits) in project.sources.iter().zip(files).zip(&mended.files) {
             if edits.is_empty() {
                 continue;
             }

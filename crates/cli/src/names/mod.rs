@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod fix;
+pub mod folder;
 pub mod resolve;
 
 use std::path::{Path, PathBuf};

@@ -138,7 +138,7 @@ async fn roles(client: &Client, chosen: &[String]) -> Result<Vec<String>, Error>
 async fn tables(client: &Client, chosen: &[String]) -> Result<BTreeMap<u32, Table>, Error> {
     const SQL: &str = "
         SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname),
-               CASE WHEN k.columns IS NULL THEN 'pg_catalog.to_jsonb(t)' ELSE pg_catalog.format('pg_catalog.jsonb_build_array(%s)', k.columns) END, coalesce(k.columns, 'row')
+               CASE WHEN k.columns IS NULL THEN 'pg_catalog.to_jsonb(t.*)' ELSE pg_catalog.format('pg_catalog.jsonb_build_array(%s)', k.columns) END, coalesce(k.columns, 'row')
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
           LEFT JOIN LATERAL (

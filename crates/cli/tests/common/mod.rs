@@ -43,7 +43,11 @@ pub fn postern() -> Command {
 
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
+    output(command.output().unwrap())
+}
+
+/// How a process ended that was waited for.
+pub fn output(output: std::process::Output) -> Output {
     Output {
         status: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

@@ -4,13 +4,14 @@ use crate::codes;
 use crate::examination::{Checked, Examination};
 
 /// Functions that are for everybody: they tell what everybody may know, or ask who calls.
-const FUNCTIONS: [&str; 45] = [
+const FUNCTIONS: [&str; 49] = [
     "apply_fix",
     "attempt_as",
     "caller",
     "caller_out",
     "caller_role",
     "change_direct",
+    "change_plain",
     "change_row_security",
     "create_policy",
     "direct_grantor",
@@ -28,7 +29,9 @@ const FUNCTIONS: [&str; 45] = [
     "is_direct",
     "is_error",
     "is_expression",
+    "is_invoker",
     "is_trusted_code",
+    "lock_direct",
     "may_read_conflict",
     "path_elements",
     "path_judged",
@@ -49,13 +52,15 @@ const FUNCTIONS: [&str; 45] = [
     "subscription_recipe",
     "table_code",
     "table_findings",
+    "types_within",
     "view_columns",
 ];
 
 /// Tables and views that everybody may read: they say what the catalogs say, or have row security.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "apply_conflicts",
     "apply_identity",
+    "apply_row_security",
     "direct_access",
     "direct_grants",
     "replication_findings",

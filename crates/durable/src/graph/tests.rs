@@ -117,8 +117,8 @@ fn too_deep_and_too_many() {
         let open = "{\"node_type\":\"RETRY\",\"left_node\":".repeat(levels - 1);
         format!("{open}{SQL}{}", "}".repeat(levels - 1))
     };
-    assert_eq!(Graph::parse(&deep(256)).unwrap().nodes().len(), 256);
-    let error = Graph::parse(&deep(257)).unwrap_err();
+    assert_eq!(Graph::parse(&deep(257)).unwrap().nodes().len(), 257);
+    let error = Graph::parse(&deep(258)).unwrap_err();
     assert_eq!(error.sqlstate(), "54000");
     assert!(error.to_string().starts_with("Invalid durable function graph: root.left.left."));
     // Far deeper than any stack.

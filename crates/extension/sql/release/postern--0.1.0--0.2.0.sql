@@ -18,73 +18,6 @@ $before$;
 
 -- ---- The changes, in the order of the parts ----
 
--- 0.1.0 was installed in databases of any encoding, where two facts could come to be one.
-DO $encoding$
-BEGIN
-    IF pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.<>) 'UTF8' THEN
-        RAISE EXCEPTION 'postern needs a database with encoding UTF8'
-            USING ERRCODE = 'feature_not_supported',
-                  DETAIL = pg_catalog.format('The encoding of database "%s" is %s.', pg_catalog.current_database(), pg_catalog.getdatabaseencoding()),
-                  HINT = 'Make one by CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0, and move the data there with pg_dump.';
-    END IF;
-END
-$encoding$;
-
-CREATE OR REPLACE FUNCTION postern.dismiss(role pg_catalog.text) RETURNS pg_catalog.bool
-LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- Not cut: what is left of a longer name may be another role's.
-    IF pg_catalog.octet_length(dismiss.role) OPERATOR(pg_catalog.>) 63 THEN
-        RAISE EXCEPTION 'role name is too long'
-            USING ERRCODE = 'name_too_long', DETAIL = pg_catalog.format('It has %s bytes; names have at most 63.', pg_catalog.octet_length(dismiss.role)),
-                  HINT = 'Give the name as pg_roles shows it.';
-    END IF;
-    -- By either: a renamed role goes by its old name and by its new one, a dropped role by its name.
-    DELETE FROM postern.admitted a
-     WHERE a.role_name OPERATOR(pg_catalog.=) dismiss.role
-        OR a.role OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) dismiss.role);
-    RETURN FOUND;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION postern.create_api_key(
-    role pg_catalog.text,
-    subject pg_catalog.text,
-    claims pg_catalog.jsonb DEFAULT '{}',
-    expires_at pg_catalog.timestamptz DEFAULT NULL,
-    label pg_catalog.text DEFAULT NULL
-) RETURNS pg_catalog.text
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    random pg_catalog.bytea := '';
-    key pg_catalog.text;
-BEGIN
-    -- A name too long for a role is that of none: it is compared whole.
-    IF NOT EXISTS (SELECT FROM postern.admitted a WHERE a.role_name OPERATOR(pg_catalog.=) create_api_key.role) THEN
-        RAISE EXCEPTION 'role "%" is not admitted', create_api_key.role
-            USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''role'').';
-    END IF;
-    IF pg_catalog.jsonb_typeof(create_api_key.claims) OPERATOR(pg_catalog.<>) 'object' THEN
-        RAISE EXCEPTION 'claims must be a JSON object'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give {"name": "value"}, or leave the argument out.';
-    END IF;
-    -- A UUID of version 4 has 122 random bits; three of them, hashed, fill 256.
-    FOR n IN 1..3 LOOP
-        random := random OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid());
-    END LOOP;
-    key := 'pk_' OPERATOR(pg_catalog.||) pg_catalog.rtrim(
-        pg_catalog.translate(pg_catalog.encode(pg_catalog.sha256(random), 'base64'), '+/', '-_'), '=');
-    INSERT INTO postern.api_key (sha256, role, subject, claims, expires_at, label)
-    VALUES (pg_catalog.sha256(pg_catalog.convert_to(key, 'UTF8')), create_api_key.role, create_api_key.subject,
-            create_api_key.claims, create_api_key.expires_at, create_api_key.label);
-    RETURN key;
-END
-$$;
-
-COMMENT ON OPERATOR pg_catalog.?> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: if ... then';
-
-COMMENT ON OPERATOR pg_catalog.!> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: ... else';
-
 CREATE OR REPLACE FUNCTION df.grant_usage(p_role pg_catalog.text, include_http pg_catalog.bool DEFAULT false, with_grant pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -94,8 +27,7 @@ DECLARE
     options pg_catalog.text := '';
 BEGIN
     IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
+        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
     IF by_membership THEN
         options := CASE WHEN with_grant THEN ' WITH ADMIN TRUE, INHERIT TRUE' ELSE ' WITH INHERIT TRUE' END;
@@ -108,6 +40,9 @@ BEGIN
             'GRANT EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
             'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) TO %I', p_role)
             OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END;
+    END IF;
+    IF with_grant AND pg_catalog.has_function_privilege('df.metrics()', 'EXECUTE WITH GRANT OPTION') THEN
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION df.metrics() TO %I WITH GRANT OPTION', p_role);
     END IF;
     IF NOT pg_catalog.pg_has_role(p_role, 'postern_application', 'USAGE') THEN
         RAISE WARNING 'role "%" does not inherit the privileges of postern_application', p_role
@@ -123,205 +58,998 @@ DECLARE
     sensitive pg_catalog.regprocedure;
 BEGIN
     IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
+        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     -- What the caller could not have granted, it does not take back.
     FOREACH sensitive IN ARRAY ARRAY[
         'df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)',
-        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)'
+        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)', 'df.metrics()'
     ]::pg_catalog.regprocedure[] LOOP
         IF pg_catalog.has_function_privilege(sensitive, 'EXECUTE WITH GRANT OPTION') THEN
             EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I CASCADE', sensitive, p_role);
         END IF;
     END LOOP;
+    -- Last: it may be the caller's own.
+    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
     RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
 END
 $$;
 
-CREATE OR REPLACE FUNCTION postern.allow_http(
-    host pg_catalog.text,
-    role pg_catalog.regrole DEFAULT NULL,
-    methods pg_catalog.text[] DEFAULT NULL,
-    ports pg_catalog.int4[] DEFAULT NULL,
-    scheme pg_catalog.text DEFAULT 'https'
-) RETURNS pg_catalog.int4
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    made pg_catalog.int4;
-BEGIN
-    IF $1 IS NULL OR pg_catalog.lower($1) OPERATOR(pg_catalog.!~) '^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$|^\[[0-9a-f:.]+\]$' THEN
-        RAISE EXCEPTION 'invalid host pattern: %', coalesce($1, 'NULL')
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a name, such as api.example.com, or *.example.com for every name below it; other alphabets in their xn-- form.';
-    END IF;
-    IF $5 IS NULL OR $5 NOT IN ('http', 'https') THEN
-        RAISE EXCEPTION 'scheme must be http or https'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for https.';
-    END IF;
-    IF EXISTS (SELECT FROM pg_catalog.unnest($3) m
-                WHERE m IS NULL OR m NOT IN ('GET', 'POST', 'PUT', 'DELETE', 'PATCH')) THEN
-        RAISE EXCEPTION 'methods must be GET, POST, PUT, DELETE or PATCH'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write them in capitals, or leave them out to allow them all.';
-    END IF;
-    IF EXISTS (SELECT FROM pg_catalog.unnest($4) p WHERE p IS NULL OR p NOT BETWEEN 1 AND 65535) THEN
-        RAISE EXCEPTION 'ports must be between 1 and 65535'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for the port of the scheme.';
-    END IF;
-    INSERT INTO postern.http_allow (role, scheme, host, ports, methods)
-    VALUES ($2, $5, pg_catalog.lower($1),
-            coalesce($4, CASE $5 WHEN 'https' THEN ARRAY[443] ELSE ARRAY[80] END), $3)
-    RETURNING http_allow.id INTO made;
-    RETURN made;
-END
-$$;
+CREATE OR REPLACE VIEW df.instances WITH (security_invoker = true) AS
+SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
+       CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) i.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN i.paused_at IS NOT NULL THEN 'paused'
+                WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
+       i.submitted_by, i.database, i.created_at, i.updated_at, i.completed_at,
+       i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.parent, i.paused_at, i.reruns,
+       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick, i.away
+  FROM postern.instance i;
 
-CREATE OR REPLACE FUNCTION postern.outbound_done(worker pg_catalog.uuid, id pg_catalog.int8, result pg_catalog.json, error pg_catalog.json)
-RETURNS pg_catalog.bool
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    at postern.outbound;
-BEGIN
-    IF ($3 IS NULL) OPERATOR(pg_catalog.=) ($4 IS NULL) THEN
-        RAISE EXCEPTION 'a request has either a result or an error'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give exactly one of them.';
-    END IF;
-    SELECT o.* INTO at FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    -- The strand first, as everybody does: then nobody waits for each other.
-    PERFORM FROM postern.strand s
-      WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand
-        AND s.node OPERATOR(pg_catalog.=) at.node AND s.state OPERATOR(pg_catalog.=) 'w' FOR UPDATE;
-    IF NOT FOUND THEN
-        DELETE FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
-        RETURN false;
-    END IF;
-    UPDATE postern.outbound o SET result = $3, error = $4, due = 'infinity'
-     WHERE o.id OPERATOR(pg_catalog.=) $2 AND o.worker OPERATOR(pg_catalog.=) $1 AND o.due OPERATOR(pg_catalog.<) 'infinity';
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    -- Of an instance that is paused too: an executor finds that it is, and holds the strand.
-    UPDATE postern.strand s SET due = pg_catalog.clock_timestamp(), held = NULL
-     WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand AND s.state OPERATOR(pg_catalog.=) 'w';
-    PERFORM postern.durable_wake();
-    RETURN true;
-END
-$$;
+COMMENT ON COLUMN df.instances.status IS 'pending, running, paused, completed, failed or cancelled; cancelled as soon as that is asked for: ended_at says when it is over';
 
-CREATE OR REPLACE FUNCTION df.instance_executions(
-    instance_id pg_catalog.text, limit_count pg_catalog.int4 DEFAULT 5,
-    OUT execution_id pg_catalog.int8, OUT status pg_catalog.text, OUT event_count pg_catalog.int8, OUT duration_ms pg_catalog.int8,
-    OUT output pg_catalog.text
-) RETURNS SETOF record
-LANGUAGE plpgsql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION postern.durable_instances(status pg_catalog.text, label pg_catalog.text, after_cursor pg_catalog.text, most pg_catalog.int4)
+RETURNS SETOF postern.instance
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parts pg_catalog.text[];
+    after_time pg_catalog.timestamptz;
 BEGIN
-    IF limit_count OPERATOR(pg_catalog.<) 1 THEN
-        RAISE EXCEPTION 'limit_count must be at least 1'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for the default.';
+    IF after_cursor IS NOT NULL THEN
+        BEGIN
+            IF pg_catalog.length(after_cursor) OPERATOR(pg_catalog.>) 512 THEN
+                RAISE data_exception;
+            END IF;
+            parts := pg_catalog.regexp_match(
+                pg_catalog.convert_from(pg_catalog.decode(after_cursor, 'hex'), 'UTF8'),
+                '^v1\|(\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d(?::\d\d)?)\|([0-9a-f]{8})$');
+            after_time := parts[1]::pg_catalog.timestamptz;
+            IF after_time IS NULL THEN
+                RAISE data_exception;
+            END IF;
+        EXCEPTION WHEN data_exception THEN
+            RAISE EXCEPTION 'df.list_instances: invalid after_cursor'
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the next_cursor of the page before.';
+        END;
     END IF;
     RETURN QUERY
-    SELECT 1::pg_catalog.int8,
-           CASE WHEN i.ended_at IS NULL THEN 'Running' WHEN i.completed_at IS NULL THEN 'Failed' ELSE 'Completed' END,
-           (SELECT pg_catalog.count(*) FROM postern.step p WHERE p.instance OPERATOR(pg_catalog.=) i.id),
-           coalesce((EXTRACT(epoch FROM i.ended_at OPERATOR(pg_catalog.-) i.created_at) OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8, 0),
-           coalesce(i.output, i.error OPERATOR(pg_catalog.->>) 'message')
-      FROM postern.instance i WHERE i.id OPERATOR(pg_catalog.=) $1;
+    SELECT i.* FROM postern.instance i
+     WHERE (durable_instances.status IS NULL
+            OR pg_catalog.lower(durable_instances.status) OPERATOR(pg_catalog.=)
+               CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) i.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN i.paused_at IS NOT NULL THEN 'paused'
+                WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END)
+       AND (durable_instances.label IS NULL OR i.label OPERATOR(pg_catalog.=) durable_instances.label)
+       AND (after_time IS NULL OR i.created_at OPERATOR(pg_catalog.<) after_time
+            OR i.created_at OPERATOR(pg_catalog.=) after_time AND i.id OPERATOR(pg_catalog.>) parts[2])
+     ORDER BY i.created_at DESC, i.id LIMIT most;
 END
 $$;
 
-CREATE OR REPLACE FUNCTION postern.durable_check_page(limit_count pg_catalog.int4) RETURNS pg_catalog.int4
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF limit_count IS NULL THEN
-        RAISE EXCEPTION 'argument limit_count must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out for the default.';
-    ELSIF limit_count OPERATOR(pg_catalog.<) 1 THEN
-        RAISE EXCEPTION 'limit_count must be at least 1'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for the default.';
-    ELSIF limit_count OPERATOR(pg_catalog.>) postern.durable_list_limit() THEN
-        RAISE EXCEPTION 'df.list_instances: limit_count (%) exceeds pg_durable.list_instances_max_limit (%); request fewer rows, or use the paginated df.list_instances overload (after_cursor/next_cursor) for large result sets',
-            limit_count, postern.durable_list_limit()
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'postern.list_instances_max_limit is the same setting.';
-    END IF;
-    RETURN limit_count;
-END
-$$;
+CREATE OR REPLACE FUNCTION df.list_instances(
+    status_filter pg_catalog.text DEFAULT NULL, limit_count pg_catalog.int4 DEFAULT 100,
+    OUT instance_id pg_catalog.text, OUT label pg_catalog.text, OUT function_name pg_catalog.text, OUT status pg_catalog.text,
+    OUT execution_count pg_catalog.int8, OUT output pg_catalog.text
+) RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT i.id::pg_catalog.text, i.label, 'pg_durable::orchestration::execute-function-graph',
+           CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) i.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN i.paused_at IS NOT NULL THEN 'paused'
+                WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END,
+           1::pg_catalog.int8, coalesce(i.output, i.error OPERATOR(pg_catalog.->>) 'message')
+      FROM postern.durable_instances(status_filter, NULL, NULL, postern.durable_check_page(limit_count)) i
+     ORDER BY i.created_at DESC, i.id;
+END;
 
-CREATE OR REPLACE FUNCTION postern.set_quota(
-    role pg_catalog.regrole, concurrency pg_catalog.int4 DEFAULT NULL, per_second pg_catalog.float8 DEFAULT NULL
-) RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF $1 IS NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid) THEN
-        RAISE EXCEPTION 'role % does not exist', coalesce($1::pg_catalog.text, 'NULL')
-            USING ERRCODE = 'undefined_object', HINT = 'Name a role that pg_roles shows.';
-    END IF;
-    IF $2 IS NULL AND $3 IS NULL THEN
-        RAISE EXCEPTION 'a quota has a concurrency, or a rate per second, or both'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'postern.drop_quota() takes a quota away.';
-    END IF;
-    IF $2 OPERATOR(pg_catalog.<) 1 THEN
-        RAISE EXCEPTION 'concurrency must be at least 1'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL bounds nothing.';
-    END IF;
-    IF NOT coalesce($3 OPERATOR(pg_catalog.>=) 0.001 AND $3 OPERATOR(pg_catalog.<=) 100000, true) THEN
-        RAISE EXCEPTION 'per_second must be between 0.001 and 100000'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL bounds nothing.';
-    END IF;
-    INSERT INTO postern.quota (role, concurrency, per_second) VALUES ($1, $2, $3)
-    ON CONFLICT ON CONSTRAINT quota_pkey DO UPDATE
-       SET concurrency = excluded.concurrency, per_second = excluded.per_second, set_by = excluded.set_by, set_at = excluded.set_at;
-    PERFORM postern.durable_changed();
-END
-$$;
+CREATE OR REPLACE FUNCTION df.list_instances(
+    status_filter pg_catalog.text, limit_count pg_catalog.int4, label_filter pg_catalog.text, after_cursor pg_catalog.text DEFAULT NULL,
+    OUT instance_id pg_catalog.text, OUT label pg_catalog.text, OUT function_name pg_catalog.text, OUT status pg_catalog.text,
+    OUT execution_count pg_catalog.int8, OUT output pg_catalog.text, OUT created_at pg_catalog.timestamptz,
+    OUT completed_at pg_catalog.timestamptz, OUT next_cursor pg_catalog.text
+) RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH found AS MATERIALIZED (
+        -- One more than the page: it tells whether there is another.
+        SELECT i.*, pg_catalog.row_number() OVER (ORDER BY i.created_at DESC, i.id) AS place
+          FROM postern.durable_instances(status_filter, label_filter, after_cursor,
+                                         postern.durable_check_page(limit_count) OPERATOR(pg_catalog.+) 1) i
+    ), next AS (
+        SELECT pg_catalog.encode(pg_catalog.convert_to(
+                   'v1|' OPERATOR(pg_catalog.||) pg_catalog.to_char(f.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')
+                   OPERATOR(pg_catalog.||) '+00|' OPERATOR(pg_catalog.||) f.id, 'UTF8'), 'hex') AS next_cursor
+          FROM found f
+         WHERE f.place OPERATOR(pg_catalog.=) limit_count
+           AND EXISTS (SELECT FROM found g WHERE g.place OPERATOR(pg_catalog.>) limit_count)
+    )
+    SELECT f.id::pg_catalog.text, f.label, 'pg_durable::orchestration::execute-function-graph',
+           CASE WHEN f.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) f.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
+                WHEN f.paused_at IS NOT NULL THEN 'paused'
+                WHEN f.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(f.id) THEN 'running' ELSE f.status END,
+           1::pg_catalog.int8, coalesce(f.output, f.error OPERATOR(pg_catalog.->>) 'message'), f.created_at, f.completed_at,
+           (SELECT n.next_cursor FROM next n)
+      FROM found f WHERE f.place OPERATOR(pg_catalog.<=) limit_count
+     ORDER BY f.place;
+END;
 
-CREATE OR REPLACE FUNCTION postern.direct_write(
-    caller pg_catalog.oid, relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char",
-    direct pg_catalog.bool, with_grant pg_catalog.bool
-) RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION postern.plain_entries(relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char")
+RETURNS pg_catalog.int4
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'plain_entries_wrapper';
+
+CREATE OR REPLACE FUNCTION postern.direct_state(relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char")
+RETURNS pg_catalog.text
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'direct_state_wrapper';
+
+CREATE FUNCTION postern.direct_check(relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char")
+RETURNS pg_catalog.void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    acts_as pg_catalog.oid;
-    target pg_catalog.pg_class := postern.row_table(relation);
+    target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
 BEGIN
-    -- Twice: who may not, locks nothing; and who waited is judged by what is then.
-    PERFORM postern.direct_grantor(caller, relation, command);
-    -- Transitions of one table follow each other; who reads or writes the table does not wait.
-    EXECUTE pg_catalog.format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', relation::pg_catalog.regclass);
-    acts_as := postern.direct_grantor(caller, relation, command);
-    IF NOT direct THEN
-        DELETE FROM postern.direct_access d
-         WHERE d.relation OPERATOR(pg_catalog.=) direct_write.relation AND d.grantee OPERATOR(pg_catalog.=) direct_write.grantee
-           AND d.command OPERATOR(pg_catalog.=) direct_write.command
-           AND (acts_as OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR d.grantor OPERATOR(pg_catalog.=) acts_as);
-        PERFORM postern.direct_prune();
-        RETURN;
-    END IF;
-    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) OR with_grant IS NULL THEN
+    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) THEN
         RAISE EXCEPTION 'unknown command' USING ERRCODE = 'invalid_parameter_value', HINT = 'Call postern.grant_direct().';
+    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) grantee) THEN
+        RAISE EXCEPTION 'role with OID % does not exist', grantee USING ERRCODE = 'undefined_object', HINT = 'Call postern.grant_direct().';
     ELSIF NOT target.relrowsecurity THEN
         RAISE EXCEPTION 'table "%" has no row security', target.relname
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to go past.',
-                  HINT = 'Use GRANT, or ALTER TABLE ... ENABLE ROW LEVEL SECURITY first.';
+                  HINT = 'Use GRANT, or ALTER TABLE … ENABLE ROW LEVEL SECURITY first.';
     ELSIF postern.plain_entries(relation, grantee, command) OPERATOR(pg_catalog.=) 0 THEN
         RAISE EXCEPTION 'no privilege on table "%" was granted to role "%"', target.relname, pg_catalog.pg_get_userbyid(grantee)
             USING ERRCODE = 'insufficient_privilege', DETAIL = 'Direct access needs the plain privilege.',
                   HINT = 'Ask the owner of the table for the privilege with grant option.';
     END IF;
-    INSERT INTO postern.direct_access AS d (relation, grantee, command, grantor, with_grant)
-    VALUES (relation, grantee, command, acts_as, with_grant)
-    ON CONFLICT ON CONSTRAINT direct_access_pkey
-    -- The owner's grant is the stronger one, and stays so. A grant option is added, never taken away by granting.
-    DO UPDATE SET grantor = CASE WHEN d.grantor OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN d.grantor ELSE excluded.grantor END,
-                  with_grant = d.with_grant OR excluded.with_grant,
-                  granted_by = SESSION_USER, granted_at = pg_catalog.now()
-       WHERE (excluded.grantor OPERATOR(pg_catalog.=) 0::pg_catalog.oid AND d.grantor OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)
-          OR (excluded.with_grant AND NOT d.with_grant);
 END
 $$;
+
+REVOKE ALL ON FUNCTION postern.direct_check(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") FROM PUBLIC;
+
+COMMENT ON FUNCTION postern.direct_check(pg_catalog.oid, pg_catalog.oid, pg_catalog."char") IS
+    'Raises if direct access for the command would be nothing, or would have no plain privilege beside it';
+
+CREATE FUNCTION postern.lock_direct(relation pg_catalog.oid, command pg_catalog."char") RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'lock_direct_wrapper';
+
+GRANT EXECUTE ON FUNCTION postern.lock_direct(pg_catalog.oid, pg_catalog."char") TO PUBLIC;
+
+COMMENT ON FUNCTION postern.lock_direct(pg_catalog.oid, pg_catalog."char") IS
+    'Waits for whoever else is changing direct access to the table; raises for who may not change it';
+
+CREATE FUNCTION postern.change_plain(
+    gives pg_catalog.bool, command pg_catalog.text, relation pg_catalog.regclass, grantee pg_catalog.name, with_option pg_catalog.bool DEFAULT false
+) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    verb CONSTANT pg_catalog.text := (postern.row_commands(ARRAY[command]))[1];
+BEGIN
+    EXECUTE CASE WHEN gives THEN pg_catalog.format('GRANT %s ON TABLE %s TO %I%s', verb, relation, grantee, CASE WHEN with_option THEN ' WITH GRANT OPTION' END)
+                 ELSE pg_catalog.format('REVOKE %s ON TABLE %s FROM %I', verb, relation, grantee) END;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = (SELECT pg_catalog.format('Ask a member of "%s", or who granted it.', pg_catalog.pg_get_userbyid(c.relowner))
+                      FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relation);
+    WHEN invalid_grant_operation THEN
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'Grant it without grant option, or to somebody else.';
+    WHEN dependent_objects_still_exist THEN
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = 'The role has passed it on: revoke it from those first, or use REVOKE … CASCADE, which ends their direct access too.';
+    WHEN internal_error THEN
+        -- Two grants or revokes of one table at one time.
+        IF SQLERRM OPERATOR(pg_catalog.<>) 'tuple concurrently updated' THEN
+            RAISE;
+        END IF;
+        RAISE EXCEPTION 'privileges on table % were changed at the same time', relation
+            USING ERRCODE = 'serialization_failure', HINT = 'Run the transaction again.';
+END
+$$;
+
+GRANT EXECUTE ON FUNCTION postern.change_plain(pg_catalog.bool, pg_catalog.text, pg_catalog.regclass, pg_catalog.name, pg_catalog.bool) TO PUBLIC;
+
+COMMENT ON FUNCTION postern.change_plain(pg_catalog.bool, pg_catalog.text, pg_catalog.regclass, pg_catalog.name, pg_catalog.bool) IS
+    'GRANT or REVOKE of one plain privilege, with a hint where the server refuses';
+
+CREATE OR REPLACE FUNCTION postern.grant_direct(
+    commands pg_catalog.text[], relation pg_catalog.regclass, roles pg_catalog.name[], with_grant pg_catalog.bool DEFAULT false
+) RETURNS TABLE (role pg_catalog.name, command pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wanted CONSTANT pg_catalog.text[] := postern.row_commands(commands);
+    holder pg_catalog.oid;
+    letter pg_catalog."char";
+BEGIN
+    IF roles IS NULL OR with_grant IS NULL THEN
+        RAISE EXCEPTION 'roles and with_grant must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Give an array of names of roles.';
+    END IF;
+    PERFORM postern.row_table(relation);
+    FOREACH role IN ARRAY roles LOOP
+        IF role OPERATOR(pg_catalog.=) 'public' THEN
+            RAISE EXCEPTION 'direct access cannot be granted to PUBLIC'
+                USING ERRCODE = 'invalid_grant_operation', DETAIL = 'It would be as if the table had no row security.',
+                      HINT = 'Write a policy USING (true), or grant it to a group role.';
+        END IF;
+        holder := postern.row_role(role);
+        FOREACH command IN ARRAY wanted LOOP
+            letter := postern.row_command(command);
+            PERFORM postern.lock_direct(relation, letter);
+            before := postern.direct_state(relation, holder, letter);
+            -- Also to who has the privilege: it is written, so that whoever revokes it at the same time waits, or is waited for.
+            -- And beside somebody else's: what the owner grants is not gone when that is revoked.
+            IF before OPERATOR(pg_catalog.<>) 'Set & Direct' OR with_grant
+               OR EXISTS (SELECT FROM postern.direct_access d WHERE d.relation OPERATOR(pg_catalog.=) grant_direct.relation AND d.grantee OPERATOR(pg_catalog.=) holder
+                             AND d.command OPERATOR(pg_catalog.=) letter AND d.grantor OPERATOR(pg_catalog.<>) 0::pg_catalog.oid) THEN
+                PERFORM postern.change_plain(true, command, relation, role, with_grant);
+            END IF;
+            PERFORM postern.change_direct(relation, holder, letter, true, with_grant);
+            after := postern.direct_state(relation, holder, letter);
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.revoke_direct(
+    commands pg_catalog.text[], relation pg_catalog.regclass, roles pg_catalog.name[], keep_privilege pg_catalog.bool DEFAULT false
+) RETURNS TABLE (role pg_catalog.name, command pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wanted CONSTANT pg_catalog.text[] := postern.row_commands(commands);
+    grantee pg_catalog.oid;
+    letter pg_catalog."char";
+BEGIN
+    IF roles IS NULL OR keep_privilege IS NULL THEN
+        RAISE EXCEPTION 'roles and keep_privilege must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Give an array of names of roles.';
+    END IF;
+    PERFORM postern.row_table(relation);
+    FOREACH role IN ARRAY roles LOOP
+        grantee := postern.row_role(role);
+        FOREACH command IN ARRAY wanted LOOP
+            letter := postern.row_command(command);
+            PERFORM postern.lock_direct(relation, letter);
+            before := postern.direct_state(relation, grantee, letter);
+            IF before OPERATOR(pg_catalog.=) 'Set & Direct' THEN
+                PERFORM postern.change_direct(relation, grantee, letter, false, false);
+                -- What somebody else granted is not the caller's to take away.
+                IF postern.direct_state(relation, grantee, letter) OPERATOR(pg_catalog.=) 'Set & Direct' THEN
+                    RAISE NOTICE 'role "%" still has direct % on %, from another grantor', role, command, relation;
+                ELSIF NOT keep_privilege THEN
+                    PERFORM postern.change_plain(false, command, relation, role);
+                    IF postern.direct_state(relation, grantee, letter) OPERATOR(pg_catalog.=) 'None' THEN
+                        RAISE NOTICE 'role "%" loses % on %, the plain privilege, too', role, command, relation
+                            USING HINT = 'To keep it: keep_privilege => true.';
+                    ELSE
+                        RAISE NOTICE 'role "%" still has % on %, from another grantor', role, command, relation;
+                    END IF;
+                END IF;
+            END IF;
+            after := postern.direct_state(relation, grantee, letter);
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.revoke(commands pg_catalog.text[], relation pg_catalog.regclass, roles pg_catalog.name[])
+RETURNS TABLE (role pg_catalog.name, command pg_catalog.text, before pg_catalog.text, after pg_catalog.text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wanted CONSTANT pg_catalog.text[] := postern.row_commands(commands);
+    target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
+    grantee pg_catalog.oid;
+    letter pg_catalog."char";
+BEGIN
+    IF roles IS NULL THEN
+        RAISE EXCEPTION 'roles must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Give an array of names of roles.';
+    END IF;
+    FOREACH role IN ARRAY roles LOOP
+        grantee := postern.row_role(role);
+        FOREACH command IN ARRAY wanted LOOP
+            letter := postern.row_command(command);
+            before := postern.direct_state(relation, grantee, letter);
+            IF before OPERATOR(pg_catalog.<>) 'None' THEN
+                PERFORM postern.change_plain(false, command, relation, role);
+            END IF;
+            after := postern.direct_state(relation, grantee, letter);
+            IF after OPERATOR(pg_catalog.<>) 'None' THEN
+                RAISE NOTICE 'role "%" still has % on %, from another grantor', role, command, relation;
+            END IF;
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION postern.row_security_check(
+    caller pg_catalog.oid, relation pg_catalog.oid, role pg_catalog.oid, command pg_catalog."char", mode pg_catalog."char"
+) RETURNS pg_catalog.void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    target pg_catalog.pg_class;
+BEGIN
+    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) OR mode OPERATOR(pg_catalog.<>) ALL ('{o,e,d}'::pg_catalog."char"[]) THEN
+        RAISE EXCEPTION 'unknown command or mode' USING ERRCODE = 'invalid_parameter_value', HINT = 'Call postern.set_row_security().';
+    ELSIF role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role) THEN
+        RAISE EXCEPTION 'role with OID % does not exist', role USING ERRCODE = 'undefined_object', HINT = 'Call postern.set_row_security().';
+    END IF;
+    IF relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN
+        target := postern.row_table(relation);
+        IF NOT pg_catalog.pg_has_role(caller, target.relowner, 'USAGE') THEN
+            RAISE EXCEPTION 'must be owner of table %', target.relname
+                USING ERRCODE = 'insufficient_privilege', HINT = pg_catalog.format('Ask a member of "%s".', pg_catalog.pg_get_userbyid(target.relowner));
+        END IF;
+    ELSIF NOT pg_catalog.pg_has_role(caller, 'postern_admin', 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied to set row security for every table'
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'It is for members of postern_admin.', HINT = 'Name a table that you own.';
+    END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") FROM PUBLIC;
+
+COMMENT ON FUNCTION postern.row_security_check(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char") IS
+    'Raises for a caller who may not set the mode of the table, or (0) of all';
+
+CREATE FUNCTION postern.is_invoker(reloptions pg_catalog.text[]) RETURNS pg_catalog.bool
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- The server takes whatever is a boolean: yes, 1, a beginning of it.
+    SELECT coalesce((SELECT pg_catalog.substr(o.option, 18)::pg_catalog.bool FROM pg_catalog.unnest(reloptions) o (option)
+                      WHERE pg_catalog.starts_with(o.option, 'security_invoker=')), false);
+END;
+
+GRANT EXECUTE ON FUNCTION postern.is_invoker(pg_catalog.text[]) TO PUBLIC;
+
+COMMENT ON FUNCTION postern.is_invoker(pg_catalog.text[]) IS 'Whether a view with these options reads as whoever asks';
+
+CREATE OR REPLACE FUNCTION postern.row_access_of(roles pg_catalog.oid[], relations pg_catalog.oid[])
+RETURNS TABLE (
+    relation pg_catalog.regclass, role pg_catalog.name, command pg_catalog.text, access pg_catalog.text, reason pg_catalog.text,
+    permissive pg_catalog.text[], restrictive pg_catalog.text[], through pg_catalog.text[]
+)
+-- Whatever can be asked once for many cells is: owners, schemas, policies and views by role, not by cell.
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+BEGIN ATOMIC
+    WITH RECURSIVE command (command, letter, n, bit) AS (
+        VALUES ('SELECT', 'r'::pg_catalog."char", 1, 0), ('INSERT', 'a', 2, 8), ('UPDATE', 'w', 3, 4), ('DELETE', 'd', 4, 16)
+    ),
+    role AS MATERIALIZED (
+        SELECT r.oid AS roleid, r.rolname, r.rolsuper, r.rolbypassrls FROM pg_catalog.pg_roles r
+         WHERE r.rolname OPERATOR(pg_catalog.!~) '^pg_' AND (row_access_of.roles IS NULL OR r.oid OPERATOR(pg_catalog.=) ANY (row_access_of.roles))
+    ),
+    relation AS MATERIALIZED (
+        SELECT c.oid AS relid, c.relname, c.relkind, c.relowner, c.relnamespace, s.nspname, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
+               postern.is_invoker(c.reloptions) AS invoker
+          FROM pg_catalog.pg_class c
+          JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace
+         WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v}'::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
+           AND s.nspname OPERATOR(pg_catalog.!~) '^(pg_|information_schema$)' AND s.nspname OPERATOR(pg_catalog.<>) ALL ('{postern,df}'::pg_catalog.name[])
+    ),
+    tab AS MATERIALIZED (
+        SELECT t.*, k.relid IS NOT NULL AS on_columns FROM relation t
+          LEFT JOIN (SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a WHERE a.attacl IS NOT NULL) k (relid) ON k.relid OPERATOR(pg_catalog.=) t.relid
+         WHERE t.relkind OPERATOR(pg_catalog.<>) 'v' AND (row_access_of.relations IS NULL OR t.relid OPERATOR(pg_catalog.=) ANY (row_access_of.relations))
+    ),
+    owner AS MATERIALIZED (
+        SELECT r.roleid, o.relowner FROM role r, (SELECT DISTINCT t.relowner FROM tab t) o WHERE pg_catalog.pg_has_role(r.roleid, o.relowner, 'USAGE')
+    ),
+    schema AS MATERIALIZED (
+        SELECT r.roleid, o.relnamespace FROM role r, (SELECT DISTINCT t.relnamespace FROM relation t) o WHERE pg_catalog.has_schema_privilege(r.roleid, o.relnamespace, 'USAGE')
+    ),
+    policy AS MATERIALIZED (
+        SELECT p.polrelid, r.roleid, k.letter,
+               pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE p.polpermissive) AS permissive,
+               pg_catalog.array_agg(p.polname::pg_catalog.text ORDER BY p.polname) FILTER (WHERE NOT p.polpermissive) AS restrictive
+          FROM pg_catalog.pg_policy p JOIN tab t ON t.relid OPERATOR(pg_catalog.=) p.polrelid AND t.relrowsecurity
+          JOIN command k ON (p.polcmd OPERATOR(pg_catalog.=) '*' OR p.polcmd OPERATOR(pg_catalog.=) k.letter)
+            -- A policy without an expression for the command counts as absent.
+            AND CASE WHEN k.letter OPERATOR(pg_catalog.=) 'a' THEN p.polwithcheck IS NOT NULL OR p.polqual IS NOT NULL
+                     WHEN k.letter OPERATOR(pg_catalog.=) 'w' AND NOT p.polpermissive THEN true
+                     ELSE p.polqual IS NOT NULL END
+          JOIN role r ON 0::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (p.polroles)
+            OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) x (member) WHERE pg_catalog.pg_has_role(r.roleid, x.member, 'USAGE'))
+         GROUP BY p.polrelid, r.roleid, k.letter
+    ),
+    direct AS MATERIALIZED (
+        SELECT d.relation::pg_catalog.oid AS relid, d.command AS letter, r.roleid,
+               pg_catalog.string_agg(pg_catalog.pg_get_userbyid(d.grantee), ', ' ORDER BY d.grantee) AS grantees
+          FROM postern.direct_access d JOIN role r ON pg_catalog.pg_has_role(r.roleid, d.grantee, 'USAGE')
+         GROUP BY d.relation, d.command, r.roleid
+    ),
+    -- Through what: the grant of another role, a view that reads as somebody else, a function that does.
+    granted AS MATERIALIZED (
+        SELECT t.relid, r.roleid, k.letter, CASE a.grantee WHEN 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.concat('role ', pg_catalog.pg_get_userbyid(a.grantee)) END AS way
+          FROM tab t, LATERAL pg_catalog.aclexplode(t.relacl) a, command k, role r
+         WHERE a.privilege_type OPERATOR(pg_catalog.=) k.command AND a.grantee OPERATOR(pg_catalog.<>) r.roleid AND a.grantee OPERATOR(pg_catalog.<>) t.relowner AND NOT r.rolsuper
+           AND (a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(r.roleid, a.grantee, 'USAGE'))
+    ),
+    inside AS MATERIALIZED (
+        SELECT DISTINCT v.relid AS viewid, d.refobjid AS relid
+          FROM relation v JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) v.relid
+          JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) w.oid
+           AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.<>) v.relid
+         WHERE v.relkind OPERATOR(pg_catalog.=) 'v'
+    ),
+    -- 0: as whoever asks. A view with security_invoker asks so wherever it stands.
+    reached (viewid, relid, as_user) AS (
+        SELECT i.viewid, i.relid, CASE WHEN v.invoker THEN 0::pg_catalog.oid ELSE v.relowner END
+          FROM inside i JOIN relation v ON v.relid OPERATOR(pg_catalog.=) i.viewid
+        UNION
+        SELECT h.viewid, i.relid, CASE WHEN v.invoker THEN 0::pg_catalog.oid ELSE v.relowner END
+          FROM reached h JOIN inside i ON i.viewid OPERATOR(pg_catalog.=) h.relid JOIN relation v ON v.relid OPERATOR(pg_catalog.=) i.viewid
+    ),
+    viewed AS MATERIALIZED (
+        SELECT DISTINCT t.relid, r.roleid, k.letter,
+               pg_catalog.concat('view ', pg_catalog.quote_ident(v.nspname), '.', pg_catalog.quote_ident(v.relname), ' as ', pg_catalog.pg_get_userbyid(h.as_user)) AS way
+          FROM reached h JOIN tab t ON t.relid OPERATOR(pg_catalog.=) h.relid JOIN relation v ON v.relid OPERATOR(pg_catalog.=) h.viewid, command k, role r
+         WHERE h.as_user OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND h.as_user OPERATOR(pg_catalog.<>) r.roleid AND NOT r.rolsuper
+           AND pg_catalog.has_table_privilege(r.roleid, v.relid, k.command)
+           AND EXISTS (SELECT FROM schema s WHERE s.roleid OPERATOR(pg_catalog.=) r.roleid AND s.relnamespace OPERATOR(pg_catalog.=) v.relnamespace)
+           AND (k.bit OPERATOR(pg_catalog.=) 0 OR (pg_catalog.pg_relation_is_updatable(v.relid, false) OPERATOR(pg_catalog.&) k.bit) OPERATOR(pg_catalog.<>) 0)
+    ),
+    called AS MATERIALIZED (
+        SELECT DISTINCT t.relid, r.roleid,
+               pg_catalog.concat('function ', p.oid::pg_catalog.regprocedure, ' as ', pg_catalog.pg_get_userbyid(p.proowner)) AS way
+          FROM pg_catalog.pg_proc p
+          JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) p.pronamespace
+           AND s.nspname OPERATOR(pg_catalog.!~) '^(pg_|information_schema$)' AND s.nspname OPERATOR(pg_catalog.<>) ALL ('{postern,df,_duroxide}'::pg_catalog.name[])
+          JOIN tab t ON EXISTS (SELECT FROM pg_catalog.pg_depend d
+                                 WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) p.oid
+                                   AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.=) t.relid)
+            OR (p.prosqlbody IS NULL AND pg_catalog.strpos(p.prosrc, t.relname::pg_catalog.text) OPERATOR(pg_catalog.>) 0
+                AND p.prosrc OPERATOR(pg_catalog.~) pg_catalog.concat('\m', pg_catalog.regexp_replace(t.relname::pg_catalog.text, '(\W)', '\\\1', 'g'), '\M'))
+          JOIN role r ON r.roleid OPERATOR(pg_catalog.<>) p.proowner AND NOT r.rolsuper AND pg_catalog.has_function_privilege(r.roleid, p.oid, 'EXECUTE')
+           AND pg_catalog.has_schema_privilege(r.roleid, p.pronamespace, 'USAGE')
+         WHERE p.prosecdef
+    ),
+    way AS MATERIALIZED (
+        SELECT w.relid, w.roleid, w.letter, pg_catalog.array_agg(w.way ORDER BY w.way) AS ways
+          FROM (SELECT g.relid, g.roleid, g.letter, g.way FROM granted g UNION SELECT v.relid, v.roleid, v.letter, v.way FROM viewed v
+                UNION SELECT c.relid, c.roleid, k.letter, c.way FROM called c CROSS JOIN command k) w
+         GROUP BY w.relid, w.roleid, w.letter
+    ),
+    cell AS MATERIALIZED (
+        SELECT t.relid, t.relowner, t.relrowsecurity, r.roleid, r.rolname, r.rolsuper, r.rolbypassrls, k.command, k.letter,
+               s.roleid IS NOT NULL AS in_schema,
+               o.roleid IS NOT NULL AND NOT t.relforcerowsecurity AS owns,
+               pg_catalog.has_table_privilege(r.roleid, t.relid, k.command)
+               OR (t.on_columns AND k.letter OPERATOR(pg_catalog.<>) 'd' AND pg_catalog.has_any_column_privilege(r.roleid, t.relid, k.command)) AS privileged
+          FROM tab t CROSS JOIN role r CROSS JOIN command k
+          LEFT JOIN schema s ON s.roleid OPERATOR(pg_catalog.=) r.roleid AND s.relnamespace OPERATOR(pg_catalog.=) t.relnamespace
+          LEFT JOIN owner o ON o.roleid OPERATOR(pg_catalog.=) r.roleid AND o.relowner OPERATOR(pg_catalog.=) t.relowner
+    ),
+    subject AS (
+        SELECT c.*, c.relrowsecurity AND c.in_schema AND c.privileged AND NOT c.rolsuper AND NOT c.rolbypassrls AND NOT c.owns AS is_subject FROM cell c
+    ),
+    judged AS (
+        SELECT c.*, CASE WHEN c.is_subject THEN d.grantees END AS direct,
+               c.is_subject AND e.any_mode AND postern.is_error(c.relid, c.roleid, c.letter) AS error,
+               CASE WHEN c.is_subject THEN p.permissive END AS permissive, CASE WHEN c.is_subject THEN p.restrictive END AS restrictive, w.ways
+          FROM subject c
+         CROSS JOIN (SELECT EXISTS (SELECT FROM postern.row_security_modes)) e (any_mode)
+          LEFT JOIN policy p ON p.polrelid OPERATOR(pg_catalog.=) c.relid AND p.roleid OPERATOR(pg_catalog.=) c.roleid AND p.letter OPERATOR(pg_catalog.=) c.letter
+          LEFT JOIN direct d ON d.relid OPERATOR(pg_catalog.=) c.relid AND d.roleid OPERATOR(pg_catalog.=) c.roleid AND d.letter OPERATOR(pg_catalog.=) c.letter
+          LEFT JOIN way w ON w.relid OPERATOR(pg_catalog.=) c.relid AND w.roleid OPERATOR(pg_catalog.=) c.roleid AND w.letter OPERATOR(pg_catalog.=) c.letter
+    )
+    SELECT c.relid::pg_catalog.regclass, c.rolname, c.command,
+           CASE WHEN NOT c.in_schema OR NOT c.privileged THEN 'none'
+                WHEN NOT c.relrowsecurity THEN 'open'
+                WHEN c.rolsuper OR c.rolbypassrls THEN 'bypass'
+                WHEN c.owns THEN 'owner'
+                WHEN c.direct IS NOT NULL THEN 'direct'
+                WHEN c.error THEN 'error'
+                WHEN c.permissive IS NULL THEN 'none'
+                ELSE 'filtered' END,
+           CASE WHEN NOT c.in_schema THEN 'no USAGE on the schema'
+                WHEN NOT c.privileged THEN 'no privilege on the table'
+                WHEN NOT c.relrowsecurity THEN 'the table has no row security'
+                WHEN c.rolsuper THEN 'superuser'
+                WHEN c.rolbypassrls THEN 'BYPASSRLS'
+                WHEN c.owns THEN CASE WHEN c.roleid OPERATOR(pg_catalog.=) c.relowner THEN 'owner of the table'
+                                      ELSE pg_catalog.concat('inherits the owner, ', pg_catalog.pg_get_userbyid(c.relowner)) END
+                WHEN c.direct IS NOT NULL THEN pg_catalog.concat('granted to ', c.direct)
+                WHEN c.error THEN 'the error mode is set'
+                WHEN c.permissive IS NULL THEN 'no permissive policy'
+                ELSE 'policies' END,
+           c.permissive, c.restrictive, c.ways
+      FROM judged c;
+END;
+
+CREATE OR REPLACE FUNCTION postern.explain_view(
+    view pg_catalog.regclass, key pg_catalog.jsonb, command pg_catalog.text, role pg_catalog.oid, facts pg_catalog.jsonb, new_row pg_catalog.jsonb
+) RETURNS TABLE (step pg_catalog.text, name pg_catalog.text, says pg_catalog.text, expression pg_catalog.text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
+DECLARE
+    current pg_catalog.pg_class;
+    as_user pg_catalog.oid := role;
+    base_key pg_catalog.jsonb := key;
+    columns pg_catalog.jsonb;
+    below pg_catalog.oid;
+    base_row pg_catalog.text;
+    access pg_catalog.record;
+    vote pg_catalog.record;
+    condition pg_catalog.text;
+    statement pg_catalog.text;
+    names pg_catalog.text;
+    given pg_catalog.jsonb;
+    missing pg_catalog.bool := false;
+BEGIN
+    -- Down from view to view, as long as the columns of the key lead to one relation.
+    SELECT c.* INTO current FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) view;
+    WHILE current.relkind OPERATOR(pg_catalog.=) 'v' LOOP
+        step := 'privilege'; name := pg_catalog.concat(command, ' on ', current.oid::pg_catalog.regclass); expression := NULL;
+        says := CASE WHEN NOT pg_catalog.has_schema_privilege(role, current.relnamespace, 'USAGE') AND current.oid OPERATOR(pg_catalog.=) view THEN 'no USAGE on the schema'
+                     WHEN pg_catalog.has_table_privilege(as_user, current.oid, command) THEN 'granted'
+                     WHEN command OPERATOR(pg_catalog.<>) 'DELETE' AND pg_catalog.has_any_column_privilege(as_user, current.oid, command) THEN 'granted on some columns'
+                     ELSE 'not granted' END;
+        RETURN NEXT;
+        -- A view with security_invoker is read as whoever asks, wherever it stands.
+        as_user := CASE WHEN postern.is_invoker(current.reloptions)
+                        THEN role ELSE current.relowner END;
+        columns := postern.view_columns(current.oid);
+        SELECT pg_catalog.min(c.relation::pg_catalog.int8)::pg_catalog.oid, pg_catalog.jsonb_object_agg(c.base, k.value) INTO below, base_key
+          FROM pg_catalog.jsonb_each(base_key) k
+          JOIN pg_catalog.jsonb_to_recordset(columns) c (name pg_catalog.text, relation pg_catalog.oid, base pg_catalog.text) ON c.name OPERATOR(pg_catalog.=) k.key
+        HAVING pg_catalog.count(DISTINCT c.relation) OPERATOR(pg_catalog.=) 1
+           AND pg_catalog.count(*) OPERATOR(pg_catalog.=) (SELECT pg_catalog.count(*) FROM pg_catalog.jsonb_object_keys(base_key));
+        EXIT WHEN below IS NULL;
+        SELECT c.* INTO current FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) below;
+    END LOOP;
+    -- Each table below, as whom it is accessed, and what that meets.
+    FOR access IN
+        WITH RECURSIVE reached (relid, as_user) AS (
+            SELECT explain_view.view::pg_catalog.oid, explain_view.role
+            UNION
+            SELECT d.refobjid, CASE WHEN postern.is_invoker(c.reloptions) THEN explain_view.role ELSE c.relowner END
+              FROM reached r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.relid AND c.relkind OPERATOR(pg_catalog.=) 'v'
+              JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) c.oid
+              JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) w.oid
+               AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.<>) c.oid)
+        SELECT DISTINCT a.relation, r.as_user, a.access, a.reason FROM reached r,
+               LATERAL postern.row_access_of(ARRAY[r.as_user], ARRAY[r.relid]) a
+         WHERE a.command OPERATOR(pg_catalog.=) explain_view.command ORDER BY 1, 2
+    LOOP
+        step := 'through'; name := access.relation::pg_catalog.text;
+        says := pg_catalog.concat('as ', pg_catalog.pg_get_userbyid(access.as_user), ': ', access.access, ', ', access.reason);
+        RETURN NEXT;
+    END LOOP;
+    -- The policies' votes on the row below.
+    IF below IS NOT NULL AND current.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[]) THEN
+        SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
+          INTO condition FROM pg_catalog.jsonb_object_keys(base_key) k (column_name);
+        BEGIN
+            EXECUTE pg_catalog.format('SELECT (t.*)::pg_catalog.text FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', below::pg_catalog.regclass, below::pg_catalog.regclass, condition)
+               INTO STRICT base_row USING base_key;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'insufficient_privilege',
+                    HINT = 'Whoever asks must see the whole table below: ask its owner, or a role with BYPASSRLS.';
+            WHEN no_data_found THEN missing := true;
+            -- It is made of several.
+            WHEN too_many_rows THEN base_row := NULL;
+        END;
+        FOR access IN SELECT a.* FROM postern.row_access_of(ARRAY[as_user], ARRAY[below]) a
+                       WHERE base_row IS NOT NULL AND a.command OPERATOR(pg_catalog.=) ANY (ARRAY[explain_view.command, 'SELECT'])
+                         AND explain_view.command OPERATOR(pg_catalog.<>) 'INSERT' AND a.access OPERATOR(pg_catalog.=) 'filtered' LOOP
+            FOR vote IN SELECT v.* FROM postern.policy_votes(below, role, access.command, false, base_row, facts, as_user) v LOOP
+                step := pg_catalog.concat('USING ', access.command, CASE WHEN vote.permissive THEN ' permissive' ELSE ' restrictive' END);
+                name := vote.policy; says := vote.vote; expression := vote.expression;
+                RETURN NEXT;
+            END LOOP;
+        END LOOP;
+    END IF;
+    -- The verdict is what really happens: the statement is run, and rolled back.
+    SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
+      INTO condition FROM pg_catalog.jsonb_object_keys(coalesce(key, '{}')) k (column_name);
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(k.column_name), ', ') INTO names FROM pg_catalog.jsonb_object_keys(coalesce(new_row, '{}')) k (column_name);
+    statement := CASE command
+        WHEN 'SELECT' THEN pg_catalog.format('SELECT FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, %L) k WHERE %s', view, view, key, condition)
+        WHEN 'DELETE' THEN pg_catalog.format('DELETE FROM %s t USING pg_catalog.jsonb_populate_record(NULL::%s, %L) k WHERE %s', view, view, key, condition)
+        WHEN 'INSERT' THEN pg_catalog.format('INSERT INTO %s (%s) SELECT %s FROM pg_catalog.jsonb_populate_record(NULL::%s, %L)', view, names, names, view, new_row)
+        ELSE pg_catalog.format('UPDATE %s t SET (%s) = (SELECT %s FROM pg_catalog.jsonb_populate_record(NULL::%s, %L)) FROM pg_catalog.jsonb_populate_record(NULL::%s, %L) k WHERE %s',
+                               view, names, names, view, new_row, view, key, condition) END;
+    step := 'verdict'; name := NULL; expression := NULL;
+    -- Filtered as it would be; until here the caller had to see all.
+    PERFORM pg_catalog.set_config('row_security', 'on', true);
+    BEGIN
+        given := postern.attempt_as(role, facts, statement);
+        says := CASE WHEN (given OPERATOR(pg_catalog.->>) 'count')::pg_catalog.int8 OPERATOR(pg_catalog.>) 0 THEN CASE command WHEN 'SELECT' THEN 'visible' ELSE 'allowed' END
+                     WHEN missing THEN 'no such row'
+                     ELSE 'hidden' END;
+    EXCEPTION
+        WHEN insufficient_privilege THEN
+            says := CASE WHEN SQLERRM OPERATOR(pg_catalog.~~) 'new row violates%' THEN 'refused'
+                         WHEN SQLERRM OPERATOR(pg_catalog.~~) 'row security would filter%' THEN 'error mode'
+                         ELSE 'permission denied' END;
+            expression := SQLERRM;
+        WHEN with_check_option_violation THEN
+            says := 'refused'; expression := SQLERRM;
+        WHEN OTHERS THEN
+            says := 'may raise'; expression := SQLERRM;
+    END;
+    RETURN NEXT;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.explain_row(
+    relation pg_catalog.regclass, key pg_catalog.jsonb, command pg_catalog.text DEFAULT 'SELECT', as_role pg_catalog.name DEFAULT CURRENT_USER,
+    facts pg_catalog.jsonb DEFAULT NULL, new_row pg_catalog.jsonb DEFAULT NULL, reads pg_catalog.bool DEFAULT true
+) RETURNS TABLE (step pg_catalog.text, name pg_catalog.text, says pg_catalog.text, expression pg_catalog.text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+-- A caller who is filtered itself gets an error, never "no such row".
+SET row_security = off AS $$
+DECLARE
+    verb CONSTANT pg_catalog.text := (postern.row_commands(ARRAY[command]))[1];
+    is_view CONSTANT pg_catalog.bool := EXISTS (SELECT FROM pg_catalog.pg_class c
+        WHERE c.oid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND c.relkind OPERATOR(pg_catalog.=) 'v' AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid);
+    target CONSTANT pg_catalog.pg_class := CASE WHEN NOT is_view THEN postern.row_table(relation) END;
+    role CONSTANT pg_catalog.oid := postern.row_role(as_role);
+    needs pg_catalog.text[] := ARRAY[verb];
+    need pg_catalog.text;
+    unknown pg_catalog.text;
+    old_text pg_catalog.text;
+    new_text pg_catalog.text;
+    condition pg_catalog.text;
+    part pg_catalog.record;
+    vote pg_catalog.record;
+    opened pg_catalog.bool;
+    closed pg_catalog.bool;
+    raised pg_catalog.bool := false;
+    hidden pg_catalog.bool := false;
+    refused pg_catalog.bool := false;
+BEGIN
+    IF pg_catalog.upper(command) OPERATOR(pg_catalog.=) 'ALL' THEN
+        RAISE EXCEPTION 'one command at a time' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give SELECT, INSERT, UPDATE or DELETE.';
+    ELSIF verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[]) AND (new_row IS NULL OR pg_catalog.jsonb_typeof(new_row) OPERATOR(pg_catalog.<>) 'object') THEN
+        RAISE EXCEPTION 'new_row must be a JSON object for %', verb
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the columns that the statement sets: {"column": value}.';
+    ELSIF verb OPERATOR(pg_catalog.<>) 'INSERT' AND (key IS NULL OR pg_catalog.jsonb_typeof(key) OPERATOR(pg_catalog.<>) 'object' OR key OPERATOR(pg_catalog.=) '{}'::pg_catalog.jsonb) THEN
+        RAISE EXCEPTION 'key must be a JSON object with a column' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the columns that tell the row: {"id": 1}.';
+    END IF;
+    SELECT k.column_name INTO unknown
+      FROM (SELECT pg_catalog.jsonb_object_keys(CASE WHEN verb OPERATOR(pg_catalog.<>) 'INSERT' THEN key END)
+            UNION ALL SELECT pg_catalog.jsonb_object_keys(CASE WHEN verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[]) THEN new_row END)) k (column_name)
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                        WHERE a.attrelid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND a.attname::pg_catalog.text OPERATOR(pg_catalog.=) k.column_name
+                          AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped);
+    IF FOUND THEN
+        RAISE EXCEPTION 'column "%" of relation % does not exist', unknown, relation
+            USING ERRCODE = 'undefined_column', HINT = 'Names are taken as they are stored: no quotes, and no folding of case. System columns cannot be given.';
+    END IF;
+    -- Refuses a caller who may not be the role, before anything of the row is told.
+    PERFORM postern.evaluate_as(role, facts, 'SELECT ''''');
+    IF is_view THEN
+        RETURN QUERY SELECT e.step, e.name, e.says, e.expression FROM postern.explain_view(relation, key, verb, role, facts, new_row) e;
+        RETURN;
+    END IF;
+    IF reads AND verb OPERATOR(pg_catalog.<>) 'SELECT' THEN
+        needs := pg_catalog.array_append(needs, 'SELECT');
+    END IF;
+
+    FOREACH need IN ARRAY needs LOOP
+        step := 'privilege'; name := need; expression := NULL;
+        says := CASE WHEN NOT pg_catalog.has_schema_privilege(role, target.relnamespace, 'USAGE') THEN 'no USAGE on the schema'
+                     WHEN pg_catalog.has_table_privilege(role, relation, need) THEN 'granted'
+                     WHEN need OPERATOR(pg_catalog.<>) 'DELETE' AND pg_catalog.has_any_column_privilege(role, relation, need) THEN 'granted on some columns'
+                     ELSE 'not granted' END;
+        refused := refused OR says OPERATOR(pg_catalog.!~~) 'granted%';
+        RETURN NEXT;
+    END LOOP;
+    IF refused THEN
+        step := 'verdict'; name := NULL; says := 'permission denied'; RETURN NEXT;
+        RETURN;
+    END IF;
+
+    IF verb OPERATOR(pg_catalog.<>) 'INSERT' THEN
+        SELECT pg_catalog.string_agg(pg_catalog.format('t.%I OPERATOR(pg_catalog.=) k.%I', k.column_name, k.column_name), ' AND ')
+          INTO condition FROM pg_catalog.jsonb_object_keys(key) k (column_name);
+        BEGIN
+            -- With its partitions and children: named by this table, they meet its policies. (t.*): a column may be called t.
+            EXECUTE pg_catalog.format('SELECT (t.*)::pg_catalog.text FROM %s t, pg_catalog.jsonb_populate_record(NULL::%s, $1) k WHERE %s', relation, relation, condition)
+               INTO STRICT old_text USING key;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'insufficient_privilege',
+                    HINT = 'Whoever asks must see the whole table: ask its owner, or a role with BYPASSRLS.';
+            WHEN no_data_found THEN
+                step := 'verdict'; name := NULL; says := 'no such row'; RETURN NEXT;
+                RETURN;
+            WHEN too_many_rows THEN
+                RAISE EXCEPTION 'the key tells more than one row' USING ERRCODE = 'cardinality_violation', HINT = 'Give the columns of the primary key.';
+        END;
+    END IF;
+    IF new_row IS NOT NULL THEN
+        EXECUTE pg_catalog.format('SELECT pg_catalog.jsonb_populate_record($1::%s, $2)::pg_catalog.text', relation) INTO new_text USING old_text, new_row;
+        -- What the statement does not set: defaults of an INSERT, and generated columns after them. A sequence is not advanced.
+        FOR part IN
+            SELECT a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+              FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef d ON d.adrelid OPERATOR(pg_catalog.=) a.attrelid AND d.adnum OPERATOR(pg_catalog.=) a.attnum
+             WHERE a.attrelid OPERATOR(pg_catalog.=) relation::pg_catalog.oid AND NOT a.attisdropped
+               AND (a.attgenerated OPERATOR(pg_catalog.<>) '' OR (verb OPERATOR(pg_catalog.=) 'INSERT' AND NOT new_row OPERATOR(pg_catalog.?) a.attname::pg_catalog.text
+                    AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) OPERATOR(pg_catalog.!~) '\mnextval\('))
+             ORDER BY a.attgenerated, a.attnum
+        LOOP
+            BEGIN
+                EXECUTE pg_catalog.format('SELECT pg_catalog.jsonb_populate_record($1::%s, $2)::pg_catalog.text', relation) INTO new_text
+                  USING new_text, pg_catalog.jsonb_build_object(part.attname, postern.evaluate_as(role, facts, pg_catalog.format(
+                        'SELECT pg_catalog.to_jsonb(%s)::pg_catalog.text FROM pg_catalog.unnest(ARRAY[%L::%s]) AS %I', part.expression, new_text, relation, target.relname))::pg_catalog.jsonb);
+            EXCEPTION WHEN OTHERS THEN
+                raised := true;
+                step := 'default'; name := part.attname; says := pg_catalog.concat('error: ', SQLERRM); expression := part.expression;
+                RETURN NEXT;
+                expression := NULL;
+            END;
+        END LOOP;
+    END IF;
+
+    step := 'exemption'; name := NULL;
+    says := CASE WHEN NOT target.relrowsecurity THEN 'the table has no row security'
+                 WHEN (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role) THEN 'superuser'
+                 WHEN (SELECT r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role) THEN 'BYPASSRLS'
+                 WHEN NOT target.relforcerowsecurity AND pg_catalog.pg_has_role(role, target.relowner, 'USAGE') THEN 'owner, or inherits the owner'
+                 WHEN (SELECT pg_catalog.bool_and(postern.is_direct(relation, role, postern.row_command(n.need))) FROM pg_catalog.unnest(needs) n (need)) THEN 'direct access'
+                 ELSE 'none' END;
+    RETURN NEXT;
+    IF says OPERATOR(pg_catalog.<>) 'none' THEN
+        step := 'verdict'; says := CASE verb WHEN 'SELECT' THEN 'visible' ELSE 'allowed' END; RETURN NEXT;
+        RETURN;
+    END IF;
+    FOREACH need IN ARRAY needs LOOP
+        IF postern.is_error(relation, role, postern.row_command(need)) THEN
+            step := 'mode'; name := need; says := 'error'; RETURN NEXT;
+            step := 'verdict'; name := NULL; says := 'error mode'; RETURN NEXT;
+            RETURN;
+        END IF;
+    END LOOP;
+
+    -- What the server asks: USING of the old row hides it, a check of the new row refuses it.
+    FOR part IN
+        SELECT p.* FROM (VALUES
+            ('USING', verb, false, old_text, verb OPERATOR(pg_catalog.<>) 'INSERT'),
+            ('USING', 'SELECT', false, old_text, reads AND verb OPERATOR(pg_catalog.=) ANY ('{UPDATE,DELETE}'::pg_catalog.text[])),
+            ('CHECK', verb, true, new_text, verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[])),
+            ('CHECK', 'SELECT', false, new_text, reads AND verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[]))
+        ) p (kind, command, checks, row_text, asked) WHERE p.asked
+    LOOP
+        opened := false; closed := false;
+        FOR vote IN SELECT v.* FROM postern.policy_votes(relation, role, part.command, part.checks, part.row_text, facts) v LOOP
+            step := pg_catalog.concat(part.kind, ' ', part.command, CASE WHEN vote.permissive THEN ' permissive' ELSE ' restrictive' END);
+            name := vote.policy; says := vote.vote; expression := vote.expression;
+            RETURN NEXT;
+            raised := raised OR says OPERATOR(pg_catalog.~~) 'error%';
+            IF vote.permissive THEN opened := opened OR says OPERATOR(pg_catalog.=) 'true';
+            ELSE closed := closed OR says OPERATOR(pg_catalog.<>) 'true'; END IF;
+        END LOOP;
+        IF NOT opened OR closed THEN
+            hidden := hidden OR part.kind OPERATOR(pg_catalog.=) 'USING';
+            refused := refused OR part.kind OPERATOR(pg_catalog.=) 'CHECK';
+        END IF;
+    END LOOP;
+    step := 'verdict'; name := NULL; expression := NULL;
+    says := CASE WHEN raised THEN 'may raise' WHEN hidden THEN 'hidden' WHEN refused THEN 'refused'
+                 WHEN verb OPERATOR(pg_catalog.=) 'SELECT' THEN 'visible' ELSE 'allowed' END;
+    RETURN NEXT;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.caller_role(caller postern.caller) RETURNS pg_catalog.oid
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'caller_role_wrapper';
+
+CREATE OR REPLACE FUNCTION postern.create_policy(
+    relation pg_catalog.regclass, name pg_catalog.text, command pg_catalog.text DEFAULT 'ALL', roles pg_catalog.name[] DEFAULT '{public}',
+    using_qual pg_catalog.text DEFAULT NULL, check_qual pg_catalog.text DEFAULT NULL,
+    run_as pg_catalog.text DEFAULT 'caller', "position" pg_catalog.int4 DEFAULT NULL, combine pg_catalog.text DEFAULT 'or',
+    search_path pg_catalog.text DEFAULT pg_catalog.current_setting('search_path')
+) RETURNS pg_catalog.name
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+    target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
+    me CONSTANT pg_catalog.oid := (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER);
+    table_name CONSTANT pg_catalog.text := relation::pg_catalog.text;
+    schema_name CONSTANT pg_catalog.name := (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) target.relnamespace);
+    -- Restrictive policies are evaluated in the order of their names, permissive ones in the opposite order.
+    policy CONSTANT pg_catalog.text := CASE
+        WHEN "position" IS NULL THEN name
+        WHEN combine OPERATOR(pg_catalog.=) 'and' THEN pg_catalog.lpad("position"::pg_catalog.text, 4, '0') OPERATOR(pg_catalog.||) '_' OPERATOR(pg_catalog.||) name
+        ELSE pg_catalog.lpad((10000 OPERATOR(pg_catalog.-) "position")::pg_catalog.text, 4, '0') OPERATOR(pg_catalog.||) '_' OPERATOR(pg_catalog.||) name END;
+    grantees pg_catalog.text;
+    role pg_catalog.name;
+    qual pg_catalog.text;
+    clause pg_catalog.text;
+    base pg_catalog.text;
+    parts pg_catalog.jsonb;
+    part pg_catalog.jsonb;
+    made pg_catalog.text;
+    stranger pg_catalog.text;
+    unread pg_catalog.regclass;
+    hint pg_catalog.text;
+    tries pg_catalog.int4 := 1;
+BEGIN
+    IF name IS NULL OR name OPERATOR(pg_catalog.=) '' OR command IS NULL OR roles IS NULL OR search_path IS NULL THEN
+        RAISE EXCEPTION 'name, command, roles and search_path must not be null or empty'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave out what you do not want to say.';
+    ELSIF pg_catalog.octet_length(policy) OPERATOR(pg_catalog.>) 63 THEN
+        RAISE EXCEPTION 'policy name "%" is too long', policy
+            USING ERRCODE = 'name_too_long', HINT = 'Names have at most 63 bytes; a position takes five of them.';
+    ELSIF coalesce(pg_catalog.upper(command) OPERATOR(pg_catalog.<>) ALL ('{ALL,SELECT,INSERT,UPDATE,DELETE}'::pg_catalog.text[]), true) THEN
+        RAISE EXCEPTION 'row security does not govern "%"', command
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give SELECT, INSERT, UPDATE, DELETE, or ALL.';
+    ELSIF coalesce(run_as OPERATOR(pg_catalog.<>) ALL ('{owner,caller}'::pg_catalog.text[]), true) THEN
+        RAISE EXCEPTION 'a policy does not run as "%"', coalesce(run_as, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give ''owner'' or ''caller''.';
+    ELSIF coalesce(combine OPERATOR(pg_catalog.<>) ALL ('{or,and}'::pg_catalog.text[]), true) THEN
+        RAISE EXCEPTION 'policies are not combined by "%"', coalesce(combine, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give ''or'' (permissive) or ''and'' (restrictive).';
+    ELSIF "position" OPERATOR(pg_catalog.<) 1 OR "position" OPERATOR(pg_catalog.>) 9999 THEN
+        RAISE EXCEPTION 'position % is out of range', "position" USING ERRCODE = 'numeric_value_out_of_range', HINT = 'Give 1 to 9999.';
+    ELSIF NOT pg_catalog.pg_has_role(me, target.relowner, 'USAGE') THEN
+        RAISE EXCEPTION 'must be owner of table %', target.relname
+            USING ERRCODE = 'insufficient_privilege', HINT = pg_catalog.format('Ask a member of "%s".', pg_catalog.pg_get_userbyid(target.relowner));
+    END IF;
+    FOREACH role IN ARRAY roles LOOP
+        PERFORM CASE WHEN role IS DISTINCT FROM 'public' THEN postern.row_role(role) END;
+        grantees := pg_catalog.concat_ws(', ', grantees, CASE role WHEN 'public' THEN 'PUBLIC' ELSE pg_catalog.quote_ident(role) END);
+    END LOOP;
+    IF grantees IS NULL THEN
+        RAISE EXCEPTION 'no role given' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give names of roles, or public.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid OPERATOR(pg_catalog.=) target.oid AND p.polname OPERATOR(pg_catalog.=) policy::pg_catalog.name) THEN
+        RAISE EXCEPTION 'policy "%" for table "%" already exists', policy, target.relname
+            USING ERRCODE = 'duplicate_object', HINT = 'Give another name, or call postern.drop_policy() first.';
+    ELSIF pg_catalog.upper(command) OPERATOR(pg_catalog.=) 'INSERT' AND using_qual IS NOT NULL THEN
+        RAISE EXCEPTION 'only WITH CHECK expression allowed for INSERT'
+            USING ERRCODE = 'syntax_error', HINT = 'Give it as check_qual: there is no old row to look at.';
+    ELSIF pg_catalog.upper(command) OPERATOR(pg_catalog.=) ANY ('{SELECT,DELETE}'::pg_catalog.text[]) AND check_qual IS NOT NULL THEN
+        RAISE EXCEPTION 'WITH CHECK cannot be applied to SELECT or DELETE'
+            USING ERRCODE = 'syntax_error', HINT = 'Give it as using_qual: there is no new row to look at.';
+    END IF;
+    FOREACH qual IN ARRAY ARRAY[using_qual, check_qual] LOOP
+        BEGIN
+            IF NOT postern.is_expression(qual) THEN
+                RAISE EXCEPTION 'not one expression: %', qual USING ERRCODE = 'syntax_error';
+            END IF;
+        EXCEPTION WHEN syntax_error THEN
+            RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'syntax_error', HINT = 'Give what stands between the parentheses of USING or WITH CHECK.';
+        END;
+    END LOOP;
+
+    -- The caller's names mean what they mean to the caller; nothing but this statement runs with the caller's path.
+    PERFORM pg_catalog.set_config('search_path', search_path, true);
+    BEGIN
+        EXECUTE pg_catalog.format('CREATE POLICY %I ON %s AS %s FOR %s TO %s', policy, table_name,
+            CASE combine WHEN 'and' THEN 'RESTRICTIVE' ELSE 'PERMISSIVE' END, pg_catalog.upper(command), grantees)
+            OPERATOR(pg_catalog.||) coalesce(E' USING (\n' OPERATOR(pg_catalog.||) using_qual OPERATOR(pg_catalog.||) E'\n)', '')
+            OPERATOR(pg_catalog.||) coalesce(E' WITH CHECK (\n' OPERATOR(pg_catalog.||) check_qual OPERATOR(pg_catalog.||) E'\n)', '');
+    EXCEPTION
+        WHEN undefined_column OR undefined_function OR undefined_table OR undefined_object OR invalid_schema_name THEN
+            GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+            RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+                HINT = coalesce(nullif(hint, ''), pg_catalog.format('Names are looked up by the path "%s": write their schemas, or give search_path.', search_path));
+        WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+            IF hint OPERATOR(pg_catalog.<>) '' THEN
+                RAISE;
+            END IF;
+            RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'The server refuses this as a policy of the table: see CREATE POLICY.';
+    END;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    IF NOT target.relrowsecurity THEN
+        RAISE NOTICE 'row security is off for table "%", so its policies do nothing yet', target.relname
+            USING HINT = pg_catalog.format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY.', table_name);
+    END IF;
+    IF run_as OPERATOR(pg_catalog.=) 'caller' THEN
+        RETURN policy;
+    END IF;
+
+    -- A name that nothing has, as long as names may be with what comes behind it.
+    base := pg_catalog.concat(target.relname, '_', name);
+    WHILE pg_catalog.octet_length(base) OPERATOR(pg_catalog.>) 44 LOOP
+        base := pg_catalog.left(base, -1);
+    END LOOP;
+    WHILE EXISTS (SELECT FROM pg_catalog.pg_proc p
+                   WHERE p.pronamespace OPERATOR(pg_catalog.=) target.relnamespace
+                     AND pg_catalog.starts_with(p.proname::pg_catalog.text, pg_catalog.concat(base, CASE WHEN tries OPERATOR(pg_catalog.>) 1 THEN tries END, '_'))) LOOP
+        tries := tries OPERATOR(pg_catalog.+) 1;
+    END LOOP;
+    base := pg_catalog.concat(base, CASE WHEN tries OPERATOR(pg_catalog.>) 1 THEN tries END);
+
+    BEGIN
+        FOREACH clause IN ARRAY '{using,check}'::pg_catalog.text[] LOOP
+            parts := postern.policy_parts(relation, policy, clause OPERATOR(pg_catalog.=) 'check',
+                pg_catalog.format('%I."%s_%s_', schema_name, pg_catalog.replace(base, '"', '""'), clause));
+            CONTINUE WHEN parts IS NULL OR pg_catalog.jsonb_array_length(parts OPERATOR(pg_catalog.->) 'parts') OPERATOR(pg_catalog.=) 0;
+            FOR part IN SELECT p.value FROM pg_catalog.jsonb_array_elements(parts OPERATOR(pg_catalog.->) 'parts') p LOOP
+                made := pg_catalog.format('%I.%I(%s)', schema_name, pg_catalog.concat(base, '_', clause, '_', part OPERATOR(pg_catalog.->>) 'number'),
+                    (SELECT pg_catalog.string_agg(t.value, ', ' ORDER BY t.ordinality)
+                       FROM pg_catalog.jsonb_array_elements_text(part OPERATOR(pg_catalog.->) 'parameters') WITH ORDINALITY t));
+                EXECUTE pg_catalog.format('CREATE FUNCTION %s RETURNS %s LANGUAGE sql %s PARALLEL %s SECURITY DEFINER SET search_path = pg_catalog, pg_temp RETURN ',
+                    made, part OPERATOR(pg_catalog.->>) 'returns',
+                    CASE WHEN (part OPERATOR(pg_catalog.->>) 'volatile')::pg_catalog.bool THEN 'VOLATILE' ELSE 'STABLE' END,
+                    CASE part OPERATOR(pg_catalog.->>) 'parallel' WHEN 's' THEN 'SAFE' WHEN 'r' THEN 'RESTRICTED' ELSE 'UNSAFE' END)
+                    OPERATOR(pg_catalog.||) (part OPERATOR(pg_catalog.->>) 'body');
+                EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', made,
+                    pg_catalog.format('Runs as the owner of table %s for policy "%s"', table_name, policy));
+                -- Default privileges, too, are taken away.
+                FOR stranger IN
+                    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END
+                      FROM pg_catalog.pg_proc p,
+                           LATERAL pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+                     WHERE p.oid OPERATOR(pg_catalog.=) made::pg_catalog.regprocedure::pg_catalog.oid AND a.grantee OPERATOR(pg_catalog.<>) p.proowner
+                LOOP
+                    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', made, stranger);
+                END LOOP;
+                EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', made, grantees);
+                IF me OPERATOR(pg_catalog.<>) target.relowner THEN
+                    EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO %I', made, pg_catalog.pg_get_userbyid(target.relowner));
+                END IF;
+                SELECT d.refobjid INTO unread FROM pg_catalog.pg_depend d
+                  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.refobjid AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}'::pg_catalog."char"[])
+                 WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) made::pg_catalog.regprocedure::pg_catalog.oid
+                   AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                   AND NOT pg_catalog.has_table_privilege(target.relowner, c.oid, 'SELECT') AND NOT pg_catalog.has_any_column_privilege(target.relowner, c.oid, 'SELECT')
+                 LIMIT 1;
+                IF FOUND THEN
+                    RAISE EXCEPTION 'permission denied for table %', unread
+                        USING ERRCODE = 'insufficient_privilege',
+                              DETAIL = pg_catalog.format('The policy would run as "%s", the owner of %s, who may not read it.', pg_catalog.pg_get_userbyid(target.relowner), table_name),
+                              HINT = pg_catalog.format('GRANT SELECT ON %s TO %I.', unread, pg_catalog.pg_get_userbyid(target.relowner));
+                END IF;
+            END LOOP;
+            EXECUTE pg_catalog.format('ALTER POLICY %I ON %s %s ', policy, table_name, CASE clause WHEN 'using' THEN 'USING' ELSE 'WITH CHECK' END)
+                OPERATOR(pg_catalog.||) '(' OPERATOR(pg_catalog.||) (parts OPERATOR(pg_catalog.->>) 'expression') OPERATOR(pg_catalog.||) ')';
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+        IF hint OPERATOR(pg_catalog.<>) '' THEN
+            RAISE;
+        END IF;
+        RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = CASE SQLSTATE
+                WHEN '42501' THEN pg_catalog.format('With run_as => ''owner'' functions are made in schema "%s", for "%s": you and that role need CREATE there, and you must be a member of it.',
+                                                    schema_name, pg_catalog.pg_get_userbyid(target.relowner))
+                WHEN '42P17' THEN 'A policy may read its own table only where the owner, as whom it runs, is not filtered (no FORCE).'
+                ELSE 'It can be a policy, but not a function of the owner: leave out run_as, or write it otherwise.' END;
+    END;
+    RETURN policy;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.roles_for(class pg_catalog.oid, member pg_catalog.oid)
+RETURNS TABLE (object pg_catalog.text, roles pg_catalog.text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    privileges pg_catalog.aclitem[];
+    schemas pg_catalog.oid[];
+BEGIN
+    IF class = 'pg_catalog.pg_proc'::pg_catalog.regclass
+       AND (SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.oid = $2) IN ('http', 'http_multipart', 'metrics') THEN
+        RETURN;
+    END IF;
+    SELECT c.relacl, ARRAY[c.relnamespace] INTO privileges, schemas FROM pg_catalog.pg_class c
+     WHERE class = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = $2;
+    IF NOT FOUND THEN
+        SELECT p.proacl, ARRAY[p.pronamespace] INTO privileges, schemas FROM pg_catalog.pg_proc p
+         WHERE class = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = $2;
+    END IF;
+    IF NOT FOUND THEN
+        SELECT n.nspacl, ARRAY[n.oid] INTO privileges, schemas FROM pg_catalog.pg_namespace n
+         WHERE class = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND n.oid = $2;
+    END IF;
+    object := pg_catalog.pg_describe_object(class, $2, 0);
+    -- Those of our roles that have something of it, but for the logins of our own programs.
+    SELECT coalesce(pg_catalog.string_agg(DISTINCT r.rolname::pg_catalog.text, ', '), '') INTO roles
+      FROM pg_catalog.aclexplode(privileges) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+     WHERE r.rolname IN ('postern_admin', 'postern_application', 'postern_monitor', 'postern_read_all_stats', 'postern_read_all_conflicts');
+    RETURN NEXT;
+END
+$$;
+
+-- What the library does itself now.
+DROP FUNCTION postern.direct_write(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog.bool, pg_catalog.bool);
+DROP FUNCTION postern.row_security_write(pg_catalog.oid, pg_catalog.oid, pg_catalog.oid, pg_catalog."char", pg_catalog."char");
+DROP FUNCTION postern.direct_reconcile(pg_catalog.text);
+DROP FUNCTION postern.direct_entries();
+DROP FUNCTION postern.direct_prune();
 
 -- ---- The end of the changes ----
 

@@ -3,7 +3,7 @@
 //! **How it works.** Each executor takes a slot for its life. Whoever commits something to do wakes one that waits; an executor
 //! that leaves something to do, or knows of something due later for which nobody waits, wakes the next. Lost wake-ups are excluded by
 //! order: an executor says that it waits, looks once more, and only then waits; while it waits others rely on it for what is due
-//! from then on, and once it is busy it hands that over. How many executors are at a role, and how fast its turns follow each other, is kept here as
+//! from then on, and once it is busy it hands that over. So of those that wait for the same time one keeps it, and the others none. How many executors are at a role, and how fast its turns follow each other, is kept here as
 //! well: it decides when something is done, not whether, and begins anew with the server.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -86,6 +86,13 @@ pub fn statement_ends() {
     }
 }
 
+/// The end of an executor: what it alone has waited for is another's. Never raises.
+pub fn executor_ends() {
+    let here = worker::database();
+    give_back();
+    wake_for(here, 0);
+}
+
 /// How many statements have ended so.
 pub fn orphans() -> u64 {
     shmem::board().map_or(0, |board| board.orphans.load(Acquire))
@@ -117,6 +124,22 @@ pub fn ask_to_leave(database: Oid) -> usize {
     executors(database)
 }
 
+/// No background worker is free: asks an executor that waits to end, of a database that has others; false: there is none.
+pub fn make_room() -> bool {
+    let waits = |slot: &&Slot| {
+        slot.pid.load(Acquire) != 0
+            && slot.kind.load(Relaxed) == Role::Executor as u32
+            && slot.idle.load(Acquire) == 1
+            && executors(Oid::from_u32(slot.database.load(Relaxed))) > 1
+    };
+    let found = slots().find(waits);
+    if let Some(slot) = found {
+        slot.leave.store(1, Release);
+        worker::wake(slot.latch.load(Acquire));
+    }
+    found.is_some()
+}
+
 /// Whether this process was asked to leave.
 pub fn is_to_leave(slot: &Slot) -> bool {
     slot.leave.load(Acquire) == 1
@@ -131,7 +154,10 @@ pub fn wake(database: Oid) {
 
 /// Wakes another executor of the database, if one waits, and tells it when something is due; false: none does. Never raises.
 pub fn wake_for(database: Oid, later: i64) -> bool {
-    for slot in waiting(database) {
+    // One that keeps a time for others is the last: they would have to find out who keeps it instead.
+    let keeps_time = |slot: &&Slot| slot.until.load(Acquire) != i64::MAX;
+    let others = waiting(database).filter(|slot| !keeps_time(slot));
+    for slot in others.chain(waiting(database)) {
         // Told first: whoever wakes by itself meanwhile knows it, too.
         slot.later.fetch_min(later, AcqRel);
         if slot.idle.compare_exchange(1, 0, AcqRel, Relaxed).is_ok() {
@@ -145,6 +171,8 @@ pub fn wake_for(database: Oid, later: i64) -> bool {
 
 /// The other executors of a database that wait.
 fn waiting(database: Oid) -> impl Iterator<Item = &'static Slot> {
+    // What this process says of itself comes first: of two that look at each other, one sees the other.
+    fence(SeqCst);
     of(database).filter(|slot| slot.pid.load(Relaxed) != worker::pid() && slot.idle.load(Acquire) == 1)
 }
 
@@ -276,6 +304,44 @@ pub fn sent() {
 /// How often something was.
 pub fn sent_so_far() -> u64 {
     shmem::board().map_or(0, |board| board.messages.load(Acquire))
+}
+
+/// This process writes what comes with a copy, until it ends; false: it does already, or there is no place.
+pub fn arrives() -> bool {
+    let Some(board) = shmem::board() else { return false };
+    if board.arriving.iter().any(|place| place.pid.load(Relaxed) == worker::pid()) {
+        return false;
+    }
+    let free =
+        |place: &&shmem::Arriving| place.pid.compare_exchange(0, worker::pid(), AcqRel, Relaxed).is_ok();
+    let mine = board.arriving.iter().find(free);
+    if let Some(place) = mine {
+        place.database.store(worker::database().to_u32(), Release);
+    }
+    mine.is_some()
+}
+
+/// It has ended. Never raises.
+pub fn has_arrived() {
+    let Some(board) = shmem::board() else { return };
+    for place in board.arriving.iter().filter(|place| place.pid.load(Relaxed) == worker::pid()) {
+        place.database.store(0, Relaxed);
+        place.pid.store(0, Release);
+    }
+    board.arrived.fetch_add(1, SeqCst);
+    wake(worker::database());
+}
+
+/// How many have.
+pub fn arrived_so_far() -> u64 {
+    shmem::board().map_or(0, |board| board.arrived.load(SeqCst))
+}
+
+/// Whether one has not yet, in a database.
+pub fn is_arriving(database: Oid) -> bool {
+    shmem::board().is_some_and(|board| {
+        board.arriving.iter().any(|place| place.database.load(Acquire) == database.to_u32())
+    })
 }
 
 /// Schedules, or what they wait for, have changed.
@@ -451,6 +517,16 @@ pub fn has_ended(instance: u32) {
     for waiter in board.waiters.iter().filter(|waiter| waiter.key.load(Acquire) == key) {
         worker::wake(waiter.latch.load(Acquire));
     }
+}
+
+/// Whether another of our processes has asked for the statement of this one to be cancelled. Never raises.
+pub fn is_asked() -> bool {
+    slots().any(|slot| slot.pid.load(Relaxed) == worker::pid() && slot.asked.load(Acquire) == 1)
+}
+
+/// Forgets what was asked of this process: it was meant for what it did before.
+pub fn forget_asked(slot: &Slot) {
+    slot.asked.store(0, Release);
 }
 
 /// Whether a request to cancel that this process got came from [`cancel`], and not from an operator. Asked once for each.

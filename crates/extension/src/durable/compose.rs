@@ -38,17 +38,31 @@ fn millis(interval: &Interval) -> u64 {
     u64::try_from(micros / 1_000).unwrap_or(0)
 }
 
+/// Whether any part of it is: days and months have no sign of their own.
+fn is_negative(interval: &Interval) -> bool {
+    interval.micros() < 0 || interval.days() < 0 || interval.months() < 0
+}
+
+/// A pause between attempts.
+fn pause(given: Option<Interval>, name: &'static str) -> Result<u64, Error> {
+    let interval = needed(given, name)?;
+    if is_negative(&interval) {
+        return Err(Refusal::Negative(name).into());
+    }
+    Ok(millis(&interval))
+}
+
 /// What the server holds as JSON; it writes no other.
 fn json(value: &Jsonb) -> serde_json::Value {
     serde_json::from_slice(value.to_text().to_bytes()).unwrap_or_default()
 }
 
-fn texts(list: Array<&str>) -> Result<Vec<String>, Error> {
-    list.iter().map(|text| needed(text, "steps").map(str::to_owned)).collect()
+fn texts(list: Array<&str>, name: &'static str) -> Result<Vec<String>, Error> {
+    list.iter().map(|text| needed(text, name).map(str::to_owned)).collect()
 }
 
 fn of_many(steps: Array<&str>, build: fn(&[&str]) -> Result<String, postern_durable::Error>) -> Built {
-    let steps = texts(steps)?;
+    let steps = texts(steps, "steps")?;
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
     built_from(&steps, || build(&steps))
 }
@@ -75,10 +89,10 @@ fn df_sleep(seconds: i64) -> Built {
 
 #[pg_extern(sql = false)]
 fn df_sleep_interval(duration: Interval) -> Built {
-    if duration.micros() >= 0 && duration.days() >= 0 && duration.months() >= 0 {
-        built(compose::sleep_millis(millis(&duration)))
-    } else {
+    if is_negative(&duration) {
         built(compose::sleep(-1))
+    } else {
+        built(compose::sleep_millis(millis(&duration)))
     }
 }
 
@@ -170,11 +184,11 @@ fn df_retry(
 ) -> Built {
     let policy = Retry {
         max_attempts: u32::try_from(needed(max_attempts, "max_attempts")?).unwrap_or(0),
-        initial_backoff_ms: millis(&needed(backoff, "backoff")?),
-        max_backoff_ms: millis(&needed(max_backoff, "max_backoff")?),
+        initial_backoff_ms: pause(backoff, "backoff")?,
+        max_backoff_ms: pause(max_backoff, "max_backoff")?,
         backoff_multiplier: needed(multiplier, "multiplier")?,
         jitter: needed(jitter, "jitter")?,
-        sqlstates: on_error.map(texts).transpose()?.unwrap_or_default(),
+        sqlstates: on_error.map(|list| texts(list, "on_error")).transpose()?.unwrap_or_default(),
         ..Retry::default()
     };
     let fut = needed(fut, "fut")?;

@@ -156,7 +156,12 @@ fn until_ended(id: &str, deadline: i64, let_go: &dyn Fn()) -> Result<String, Err
         let status = status_of("df.await_instance()", id, find(id))?;
         let status = status.ok_or_else(|| Refusal::Unknown(id.into()))?;
         let now = worker::now();
-        if has_ended(&status) || now >= deadline {
+        // What is to be cancelled is waited for too, unless that is to happen with this very transaction.
+        let over = has_ended(&status)
+            && (status != "cancelled"
+                || far.is_some()
+                || as_owner(|| store::has_ended(id) || store::cancelled_by_us(id)));
+        if over || now >= deadline {
             return Ok(status);
         }
         // Who is woken looks all the same once a second: shared memory is not what decides. Who is not, because too many wait, waits no

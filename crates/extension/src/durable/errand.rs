@@ -136,7 +136,10 @@ fn once(what: &'static str, text: &[u8], room: usize, database: Oid) -> Result<A
         match worker::start_watched(job) {
             Some(started) => break started,
             None if worker::now() >= deadline => return Err(Refusal::NoWorker(what).into()),
-            None => worker::nap(20),
+            None => {
+                board::make_room();
+                worker::nap(20);
+            }
         }
     };
     let answer = loop {

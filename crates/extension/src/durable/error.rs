@@ -113,6 +113,9 @@ pub enum Refusal {
     /// An empty argument.
     #[error("{0} cannot be empty")]
     Empty(&'static str),
+    /// A pause that would be over before it began.
+    #[error("df.retry: {0} must be non-negative")]
+    Negative(&'static str),
     /// A time-out that is none.
     #[error("Timeout must be positive")]
     Timeout,
@@ -197,6 +200,7 @@ impl Refusal {
             | Self::TransactionMode(_)
             | Self::Empty(_)
             | Self::Timeout
+            | Self::Negative(_)
             | Self::Priority
             | Self::Format(_) => C::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::SecretInside

@@ -25,7 +25,7 @@ use super::quota::Quotas;
 use super::schedule::Clock;
 use super::store::{self, End, Instance, NEVER, State, Strand};
 use super::turn::{Company, Course, Family, Turn};
-use super::{board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
+use super::{arrive, board, call, debris, messages, outbox, outside, pause, rerun, rights, turn};
 use crate::identity::worker::{Superusers, Worker};
 use crate::pg::caught::Caught;
 use crate::pg::query::as_owner_in_executor as as_owner;
@@ -100,6 +100,8 @@ struct Executor {
     again: i64,
     /// How many statements had ended with nobody waiting for them when that was looked into last.
     orphans: u64,
+    /// What has come with a copy, and is to go on here.
+    copies: arrive::Copies,
     /// When the next tick of a schedule comes.
     clock: Clock,
     quotas: Quotas,
@@ -125,7 +127,7 @@ struct Executor {
 /// Runs until the server, or the extension in this database, is gone.
 pub fn run(database: Oid) {
     worker::set_up(Some(database));
-    worker::at_exit(board::give_back);
+    worker::at_exit(board::executor_ends);
     let Some(slot) = board::take(board::Role::Executor) else { return };
     let Ok(mut right) = Worker::new() else { return };
     prepare_session();
@@ -165,6 +167,7 @@ impl Executor {
             again: LOOK_AGAIN.0,
             // As above.
             orphans: board::orphans().wrapping_sub(1),
+            copies: arrive::Copies::default(),
             clock: Clock::new(),
             quotas: Quotas::default(),
             role: NO_OID,
@@ -210,6 +213,8 @@ impl Executor {
                 board::wake_for(worker::database(), 0);
                 return Left::Superfluous;
             }
+            self.lend();
+            self.arrive();
             self.deliver();
             self.adopt();
             self.tick();
@@ -617,6 +622,18 @@ impl Executor {
         }
     }
 
+    /// Before chores, which may take long: others may rely on this process for a time.
+    fn lend(&mut self) {
+        let busy = board::sent_so_far() != self.seen
+            || board::orphans() != self.orphans
+            || self.clock.is_due()
+            || self.copies.is_due();
+        let later = self.later.min(self.clock.next);
+        if busy && board::somebody_waits() && !board::is_covered(later) {
+            board::wake_for(worker::database(), later);
+        }
+    }
+
     /// Waits for something to do.
     fn pause(&mut self, due: i64) {
         use std::sync::atomic::Ordering::SeqCst;
@@ -629,10 +646,13 @@ impl Executor {
             Done::Nothing(next) => {
                 // It has seen everything. Others rely on it for what is due from then on.
                 let _ = store::put_to_rest();
-                self.later = next;
-                board::waits_until(self.slot, self.later);
-                if board::sent_so_far() == self.seen && !self.clock.has_changed() {
-                    next.min(due).min(self.clock.next).min(self.look_at.unwrap_or(NEVER))
+                self.later = next.min(due).min(self.clock.next);
+                if board::sent_so_far() == self.seen && !self.clock.has_changed() && !self.copies.is_due() {
+                    let own = self.look_at.unwrap_or(NEVER).min(self.copies.at.unwrap_or(NEVER));
+                    // One keeps the time for all.
+                    let until = if board::is_covered(self.later) { own } else { self.later.min(own) };
+                    board::waits_until(self.slot, until);
+                    until
                 } else {
                     0
                 }

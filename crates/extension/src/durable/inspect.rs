@@ -47,7 +47,14 @@ fn has_ended(status: &str) -> bool {
 
 /// The picture of a function, or of an instance of it.
 pub fn explain(graph: &str, instance: Option<&str>, format: &str) -> Result<String, Error> {
-    let graph = Graph::parse(graph).map_err(Refusal::from)?;
+    let graph = match Graph::parse(graph) {
+        Ok(graph) => graph,
+        // A script may look at the text.
+        Err(error) if instance.is_none() && format.eq_ignore_ascii_case("text") => {
+            return Ok(explain::refusal(&error));
+        }
+        Err(error) => return Err(Refusal::from(error).into()),
+    };
     let drawn: Option<Drawn> = instance.and_then(|text| serde_json::from_str(text).ok());
     let statuses: Option<Vec<Status>> = drawn.as_ref().map(|drawn| {
         drawn.nodes.iter().map(|name| Status::from_name(name).unwrap_or(Status::Pending)).collect()

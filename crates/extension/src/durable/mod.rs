@@ -9,7 +9,7 @@
 //! | [`start`] | `df.start()`: whose it is, and its rows |
 //! | [`control`] | signals, cancelling, waiting |
 //! | [`pause`], [`rerun`] | pausing, resuming; going on from the step that failed |
-//! | [`home`] | copies of a database |
+//! | [`home`], [`arrive`] | copies of a database; those that go on by themselves |
 //! | [`afar`] | instances of another database |
 //! | [`quota`] | how much of the executors one role gets |
 //! | [`schedule`] | functions that start again and again |
@@ -45,11 +45,13 @@
 //! An ERROR of a step is caught with its subtransaction; any other ends the turn's transaction.
 
 mod afar;
+mod arrive;
 mod board;
 mod call;
 mod compose;
 mod control;
 mod debris;
+mod deferred;
 mod errand;
 mod error;
 mod executor;
@@ -75,6 +77,7 @@ mod store;
 mod substitution;
 mod turn;
 
+pub use arrive::writes_by_hand;
 pub use error::Refusal;
 pub use launch::launch;
 pub use leave::make_way;
@@ -82,13 +85,13 @@ pub use outbox::{dropped, updated};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::pg::{definer, shmem, xact};
+use crate::pg::{definer, limit, shmem, xact};
 
 /// Sets up shared memory and callbacks. Once, while preloading.
 pub fn init() {
     shmem::init();
-    definer::init();
     xact::also_at_end(outbox::at_transaction_end);
+    xact::also_at_subtransaction_abort(limit::at_subtransaction_abort);
     xact::also_at_end(|moment| {
         if matches!(moment, xact::Moment::Committed | xact::Moment::Aborted) {
             definer::forget();

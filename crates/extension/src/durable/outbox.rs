@@ -88,11 +88,12 @@ pub fn at_transaction_end(moment: Moment) {
             }
             if pending.rescheduled {
                 board::rescheduled();
-                // Each has a timer of its own.
-                board::wake_all(worker::database());
             }
             if pending.started || pending.sent {
                 board::wake(worker::database());
+            } else if pending.rescheduled {
+                // One reads them, and keeps the time; others read them when there is something to do.
+                board::wake_for(worker::database(), i64::MAX);
             }
             if pending.dropped || pending.updated {
                 // They find nothing, and end; or find what they have waited for.

@@ -16,7 +16,7 @@ use postern_durable::{Failure, Graph, Kind, Prepared};
 
 use super::step::{self, Done, Stopped};
 use super::store::{self, Instance, NEVER, State, Step, Strand};
-use super::{board, call, outbox, rights, substitution};
+use super::{board, call, outbox, rights, substitution, turn};
 use crate::guc;
 use crate::identity::worker::{Judged, Superusers, Worker};
 use crate::pg::caught::Caught;
@@ -69,6 +69,7 @@ pub fn run_in_process(slot: &Slot, id: &str, strand: i32, beginning: Beginning) 
             "No background worker is free; it is tried again.",
             "Raise max_worker_processes.",
         );
+        board::make_room();
         0
     };
     // What was asked of the strand was not meant for what comes next.
@@ -103,10 +104,15 @@ fn is_running(strand: &Strand) -> bool {
 
 /// After a crash, or the end of an executor or of a process that none waited for: statements that were begun and that nobody runs. As the owner.
 pub fn look_again() {
-    for strand in store::outside() {
+    begin_those_again(&store::outside());
+}
+
+/// As [`look_again`], of the strands of an instance.
+pub fn begin_those_again(strands: &[Strand]) {
+    for strand in strands.iter().filter(|strand| is_running(strand)) {
         // Whoever has written that it runs it has shown so before; and shows it until it has written something else.
         if !board::running(&strand.instance).iter().any(|(running, _)| *running == strand.strand) {
-            begin_again(&strand.instance, strand.strand, Beginning::of(&strand), 1);
+            begin_again(&strand.instance, strand.strand, Beginning::of(strand), 1);
         }
     }
 }
@@ -133,6 +139,7 @@ pub fn run(database: Oid) {
         worker::transaction(|| if version::hold() { as_owner(|| task(&right, &id, strand)) } else { None });
     let Ok(Some(task)) = task else { return };
     board::executing(slot, Some(&id), strand, task.strand.node.cast_signed());
+    worker::report(Some(&turn::activity(&id, task.strand.node, &task.query)));
     let started = worker::now();
     let (ran, sql) = match task.ready {
         Ok((prepared, judged)) => (perform(&prepared, judged), Some(prepared.sql)),

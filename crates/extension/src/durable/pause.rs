@@ -12,7 +12,7 @@
 use super::control::{has_ended, reach};
 use super::error::Refusal;
 use super::store::{self, Instance, NEVER, Strand};
-use super::{board, home, outbox};
+use super::{board, home, messages, outbox, outside};
 use crate::error::Error;
 use crate::pg::caught::Caught;
 use crate::pg::query::{self, Arg, as_owner};
@@ -63,6 +63,7 @@ where
     transaction(&|| release_free(id))?;
     // Those that somebody has locked for a moment: one at a time, so that nothing is held while waiting for another.
     while transaction(&|| release_one(id))? > 0 {}
+    transaction(&|| look_again(id))?;
     transaction(&|| {
         forget(id, last);
         0
@@ -113,6 +114,17 @@ fn release_free(id: &str) -> i64 {
           UPDATE postern.strand s SET due = s.held, held = NULL FROM free f WHERE s.instance = $1 AND s.strand = f.strand",
         &[Arg::Text(id)],
     );
+    0
+}
+
+/// What nobody in this database was there to see, since it came with a copy: a statement that was running, a signal that had come when
+/// somebody began to wait for it.
+fn look_again(id: &str) -> i64 {
+    let strands = store::strands(id);
+    outside::begin_those_again(&strands);
+    for name in strands.iter().filter_map(|strand| strand.signal.as_deref()) {
+        messages::deliver_kept(id, name);
+    }
     0
 }
 

@@ -13,11 +13,12 @@ use std::ffi::CString;
 use postern_durable::value::{self, Column, Columns};
 use postern_durable::{Failure, Param};
 
+use super::board;
 use crate::identity;
 use crate::pg::caught::Caught;
 use crate::pg::guc::{self, Level};
 use crate::pg::statement::{self, Output, Parameter, Refusal};
-use crate::pg::{catalog, json, session, subxact, toplevel, worker};
+use crate::pg::{catalog, json, limit, session, subxact, toplevel, worker, xact};
 
 /// What a step gave.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ pub enum Stopped {
 /// where it may not. It decides; we keep no list.
 const ONLY_AT_TOP_LEVEL: [&str; 2] = ["25001", "2D000"];
 
-/// Runs a statement. `timeout` in milliseconds; 0: none.
+/// Runs a statement. `timeout` in milliseconds, 0: none; beside the role's own `statement_timeout`. Neither, nor a request to cancel, is shaken
+/// off by catching it.
 pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
     let Ok(text) = CString::new(sql) else {
         return Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: the text has a NUL byte")));
@@ -54,22 +56,16 @@ pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
         guc::to_default(c"search_path");
         guc::to_default(c"row_security");
         identity::worker::apply_settings();
-        if timeout > 0 {
-            worker::arm(timeout);
-        }
+        limit::begin(xact::nest_level(), limit::shorter(timeout, limit::of_settings()), board::is_asked);
         let parameters = params.iter().map(parameter).collect::<Option<Vec<_>>>();
         let output = parameters.map(|parameters| statement::run(&text, &parameters));
         statement::constraints_immediate();
-        if timeout > 0 {
-            worker::disarm();
-        }
+        limit::end();
         statement::close_cursors();
         level.undo();
         output
     });
-    if timeout > 0 {
-        worker::disarm();
-    }
+    let late = limit::end();
     session::release_advisory_locks();
     session::forget_sequences();
     match attempt {
@@ -78,7 +74,7 @@ pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
         Ok(None) => {
             Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: a value has a NUL byte")))
         }
-        Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(failure(caught))),
+        Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(cancelled(caught, late))),
         Err(caught)
             if ONLY_AT_TOP_LEVEL.contains(&caught.sqlstate.as_str())
                 && statement::may_be_at_top_level(&text) =>
@@ -102,21 +98,22 @@ pub fn run_at_top_level(sql: &str, params: &[Param], timeout: i32) -> Result<Don
         Ok(None) => return Err(nul("a value")),
         Err(caught) => return Err(Stopped::Failed(failure(caught))),
     };
-    worker::report(Some(&text));
-    if timeout > 0 {
-        worker::arm(timeout);
-    }
+    limit::begin(1, limit::shorter(timeout, limit::of_settings()), board::is_asked);
     let output = toplevel::run(&text, &parameters);
-    if timeout > 0 {
-        worker::disarm();
-    }
+    let late = limit::end();
     // The next step may begin before this process has ended.
     session::release_advisory_locks();
     match output {
         Ok(output) => Ok(done(&output)),
-        Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(failure(caught))),
+        Err(caught) if caught.sqlstate == "57014" => Err(Stopped::Cancelled(cancelled(caught, late))),
         Err(caught) => Err(Stopped::Failed(failure(caught))),
     }
+}
+
+/// What the server raised when it was cancelled; `late`: because its time was up, which it does not say if it was said before.
+fn cancelled(caught: Caught, late: bool) -> Failure {
+    let message = if late { limit::TIME_IS_UP.to_owned() } else { caught.message };
+    failure(Caught { message, ..caught })
 }
 
 fn parameter(param: &Param) -> Option<Parameter> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{home, outbox};
 use crate::pg::query::{self, Arg, Row};
-use crate::pg::{Oid, worker};
+use crate::pg::{Oid, worker, xact};
 
 /// `timestamptz 'infinity'`.
 pub const NEVER: i64 = i64::MAX;
@@ -804,13 +804,33 @@ pub fn send(id: &str, kind: u8, name: Option<&str>, payload: &str, sender: Oid, 
     );
 }
 
-/// Whom an instance runs as, and its status.
+/// Whom an instance runs as, and its status: cancelled as soon as that is asked for.
 pub fn owner_and_status(id: &str) -> Option<(Oid, String)> {
     let rows = query::run(
-        c"SELECT i.submitted_by, CASE WHEN i.paused_at IS NOT NULL THEN 'paused' ELSE i.status END FROM postern.instance i WHERE i.id = $1",
+        c"SELECT i.submitted_by, CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m \
+                 WHERE m.instance = i.id AND m.kind = 'c') THEN 'cancelled' \
+              WHEN i.paused_at IS NOT NULL THEN 'paused' ELSE i.status END FROM postern.instance i WHERE i.id = $1",
         &[Arg::Text(id)],
     );
     rows.first().map(|row| (row.oid(0), row.string(1)))
+}
+
+/// Whether an instance is to be cancelled by what this transaction has sent, which nobody else sees yet.
+pub fn cancelled_by_us(id: &str) -> bool {
+    let rows = query::run(
+        c"SELECT m.xmin FROM postern.message m WHERE m.instance = $1 AND m.kind = 'c'",
+        &[Arg::Text(id)],
+    );
+    rows.iter().filter_map(|row| row.text(0)?.parse().ok()).any(xact::is_ours)
+}
+
+/// Whether an instance has ended.
+pub fn has_ended(id: &str) -> bool {
+    let rows = query::run(
+        c"SELECT FROM postern.instance i WHERE i.id = $1 AND i.ended_at IS NOT NULL",
+        &[Arg::Text(id)],
+    );
+    !rows.is_empty()
 }
 
 /// The result of an instance that has one.

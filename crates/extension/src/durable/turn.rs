@@ -16,16 +16,17 @@ pub use company::{Company, Family};
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::CString;
 
 use postern_durable::cron::Schedule;
 use postern_durable::machine::{self, Branch, Frame, Machine, Next, Outcome, Pace, Record, Value, World};
 use postern_durable::rows::RowSets;
-use postern_durable::{Failure, Graph, Kind, value};
+use postern_durable::{Failure, Graph, Kind, node_id, value};
 
 use super::outside::Beginning;
 use super::rerun::{self, Before};
 use super::store::{self, End, Instance, NEVER, State, Step, Strand};
-use super::{board, call, debris, step, substitution};
+use super::{board, call, debris, deferred, step, substitution};
 use crate::guc;
 use crate::pg::query::as_owner_in_executor as as_owner;
 use crate::pg::shmem::Slot;
@@ -272,8 +273,7 @@ impl<'a> Course<'a> {
     fn record_gave(&mut self) {
         for Gave { node, outcome, turn, attempt } in std::mem::take(&mut self.results.gave) {
             let (result, failure) = match &outcome {
-                Outcome::Done(value) => (Some(self.results.json(value)), None),
-                Outcome::Break(_) => continue,
+                Outcome::Done(value) | Outcome::Break(value) => (Some(self.results.json(value)), None),
                 Outcome::Failed(failure) => (None, Some(failure)),
             };
             let record = Record(self.strand.strand, self.strand.frame.n);
@@ -429,9 +429,25 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// Whether what a statement came to may be the doing of those with whom it shares the commit: it had no longer than they can wait,
+    /// which its own code may have heard of; or constraints that are deferred by default were not, since one before it has had
+    /// all of them checked.
+    fn was_pressed(&self, started: i64, ran: &Result<step::Done, step::Stopped>) -> bool {
+        let Some(patience) = self.patience else { return false };
+        match ran {
+            Err(step::Stopped::Cancelled(_) | step::Stopped::TopLevel) => false,
+            Ok(_) => self.time_limit() == patience && worker::now() - started >= i64::from(patience) * 1_000,
+            Err(step::Stopped::Failed(_)) => {
+                self.time_limit() == patience && worker::now() - started >= i64::from(patience) * 1_000
+                    || as_owner(deferred::any)
+            }
+        }
+    }
+
     /// Runs a statement and records it.
     fn sql(&mut self, node: u32, query: &str) -> Result<Outcome, Turn> {
         let started = worker::now();
+        board::forget_asked(self.slot);
         board::executing(self.slot, Some(&self.strand.instance), self.strand.strand, node.cast_signed());
         // Who delivered a request to cancel may have found the strand locked, and nobody shown who executes it.
         if board::sent_so_far() != self.seen && as_owner(|| store::cancelled(&self.strand.instance)).is_some()
@@ -446,12 +462,16 @@ impl<'a> Course<'a> {
                 Value::Kept(record) => results.get(*record),
                 Value::Json(text) => (text.clone(), None),
             });
+        worker::report(Some(&activity(&self.strand.instance, node, query)));
         let ran = match &prepared {
             Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
         };
         board::executing(self.slot, None, 0, 0);
         self.ran = true;
+        if self.was_pressed(started, &ran) {
+            return Err(Turn::Slow);
+        }
         let text = prepared.as_ref().ok().map(|prepared| prepared.sql.as_str()).filter(|sql| *sql != query);
         match ran {
             Ok(done) => {
@@ -527,7 +547,12 @@ impl<'a> Course<'a> {
                 self.write(node, now, None, None, None, Some(&failure));
                 Outcome::Failed(failure)
             }
-            other => other,
+            // It goes on up through the node, which has come to this.
+            Outcome::Break(Value::Json(text)) => {
+                self.write(node, now, None, Some(&text), None, None);
+                Outcome::Break(Value::Json(text))
+            }
+            kept @ (Outcome::Done(Value::Kept(_)) | Outcome::Break(Value::Kept(_))) => kept,
         }
     }
 
@@ -611,6 +636,12 @@ impl<'a> Course<'a> {
     /// The strand has come to something: the instance has, or its parent is looked at. `Ok`: the parent goes on.
     fn end(&mut self, outcome: Outcome) -> Result<Next, Turn> {
         let Some(parent) = self.strand.parent else {
+            // It shows as cancelled already.
+            if board::sent_so_far() != self.seen
+                && as_owner(|| store::cancelled(&self.strand.instance)).is_some()
+            {
+                return Err(Turn::Cancelled);
+            }
             self.end_instance(outcome);
             return Err(Turn::Rests);
         };
@@ -670,8 +701,10 @@ impl<'a> Course<'a> {
         self.drop_branches(parent.strand, counted, &mut frame);
         self.strand = Strand { frame, state: State::Ready, due: self.now, held: None, ..parent };
         let outcome = match outcome {
-            Outcome::Done(Value::Json(_)) | Outcome::Failed(_) => self.keep(node, outcome),
-            other => other,
+            Outcome::Done(Value::Json(_)) | Outcome::Break(_) | Outcome::Failed(_) => {
+                self.keep(node, outcome)
+            }
+            done @ Outcome::Done(Value::Kept(_)) => done,
         };
         self.failing = before.filter(|_| matches!(outcome, Outcome::Failed(_)));
         if waited {
@@ -789,6 +822,13 @@ impl<'a> Course<'a> {
     fn wanted(&self) -> bool {
         as_owner(|| store::is_wanted(&self.strand))
     }
+}
+
+/// What `pg_stat_activity` shows while a step runs.
+pub fn activity(id: &str, node: u32, query: &str) -> CString {
+    let text = format!("/* durable {id}, node {} */ {query}", node_id(node));
+    // A text with NUL is no statement.
+    CString::new(text).unwrap_or_default()
 }
 
 /// When a schedule says next. It was checked when the function was started.

@@ -1,9 +1,10 @@
-//! ExecutorRun: a plan is about to be run, perhaps with the help of parallel workers.
+//! ExecutorRun: a plan is about to be run, perhaps with the help of parallel workers, or one that writes into our tables.
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::durable;
 use crate::identity;
-use crate::pg::compat;
+use crate::pg::{compat, node};
 
 static mut PREVIOUS: pg_sys::ExecutorRun_hook_type = None;
 
@@ -24,6 +25,20 @@ unsafe fn before(query: *mut pg_sys::QueryDesc) {
     // SAFETY: the plan belongs to the query that the server passed to the hook.
     if unsafe { (*(*query).plannedstmt).parallelModeNeeded } {
         share();
+    }
+    // SAFETY: as above.
+    if unsafe { node::inserts_as_superuser(query) } {
+        // SAFETY: as above.
+        unsafe { inserts(query) };
+    }
+}
+
+/// A dump may have INSERT in place of COPY.
+#[pg_guard]
+unsafe extern "C-unwind" fn inserts(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: the query that the server passed to the hook.
+    if unsafe { node::inserts_into_ours(query) } {
+        durable::writes_by_hand();
     }
 }
 

@@ -6,10 +6,13 @@
 #![allow(ffi_unwind_calls, reason = "an error of the server passes through frames that have nothing to drop")]
 
 mod executor;
+mod function;
 mod log;
 mod object_access;
 mod planner;
 mod utility;
+
+use crate::pg::definer;
 
 /// Installs the hooks, in this order.
 pub fn install() {
@@ -17,5 +20,8 @@ pub fn install() {
     object_access::install();
     executor::install();
     planner::install();
+    // Asked after the next one, which has no frame of Rust around it.
+    definer::init();
+    function::install();
     log::install();
 }

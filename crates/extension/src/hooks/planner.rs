@@ -5,7 +5,7 @@ use std::cell::Cell;
 use pgrx::{pg_guard, pg_sys};
 
 use crate::error::raise;
-use crate::pg::{compat, policy};
+use crate::pg::{compat, policy, xact};
 use crate::rows;
 
 static mut PREVIOUS: pg_sys::planner_hook_type = None;
@@ -15,9 +15,23 @@ static mut PREVIOUS_POLICIES: pg_sys::row_security_policy_hook_type = None;
 thread_local! {
     /// Whether the planner is to leave calls of functions as they are.
     static KEEP_CALLS: Cell<bool> = const { Cell::new(false) };
+    /// Whether the planner is at work.
+    static PLANNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the planner is at work.
+pub fn is_planning() -> bool {
+    PLANNING.get()
+}
+
+/// An ERROR while planning has left it.
+fn not_planning() {
+    PLANNING.set(false);
 }
 
 pub fn install() {
+    xact::also_at_end(|_| not_planning());
+    xact::also_at_subtransaction_abort(|_| not_planning());
     // SAFETY: in the postmaster, before there are other threads or backends.
     unsafe {
         PREVIOUS = pg_sys::planner_hook;
@@ -39,12 +53,14 @@ unsafe extern "C-unwind" fn planner(
     // SAFETY: the arguments are the server's own; PREVIOUS is written once, while preloading.
     unsafe {
         let lifted = before(query);
+        let around = PLANNING.replace(true);
         let mut plan = next(query, text, options, params);
         if is_missed(plan, lifted) {
             KEEP_CALLS.set(true);
             plan = next(lifted.query, text, options, params);
             KEEP_CALLS.set(false);
         }
+        PLANNING.set(around);
         after(plan);
         plan
     }
@@ -119,6 +135,7 @@ unsafe extern "C-unwind" fn marked(
     // SAFETY: the relation is open while the rewriter asks.
     unsafe {
         if rows::direct::is_granted_on(policy::relation_oid(relation)) {
+            rows::direct::marked();
             policy::mark(list, command)
         } else {
             list

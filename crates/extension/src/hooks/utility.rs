@@ -8,7 +8,6 @@ use crate::identity::{self, confine};
 use crate::names::rule;
 use crate::pg::compat;
 use crate::pg::grant;
-use crate::pg::memory;
 use crate::pg::node;
 use crate::replication;
 use crate::rows::revoked;
@@ -61,7 +60,7 @@ unsafe extern "C-unwind" fn process_utility(
 #[repr(C)]
 struct Before {
     /// What a statement that may take privileges away is to be compared with.
-    entries: memory::Text,
+    revoked: revoked::Before,
     /// Where the list of touched subprograms ended.
     touched: usize,
     /// What the statement does to our extension.
@@ -75,23 +74,32 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
         replication::script_begins();
     }
     // SAFETY: as above.
+    if unsafe { node::copies_into_ours(statement) } {
+        durable::writes_by_hand();
+    }
+    // SAFETY: as above.
     let granted = unsafe { grant::targets(statement) };
     if !granted.is_empty() {
         replication::judge_grant(&granted);
     }
     // SAFETY: as above.
-    let entries = if unsafe { node::may_revoke(statement) } { revoked::before() } else { memory::none() };
+    let disowned = unsafe { grant::disowned(statement) };
+    if !disowned.is_empty() {
+        replication::judge_disowned(&disowned);
+    }
+    // SAFETY: as above.
+    let takes = unsafe { node::takes(statement) };
     // SAFETY: as above.
     let extension = unsafe { node::of_extension(statement, c"postern") };
     if extension == node::OfExtension::Update {
         version::before_update();
     }
-    Before { entries, touched: rule::before(), extension }
+    Before { revoked: revoked::before(takes), touched: rule::before(), extension }
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn after(before: Before) {
-    revoked::after(before.entries);
+    revoked::after(before.revoked);
     if let Err(error) = rule::after(before.touched) {
         raise(error);
     }

@@ -5,6 +5,8 @@
 //! | settings | undone with the level of settings |
 //! | session advisory locks, cached sequence values | at the end of the transaction, committed or not |
 //! | the seed of `random()` | with fresh randomness at the next entering |
+//! | which text search configuration the default one is | at the next entering |
+//! | what PL/pgSQL keeps of functions | when it was made otherwise than the next caller's would be: [`super::kept`] |
 //! | temporary objects (with `postern.allow_temp`) | at the next entering: dropping them needs a transaction |
 
 use std::cell::RefCell;
@@ -25,6 +27,7 @@ pub fn before() -> Result<(), Error> {
         session::drop_temp();
     }
     session::seed_random(seed()?);
+    session::forget_text_search();
     Ok(())
 }
 
@@ -43,6 +46,12 @@ fn seed() -> Result<f64, Error> {
         // 52 bits of fraction give a number in 1 … 2, whatever they are; two less is in -1 … 0.
         Ok(f64::from_bits((bits >> 12) | 1_f64.to_bits()) - 2.0)
     })
+}
+
+/// After a look through another's eyes: what goes on is the operator's own session, with its locks, sequences and seed. Must not
+/// raise.
+pub fn after_look() {
+    session::forget_text_search();
 }
 
 /// After an identity has ended. Must not raise.

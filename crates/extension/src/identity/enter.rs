@@ -5,7 +5,7 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 
 use super::facts::{self, Checked};
-use super::{admission, clean};
+use super::{admission, clean, kept};
 use crate::error::{Error, raise};
 use crate::pg::guc::Level;
 use crate::pg::user::{self, User};
@@ -203,6 +203,9 @@ pub fn at_transaction_end(moment: Moment) {
 pub fn at_subtransaction_abort(id: pg_sys::SubTransactionId) {
     if ENTERED.get().is_some_and(|entered| entered.scope == Scope::Subtransaction(id)) {
         forget();
+        // What is called next, is so by the operator.
+        kept::spoil_all();
+        clean::after_look();
         guc::not_writing();
     }
 }
@@ -210,4 +213,5 @@ pub fn at_subtransaction_abort(id: pg_sys::SubTransactionId) {
 fn forget() {
     ENTERED.set(None);
     facts::forget();
+    kept::identity_ends();
 }

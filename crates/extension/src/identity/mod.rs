@@ -42,6 +42,7 @@ pub mod confine;
 pub mod enter;
 pub mod facts;
 mod json;
+pub mod kept;
 pub mod run_as;
 mod seal;
 mod settings;

@@ -110,7 +110,11 @@ pub unsafe fn reported(report: *const pg_sys::ErrorData) {
         // Outside the applying of something it need not be counted by the server, and says nothing of a table.
         if subscription != 0 && (relation != 0 || !line.is_empty()) {
             let in_code = line.len() < context.len();
-            note(kind, subscription, relation, (*report).sqlerrcode, bytes((*report).message), line, in_code);
+            // The innermost line of the context comes first. Who raises chooses the message, and the SQLSTATE too.
+            let raised = in_code
+                && context.split(|byte| *byte == b'\n').next().is_some_and(|at| at.ends_with(b" RAISE"));
+            let message = if raised { &[] } else { bytes((*report).message) };
+            note(kind, subscription, relation, (*report).sqlerrcode, message, line, in_code);
         }
         if error || conflict {
             shmem::wake_launcher();

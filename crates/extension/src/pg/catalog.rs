@@ -5,6 +5,23 @@ use pgrx::{FromDatum, pg_sys};
 /// `pg_subscription` (`src/include/catalog/`; OIDs below 10000 never change).
 const SUBSCRIPTIONS: pg_sys::Oid = pg_sys::Oid::from_u32(6100);
 
+/// The language of a function. May raise as any catalog read may.
+pub fn language(function: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: a tuple from the cache is pinned until it is released; the fixed part of a tuple of pg_proc is a FormData_pg_proc.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::PROCOID.cast_signed();
+        let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(function));
+        if tuple.is_null() {
+            return None;
+        }
+        let data = (*tuple).t_data;
+        let form = data.cast::<u8>().add(usize::from((*data).t_hoff)).cast::<pg_sys::FormData_pg_proc>();
+        let language = (*form).prolang;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(language)
+    }
+}
+
 /// The databases that can be connected to, from the shared catalog: no database is needed to read it. In a transaction.
 pub fn databases() -> Vec<pg_sys::Oid> {
     let mut found = Vec::new();

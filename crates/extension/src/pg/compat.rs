@@ -16,6 +16,9 @@ pub const ANUM_CONSTRAINT_CONRELID: pg_sys::AttrNumber = 8;
 #[cfg(feature = "pg18")]
 pub const ANUM_CONSTRAINT_CONRELID: pg_sys::AttrNumber = 9;
 
+/// Attribute number of `contypid` in `pg_constraint`.
+pub const ANUM_CONSTRAINT_CONTYPID: pg_sys::AttrNumber = ANUM_CONSTRAINT_CONRELID + 1;
+
 /// OID of `pg_catalog.pg_prepared_statement()`, the function behind the view `pg_prepared_statements`
 /// (`src/include/catalog/pg_proc.dat`; OIDs below 10000 never change).
 pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);
@@ -128,6 +131,9 @@ unsafe extern "C-unwind" {
 unsafe extern "C" {
     /// `src/backend/commands/sequence.c`: forgets what `lastval()` and cached sequence values hold.
     pub fn ResetSequenceCaches();
+    /// `src/backend/utils/cache/ts_cache.c`: forgets which configuration `default_text_search_config` means. 16 renamed it.
+    #[cfg_attr(feature = "pg15", link_name = "assign_TSCurrentConfig")]
+    pub fn assign_default_text_search_config(value: *const core::ffi::c_char, extra: *mut core::ffi::c_void);
     /// `src/backend/utils/init/miscinit.c`.
     pub fn GetUserIdAndSecContext(user: *mut pg_sys::Oid, context: *mut core::ffi::c_int);
     /// `src/backend/utils/init/miscinit.c`.
@@ -175,6 +181,90 @@ unsafe extern "C" {
     pub fn disable_timeout(id: core::ffi::c_int, keep_indicator: bool);
 }
 
+// Settings that say how literals are read, and that the bindings do not declare.
+unsafe extern "C" {
+    /// `src/backend/parser/scan.l`.
+    pub static standard_conforming_strings: bool;
+    /// `src/backend/parser/scan.l`.
+    pub static backslash_quote: core::ffi::c_int;
+    /// `src/backend/utils/adt/xml.c`.
+    pub static xmloption: core::ffi::c_int;
+    /// `src/backend/utils/adt/pg_locale.c`.
+    pub static locale_monetary: *const core::ffi::c_char;
+    /// `src/backend/utils/adt/pg_locale.c`.
+    pub static locale_numeric: *const core::ffi::c_char;
+    /// `src/backend/utils/adt/pg_locale.c`.
+    pub static locale_time: *const core::ffi::c_char;
+}
+
+/// How that begins which PL/pgSQL keeps of a function (`PLpgSQL_function`, `src/pl/plpgsql/src/plpgsql.h`).
+#[cfg(not(feature = "pg18"))]
+#[repr(C)]
+#[derive(Debug)]
+pub struct CompiledFunction {
+    signature: *mut core::ffi::c_char,
+    function: pg_sys::Oid,
+    /// What made the row of `pg_proc` that it was compiled from.
+    pub xmin: pg_sys::TransactionId,
+}
+/// How that begins which languages keep of a function (`CachedFunction`, `src/include/utils/funccache.h`). The key begins with the
+/// function.
+#[cfg(feature = "pg18")]
+#[repr(C)]
+#[derive(Debug)]
+pub struct CompiledFunction {
+    key: *const pg_sys::Oid,
+    /// What made the row of `pg_proc` that it was compiled from.
+    pub xmin: pg_sys::TransactionId,
+}
+
+/// Whether the server keeps functions in SQL from one call to the next, as PL/pgSQL does: from 18 on.
+pub const KEEPS_SQL: bool = cfg!(feature = "pg18");
+
+/// Whether a call is one of a function in SQL, which the server keeps.
+///
+/// # Safety
+/// What the function manager has passed to its hook.
+pub unsafe fn is_kept_sql(info: *const pg_sys::FmgrInfo) -> bool {
+    unsafe extern "C-unwind" {
+        /// `src/backend/executor/functions.c`.
+        fn fmgr_sql(call: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    }
+    // SAFETY: the caller's word.
+    KEEPS_SQL
+        && unsafe { (*info).fn_addr }.is_some_and(|address| {
+            core::ptr::fn_addr_eq(
+                address,
+                fmgr_sql as unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum,
+            )
+        })
+}
+
+/// What a language keeps of a function, as a call of it has found it; null if it has not. That it is what we think is seen by the
+/// function that it is of.
+///
+/// # Safety
+/// What the function manager has passed to its hook, for a call of a function in PL/pgSQL, or of one of [`is_kept_sql`].
+pub unsafe fn compiled(info: *const pg_sys::FmgrInfo) -> *mut CompiledFunction {
+    let null = core::ptr::null_mut();
+    // SAFETY: the caller's word. What a function in SQL has for its calls begins with a pointer to what is kept of it
+    // (`SQLFunctionCache`).
+    unsafe {
+        let mut compiled = (*info).fn_extra.cast::<CompiledFunction>();
+        if !compiled.is_null() && is_kept_sql(info) {
+            compiled = *compiled.cast::<*mut CompiledFunction>();
+        }
+        if compiled.is_null() {
+            return null;
+        }
+        #[cfg(not(feature = "pg18"))]
+        let function = (*compiled).function;
+        #[cfg(feature = "pg18")]
+        let function = if (*compiled).key.is_null() { return null } else { *(*compiled).key };
+        if function == (*info).fn_oid { compiled } else { null }
+    }
+}
+
 /// `STATEMENT_TIMEOUT` of `src/include/utils/timeout.h`: the fourth since 9.3.
 pub const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
 
@@ -191,6 +281,20 @@ pub unsafe fn may_connect(role: pg_sys::Oid, database: pg_sys::Oid) -> bool {
     #[cfg(not(feature = "pg15"))]
     let result = unsafe { pg_sys::object_aclcheck(pg_sys::DatabaseRelationId, database, role, mode) };
     result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// Whether a member may make a role its own by SET ROLE. From 16 on a membership may be without that: the one that CREATEROLE gives to who
+/// creates a role, for one.
+///
+/// # Safety
+/// In a transaction.
+pub unsafe fn may_set_role(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: the caller's word.
+    #[cfg(feature = "pg15")]
+    return unsafe { pg_sys::is_member_of_role(member, role) };
+    // SAFETY: the caller's word.
+    #[cfg(not(feature = "pg15"))]
+    return unsafe { pg_sys::member_can_set_role(member, role) };
 }
 
 /// Whether a role owns a database. 16 made one function of what was one for each kind of object.

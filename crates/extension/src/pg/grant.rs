@@ -4,6 +4,8 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::node;
+
 /// An object that privileges are given on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
@@ -31,8 +33,8 @@ impl Target {
     }
 }
 
-/// The tables, functions and schemas of a GRANT or REVOKE, as it will find them; nothing for other statements, and for objects that are
-/// not there. ALL … IN SCHEMA is about the schema.
+/// The tables, functions, types and schemas of a GRANT or REVOKE, as it will find them; nothing for other statements, and for objects
+/// that are not there. ALL … IN SCHEMA is about the schema, and so are default privileges in it.
 ///
 /// # Safety
 /// `statement` is a planned utility statement that the server passes to its ProcessUtility hook.
@@ -41,8 +43,10 @@ pub unsafe fn targets(statement: *const pg_sys::PlannedStmt) -> Vec<Target> {
     // SAFETY: the caller's word; the casts follow from the tag, and from the type of the objects. Looking up takes no lock.
     unsafe {
         let node = (*statement).utilityStmt;
-        if (*node).type_ != pg_sys::NodeTag::T_GrantStmt {
-            return Vec::new();
+        match (*node).type_ {
+            pg_sys::NodeTag::T_GrantStmt => {}
+            pg_sys::NodeTag::T_AlterDefaultPrivilegesStmt => return default_schemas(node.cast()),
+            _ => return Vec::new(),
         }
         let grant = &*node.cast::<pg_sys::GrantStmt>();
         let in_schema = grant.targtype == pg_sys::GrantTargetType::ACL_TARGET_ALL_IN_SCHEMA;
@@ -66,9 +70,50 @@ pub unsafe fn targets(statement: *const pg_sys::PlannedStmt) -> Vec<Target> {
                 class: pg_sys::ProcedureRelationId,
                 object: pg_sys::LookupFuncWithArgs(grant.objtype, object.cast(), true),
             },
+            O::OBJECT_TYPE | O::OBJECT_DOMAIN => Target {
+                class: pg_sys::TypeRelationId,
+                object: pg_sys::LookupTypeNameOid(
+                    core::ptr::null_mut(),
+                    pg_sys::makeTypeNameFromNameList(object.cast()),
+                    true,
+                ),
+            },
             _ => Target { class: pg_sys::InvalidOid, object: pg_sys::InvalidOid },
         });
         found.filter(|target| target.object != pg_sys::InvalidOid).collect()
+    }
+}
+
+/// The schemas that default privileges are for.
+///
+/// # Safety
+/// `statement` is an ALTER DEFAULT PRIVILEGES.
+unsafe fn default_schemas(statement: *const pg_sys::AlterDefaultPrivilegesStmt) -> Vec<Target> {
+    // SAFETY: the caller's word; options are a list of DefElem, and that of schemas is a list of names.
+    unsafe {
+        let Some(option) = node::option((*statement).options, c"schemas") else { return Vec::new() };
+        let names = (*option).arg.cast::<pg_sys::List>();
+        let count = usize::try_from((*names).length).unwrap_or(0);
+        let found = (0..count).map(|n| schema((*(*names).elements.add(n)).ptr_value.cast()));
+        found.filter(|target| target.object != pg_sys::InvalidOid).collect()
+    }
+}
+
+/// The roles of a DROP OWNED, which takes their privileges away; nothing for other statements.
+///
+/// # Safety
+/// As [`targets`].
+pub unsafe fn disowned(statement: *const pg_sys::PlannedStmt) -> Vec<pg_sys::Oid> {
+    // SAFETY: the caller's word; the cast follows from the tag, and the list is of RoleSpec.
+    unsafe {
+        let node = (*statement).utilityStmt;
+        if (*node).type_ != pg_sys::NodeTag::T_DropOwnedStmt {
+            return Vec::new();
+        }
+        let roles = (*node.cast::<pg_sys::DropOwnedStmt>()).roles;
+        let count = if roles.is_null() { 0 } else { usize::try_from((*roles).length).unwrap_or(0) };
+        let specified = (0..count).map(|n| (*(*roles).elements.add(n)).ptr_value.cast());
+        specified.map(|role| pg_sys::get_rolespec_oid(role, true)).collect()
     }
 }
 

@@ -36,6 +36,12 @@ pub fn watch_relation(relation: pg_sys::Oid) {
     RELATION.set(relation);
 }
 
+/// Hears what other backends have told. The server does so by itself when it locks a relation, and when a transaction begins.
+pub fn hear() {
+    // SAFETY: in a transaction; calls what was registered, as the server does at any lock.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
 /// Tells every backend, when the transaction commits, that `relation` has changed. May raise if there is none.
 pub fn changed(relation: pg_sys::Oid) {
     // SAFETY: called in a transaction, where the relation is being changed.
@@ -62,23 +68,37 @@ extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid
     }
 }
 
+/// How many parts may watch all relations.
+const PARTS: usize = 2;
+
+/// Who is to be told of a relation.
+type Watchers = [Option<fn(pg_sys::Oid)>; PARTS];
+
 thread_local! {
-    static RELATIONS: Cell<Option<fn(pg_sys::Oid)>> = const { Cell::new(None) };
+    static RELATIONS: Cell<Watchers> = const { Cell::new([None; PARTS]) };
 }
 
-/// Has `forget` called with every relation that may have changed; with 0 when any of them may have. Always the same function.
+/// Has `forget` called with every relation that may have changed; with 0 when any of them may have. By at most [`PARTS`] parts, each
+/// with the same function every time.
 pub fn watch_relations(forget: fn(pg_sys::Oid)) {
-    if RELATIONS.replace(Some(forget)).is_none() {
+    let mut parts = RELATIONS.get();
+    if parts.iter().flatten().any(|known| core::ptr::fn_addr_eq(*known, forget)) {
+        return;
+    }
+    if parts[0].is_none() {
         // SAFETY: registered once in this backend; the function lives as long as it does.
         unsafe {
             pg_sys::CacheRegisterRelcacheCallback(Some(any_relation_changed), pg_sys::Datum::from(0));
         }
     }
+    // Whoever is not called would go by what is no more.
+    *parts.iter_mut().find(|part| part.is_none()).expect("a free place for a part") = Some(forget);
+    RELATIONS.set(parts);
 }
 
 #[pg_guard]
 extern "C-unwind" fn any_relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
-    if let Some(forget) = RELATIONS.get() {
+    for forget in RELATIONS.get().into_iter().flatten() {
         forget(relation);
     }
 }
@@ -113,13 +133,18 @@ pub fn all_changed() {
     unsafe { pg_sys::CacheInvalidateRelcacheAll() };
 }
 
-/// Has every saved plan made again once a role or a membership has changed, if `matters` says so. The server does so itself
+/// Has every saved plan made again once a role, a membership or the owner of a database has changed, if `matters` says so. The server does so itself
 /// from 15.19, 16.15, 17.11 and 18.5 on.
 pub fn plan_again_after_roles(matters: fn() -> bool) {
     if MATTERS.replace(Some(matters)).is_none() {
         // SAFETY: registered once in this backend; the function lives as long as it does.
         unsafe {
-            for cache in [pg_sys::SysCacheIdentifier::AUTHOID, pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE] {
+            // Whoever owns the database is a member of pg_database_owner.
+            for cache in [
+                pg_sys::SysCacheIdentifier::AUTHOID,
+                pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE,
+                pg_sys::SysCacheIdentifier::DATABASEOID,
+            ] {
                 let none = pg_sys::Datum::from(0);
                 pg_sys::CacheRegisterSyscacheCallback(cache.cast_signed(), Some(roles_changed), none);
             }

@@ -100,6 +100,58 @@ pub fn table_of(relation: pg_sys::Oid) -> pg_sys::Oid {
     }
 }
 
+/// Whether it is a partitioned table.
+pub fn is_partitioned(relation: pg_sys::Oid) -> bool {
+    // SAFETY: reads the system cache.
+    unsafe { pg_sys::get_rel_relkind(relation).cast_unsigned() == pg_sys::RELKIND_PARTITIONED_TABLE }
+}
+
+/// The table that it is a partition of, at once.
+pub fn parent_of(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: reads the system cache and a catalog; the list is of OIDs, in the current memory context.
+    unsafe {
+        if !pg_sys::get_rel_relispartition(relation) {
+            return None;
+        }
+        let ancestors = ancestors(relation);
+        (!ancestors.is_null() && (*ancestors).length > 0).then(|| (*(*ancestors).elements).oid_value)
+    }
+}
+
+/// The schema of a relation.
+pub fn schema_of(relation: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: reads the system cache.
+    unsafe { pg_sys::get_rel_namespace(relation) }
+}
+
+/// The type of a relation's rows; 0 if it has none.
+pub fn row_type(relation: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: reads the system cache.
+    unsafe { pg_sys::get_rel_type_id(relation) }
+}
+
+/// Whether a column, or another type, has the rows of the relation or arrays of them in it.
+pub fn is_type_of_column(relation: pg_sys::Oid) -> bool {
+    let row = row_type(relation);
+    if row == pg_sys::InvalidOid {
+        return false;
+    }
+    // SAFETY: reads the system cache.
+    let array = unsafe { pg_sys::get_array_type(row) };
+    let dependents = |object, enough| {
+        let columns = [(4, pg_sys::TypeRelationId), (5, object)];
+        table::has_rows(DEPENDENCIES, Some(DEPENDENTS), &columns, enough)
+    };
+    // The type of its arrays is one that depends on it.
+    if array == pg_sys::InvalidOid { dependents(row, 1) } else { dependents(row, 2) || dependents(array, 1) }
+}
+
+/// Whether it is the negator of an operator.
+pub fn is_negated(operator: pg_sys::Oid) -> bool {
+    // SAFETY: reads the system cache.
+    unsafe { pg_sys::get_negator(operator) != pg_sys::InvalidOid }
+}
+
 /// Whether it is a composite type.
 pub fn is_composite_type(relation: pg_sys::Oid) -> bool {
     // SAFETY: reads the system cache.
@@ -108,7 +160,17 @@ pub fn is_composite_type(relation: pg_sys::Oid) -> bool {
 
 /// The table of a constraint; 0 for one of a domain, `None` if there is no such constraint.
 pub fn table_of_constraint(constraint: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    // SAFETY: a tuple from the cache is pinned until it is released; `conrelid` is NOT NULL.
+    of_constraint(constraint, compat::ANUM_CONSTRAINT_CONRELID)
+}
+
+/// The domain of a constraint; `None` for one of a table.
+pub fn domain_of_constraint(constraint: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    of_constraint(constraint, compat::ANUM_CONSTRAINT_CONTYPID).filter(|domain| *domain != pg_sys::InvalidOid)
+}
+
+/// A column of a constraint that is an OID and NOT NULL.
+fn of_constraint(constraint: pg_sys::Oid, column: pg_sys::AttrNumber) -> Option<pg_sys::Oid> {
+    // SAFETY: a tuple from the cache is pinned until it is released; the columns that are asked for are NOT NULL.
     unsafe {
         let cache: c_int = pg_sys::SysCacheIdentifier::CONSTROID.cast_signed();
         let tuple = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(constraint));
@@ -116,9 +178,9 @@ pub fn table_of_constraint(constraint: pg_sys::Oid) -> Option<pg_sys::Oid> {
             return None;
         }
         let mut null = false;
-        let datum = pg_sys::SysCacheGetAttr(cache, tuple, compat::ANUM_CONSTRAINT_CONRELID, &raw mut null);
-        let table = pg_sys::Oid::from_u32(u32::try_from(datum.value() & 0xffff_ffff).unwrap_or(0));
+        let datum = pg_sys::SysCacheGetAttr(cache, tuple, column, &raw mut null);
+        let found = pg_sys::Oid::from_u32(u32::try_from(datum.value() & 0xffff_ffff).unwrap_or(0));
         pg_sys::ReleaseSysCache(tuple);
-        Some(table)
+        Some(found)
     }
 }

@@ -1,25 +1,41 @@
-//! Text in the server's memory, which needs no destructor: for frames that an ERROR jumps over.
-
-use std::ffi::CStr;
+//! Values in the server's memory, which need no destructor: for frames that an ERROR jumps over.
 
 use pgrx::pg_sys;
 
-/// A text that lives as long as the memory context that was current when it was kept, or nothing.
-pub type Text = *mut core::ffi::c_char;
-
-/// Nothing.
-pub fn none() -> Text {
-    core::ptr::null_mut()
+/// Values that live as long as the memory context that was current when they were kept.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Kept<T> {
+    first: *const T,
+    count: usize,
 }
 
-/// Copies a text; nothing for one with a NUL byte.
-pub fn keep(text: &str) -> Text {
-    // SAFETY: the copy is made from a C string that lives during the call.
-    super::spi::c_string(text).map_or_else(none, |text| unsafe { pg_sys::pstrdup(text.as_ptr()) })
-}
+impl<T: Copy> Kept<T> {
+    /// None.
+    pub fn none() -> Self {
+        Self { first: core::ptr::null(), count: 0 }
+    }
 
-/// The text. It must have been kept in a memory context that still stands.
-pub fn read(text: Text) -> Option<String> {
-    // SAFETY: null, or what `keep` gave.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    /// Copies them.
+    pub fn copy(values: &[T]) -> Self {
+        if values.is_empty() {
+            return Self::none();
+        }
+        // SAFETY: the new memory has room for all, and is aligned for whatever the server puts there.
+        unsafe {
+            let first = pg_sys::palloc_extended(size_of_val(values), pg_sys::MCXT_ALLOC_HUGE.cast_signed())
+                .cast::<T>();
+            core::ptr::copy_nonoverlapping(values.as_ptr(), first, values.len());
+            Self { first, count: values.len() }
+        }
+    }
+
+    /// The values. Their memory context must still stand.
+    pub fn values(&self) -> &[T] {
+        if self.count == 0 {
+            return &[];
+        }
+        // SAFETY: what `copy` made.
+        unsafe { core::slice::from_raw_parts(self.first, self.count) }
+    }
 }

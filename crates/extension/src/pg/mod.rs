@@ -9,10 +9,12 @@
     reason = "the server allocates nodes and tuples aligned for any of their types"
 )]
 
+pub mod acl;
 pub mod apply;
 pub mod catalog;
 pub mod caught;
 pub mod compat;
+pub mod compiled;
 pub mod definer;
 pub mod grant;
 pub mod guc;
@@ -20,6 +22,7 @@ pub mod inval;
 pub mod json;
 pub mod jsonb;
 pub mod letter;
+pub mod limit;
 pub mod log;
 pub mod member;
 pub mod memory;

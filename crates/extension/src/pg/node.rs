@@ -40,19 +40,49 @@ pub enum Utility {
     Other,
 }
 
-/// Whether the statement may take privileges on tables away, or drop tables or roles.
+/// What a statement may take away that privileges on tables rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// Privileges on tables, and perhaps tables.
+    Privileges,
+    /// Tables from their owner; with them goes what that owner had granted to itself.
+    Ownership,
+    /// Tables or roles.
+    Objects,
+}
+
+/// What the statement may take away.
 ///
 /// # Safety
 /// `statement` is a planned utility statement that the server passes to its ProcessUtility hook.
-pub unsafe fn may_revoke(statement: *const pg_sys::PlannedStmt) -> bool {
+pub unsafe fn takes(statement: *const pg_sys::PlannedStmt) -> Takes {
     use pg_sys::NodeTag as T;
-    // SAFETY: the caller's word; the cast follows from the tag.
+    // SAFETY: the caller's word; the casts follow from the tags.
     unsafe {
         let node = (*statement).utilityStmt;
         match (*node).type_ {
-            T::T_GrantStmt => !(*node.cast::<pg_sys::GrantStmt>()).is_grant,
-            T::T_DropOwnedStmt | T::T_DropStmt | T::T_DropRoleStmt => true,
-            _ => false,
+            T::T_GrantStmt => {
+                let grant = &*node.cast::<pg_sys::GrantStmt>();
+                let of_tables = grant.objtype == pg_sys::ObjectType::OBJECT_TABLE;
+                if of_tables && !grant.is_grant { Takes::Privileges } else { Takes::Nothing }
+            }
+            T::T_DropOwnedStmt => Takes::Privileges,
+            T::T_ReassignOwnedStmt => Takes::Ownership,
+            T::T_AlterTableStmt => {
+                let commands = (*node.cast::<pg_sys::AlterTableStmt>()).cmds;
+                let count =
+                    if commands.is_null() { 0 } else { usize::try_from((*commands).length).unwrap_or(0) };
+                let is_owner = |n| {
+                    let command = (*(*commands).elements.add(n)).ptr_value.cast::<pg_sys::AlterTableCmd>();
+                    (*command).subtype == pg_sys::AlterTableType::AT_ChangeOwner
+                };
+                if (0..count).any(is_owner) { Takes::Ownership } else { Takes::Nothing }
+            }
+            T::T_DropStmt | T::T_DropRoleStmt => Takes::Objects,
+            _ => Takes::Nothing,
         }
     }
 }
@@ -60,7 +90,7 @@ pub unsafe fn may_revoke(statement: *const pg_sys::PlannedStmt) -> bool {
 /// Whether the statement runs the script of an extension, perhaps as another user.
 ///
 /// # Safety
-/// As [`may_revoke`].
+/// As [`takes`].
 pub unsafe fn runs_extension_script(statement: *const pg_sys::PlannedStmt) -> bool {
     use pg_sys::NodeTag as T;
     // SAFETY: the caller's word.
@@ -82,7 +112,7 @@ pub enum OfExtension {
 /// What the statement does to the extension of this name.
 ///
 /// # Safety
-/// As [`may_revoke`].
+/// As [`takes`].
 pub unsafe fn of_extension(statement: *const pg_sys::PlannedStmt, name: &CStr) -> OfExtension {
     use pg_sys::NodeTag as T;
     // SAFETY: the caller's word; each cast follows from the tag. Names end with NUL.
@@ -98,6 +128,56 @@ pub unsafe fn of_extension(statement: *const pg_sys::PlannedStmt, name: &CStr) -
             _ => return OfExtension::Nothing,
         };
         if !found.is_null() && CStr::from_ptr(found) == name { what } else { OfExtension::Nothing }
+    }
+}
+
+/// The schema of our tables.
+const OURS: &CStr = c"postern";
+
+/// Whether the statement copies into a table of ours, named with its schema, as a dump names it.
+///
+/// # Safety
+/// As [`utility`].
+pub unsafe fn copies_into_ours(statement: *const pg_sys::PlannedStmt) -> bool {
+    // SAFETY: the caller's word; the cast follows from the tag, names end with NUL.
+    unsafe {
+        let node = (*statement).utilityStmt;
+        if (*node).type_ != pg_sys::NodeTag::T_CopyStmt {
+            return false;
+        }
+        let copy = &*node.cast::<pg_sys::CopyStmt>();
+        copy.is_from
+            && !copy.relation.is_null()
+            && !(*copy.relation).schemaname.is_null()
+            && CStr::from_ptr((*copy.relation).schemaname) == OURS
+    }
+}
+
+/// Whether a plan inserts, for a superuser.
+///
+/// # Safety
+/// `query` is what the server passes to its ExecutorRun hook.
+pub unsafe fn inserts_as_superuser(query: *const pg_sys::QueryDesc) -> bool {
+    // SAFETY: the caller's word.
+    unsafe { (*query).operation == pg_sys::CmdType::CMD_INSERT && pg_sys::superuser() }
+}
+
+/// Whether a plan that inserts does so into a table of ours.
+///
+/// # Safety
+/// As [`inserts_as_superuser`].
+pub unsafe fn inserts_into_ours(query: *const pg_sys::QueryDesc) -> bool {
+    // SAFETY: the caller's word; result relations are numbers of entries of the range table, from 1.
+    unsafe {
+        let plan = &*(*query).plannedstmt;
+        if plan.resultRelations.is_null() || (*plan.resultRelations).length < 1 {
+            return false;
+        }
+        let number = (*(*plan.resultRelations).elements).int_value;
+        let Ok(place) = usize::try_from(number - 1) else { return false };
+        let entry = (*(*plan.rtable).elements.add(place)).ptr_value.cast::<pg_sys::RangeTblEntry>();
+        let schema = pg_sys::get_namespace_oid(OURS.as_ptr(), true);
+        schema != pg_sys::InvalidOid && pg_sys::get_rel_namespace((*entry).relid) == schema
     }
 }
 
@@ -148,7 +228,7 @@ pub unsafe fn database_for_itself(statement: *const pg_sys::PlannedStmt) -> Opti
 ///
 /// # Safety
 /// `options` is null or a list of DefElem.
-unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys::DefElem> {
+pub unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys::DefElem> {
     if options.is_null() {
         return None;
     }

@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 use super::compat;
 
 /// Commands that row security governs, as bits of an `AclMode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Commands(u32);
 
 impl Commands {
@@ -27,7 +27,7 @@ impl Commands {
         clippy::unnecessary_cast,
         reason = "the mask has 64 bits from 16 on; the four are the lowest"
     )]
-    fn of(mask: pg_sys::AclMode) -> Self {
+    pub(super) fn of(mask: pg_sys::AclMode) -> Self {
         Self(mask as u32 & Self::ALL)
     }
 
@@ -38,6 +38,17 @@ impl Commands {
             b'a' => Some(Self(pg_sys::ACL_INSERT)),
             b'w' => Some(Self(pg_sys::ACL_UPDATE)),
             b'd' => Some(Self(pg_sys::ACL_DELETE)),
+            _ => None,
+        }
+    }
+
+    /// As [`Commands::from_letter`], of one command.
+    pub fn letter(self) -> Option<u8> {
+        match self.0 {
+            pg_sys::ACL_SELECT => Some(b'r'),
+            pg_sys::ACL_INSERT => Some(b'a'),
+            pg_sys::ACL_UPDATE => Some(b'w'),
+            pg_sys::ACL_DELETE => Some(b'd'),
             _ => None,
         }
     }
@@ -186,12 +197,11 @@ unsafe fn elements<'a, T>(list: *const pg_sys::List) -> &'a [*mut T] {
 }
 
 /// Takes row security off every relation of the tree for which `lifts` says so, sub-queries, CTEs and the queries of views
-/// included, and tells of how many.
+/// included.
 ///
 /// # Safety
 /// `query` is a rewritten query that may be changed, as the planner gets it.
-pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) -> usize {
-    let mut lifted = 0;
+pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) {
     // SAFETY: the queries are those of the tree; what is cut out is not freed.
     unsafe {
         for &query in Queries::of(query).as_slice() {
@@ -208,7 +218,6 @@ pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) ->
                 if (last.is_none() && !checked) || access.needs.is_empty() || !lifts(access) {
                     continue;
                 }
-                lifted += 1;
                 if let Some(last) = last {
                     let policies = c_int::try_from(last + 1).unwrap_or(c_int::MAX);
                     (**entry).securityQuals = pg_sys::list_copy_tail((**entry).securityQuals, policies);
@@ -219,7 +228,6 @@ pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) ->
             }
         }
     }
-    lifted
 }
 
 /// A copy of the query, if it reads from functions: the planner may put the query of one in its place.

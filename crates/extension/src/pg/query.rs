@@ -158,15 +158,32 @@ thread_local! {
 
 /// Runs one statement of ours and gives its rows. Errors are raised.
 pub fn run(sql: &'static CStr, args: &[Arg]) -> Vec<Row> {
-    execute(sql, args, false)
+    execute(sql, args, Snapshot::Transaction)
+}
+
+/// As [`run`], but seeing what is committed now, whatever the isolation level of the transaction is: for what must not rest on how things
+/// were when it began.
+pub fn run_latest(sql: &'static CStr, args: &[Arg]) -> Vec<Row> {
+    execute(sql, args, Snapshot::Latest)
 }
 
 /// As [`run`], of a statement that only looks: it sees the database as the active snapshot does.
 pub fn look(sql: &'static CStr, args: &[Arg]) -> Vec<Row> {
-    execute(sql, args, true)
+    execute(sql, args, Snapshot::Active)
 }
 
-fn execute(sql: &'static CStr, args: &[Arg], only_looks: bool) -> Vec<Row> {
+/// What a statement sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Snapshot {
+    /// What the transaction does: as its isolation level says.
+    Transaction,
+    /// What the statement around it does; it may not write.
+    Active,
+    /// What is committed now.
+    Latest,
+}
+
+fn execute(sql: &'static CStr, args: &[Arg], sees: Snapshot) -> Vec<Row> {
     let types: Vec<pg_sys::Oid> = args.iter().map(|arg| arg.type_oid()).collect();
     let count = i32::try_from(args.len()).unwrap_or(0);
     // SAFETY: connected and finished here; an ERROR in between is cleaned up by the end of the (sub)transaction. The plan is
@@ -186,7 +203,14 @@ fn execute(sql: &'static CStr, args: &[Arg], only_looks: bool) -> Vec<Row> {
             data.iter().map(|datum| datum.unwrap_or(pg_sys::Datum::from(0))).collect();
         let nulls: Vec<core::ffi::c_char> =
             data.iter().map(|datum| if datum.is_some() { b' ' } else { b'n' }.cast_signed()).collect();
-        let status = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), only_looks, 0);
+        let (values, nulls) = (values.as_mut_ptr(), nulls.as_ptr());
+        let status = if sees == Snapshot::Latest {
+            let latest = pg_sys::GetLatestSnapshot();
+            let none = core::ptr::null_mut();
+            pg_sys::SPI_execute_snapshot(plan, values, nulls, latest, none, false, true, 0)
+        } else {
+            pg_sys::SPI_execute_plan(plan, values, nulls, sees == Snapshot::Active, 0)
+        };
         assert!(status >= 0, "a statement of the extension cannot be run: {status}");
         let rows = rows();
         pg_sys::SPI_finish();

@@ -144,6 +144,22 @@ pub fn name(oid: pg_sys::Oid) -> String {
     by_oid(oid).map_or_else(|| format!("{}", oid.to_u32()), |role| role.name)
 }
 
+/// Whether `member` may make `role` its own by SET ROLE. May raise as any catalog read may.
+pub fn may_set(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: asks the system caches, in a transaction.
+    unsafe { compat::may_set_role(member, role) }
+}
+
+/// Whether there is a role with this OID. May raise as any catalog read may.
+pub fn exists(oid: pg_sys::Oid) -> bool {
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: reads the system cache.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::AUTHOID.cast_signed();
+        pg_sys::SearchSysCacheExists(cache, pg_sys::Datum::from(oid), none, none, none)
+    }
+}
+
 /// Whether `member` has the privileges of `role`: it is it, inherits it, or is a superuser. May raise as any catalog read may.
 pub fn has_privileges_of(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: reads the system caches.

@@ -17,12 +17,23 @@ pub fn forget_sequences() {
     unsafe { compat::ResetSequenceCaches() };
 }
 
-/// Whether the session has a schema for temporary objects, with something in it or not.
-pub fn has_temp_schema() -> bool {
+/// Forgets which text search configuration is the default: it was found by the path of whoever needed it first. Never raises.
+pub fn forget_text_search() {
+    // SAFETY: assigns one variable of the backend, and looks at neither argument.
+    unsafe { compat::assign_default_text_search_config(core::ptr::null(), core::ptr::null_mut()) };
+}
+
+/// The session's schema for temporary objects, with something in it or not; the invalid OID if it has none.
+pub fn temp_schema() -> pg_sys::Oid {
     let (mut schema, mut toast) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
     // SAFETY: only assigns to the two.
     unsafe { compat::GetTempNamespaceState(&raw mut schema, &raw mut toast) };
-    schema != pg_sys::InvalidOid
+    schema
+}
+
+/// Whether it has one.
+pub fn has_temp_schema() -> bool {
+    temp_schema() != pg_sys::InvalidOid
 }
 
 /// Drops all temporary objects of the session, as DISCARD TEMP does. May raise, for instance when so many locks are needed

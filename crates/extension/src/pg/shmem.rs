@@ -45,6 +45,15 @@ pub struct Slot {
     pub role: AtomicU32,
 }
 
+/// A process that writes what comes with a copy of a database, until it ends.
+#[derive(Debug, Default)]
+pub struct Arriving {
+    /// The process; 0: the place is free.
+    pub pid: AtomicI32,
+    /// Its database.
+    pub database: AtomicU32,
+}
+
 /// How fast the steps of a role may follow each other.
 #[derive(Debug, Default)]
 pub struct Rate {
@@ -68,6 +77,9 @@ pub const WAITERS: usize = 256;
 
 /// Roles with a rate, in all databases. Of further ones the rate is not kept.
 pub const RATES: usize = 1024;
+
+/// How many processes can write what comes with a copy at the same time.
+pub const ARRIVING: usize = 64;
 
 /// How many processes can have something done in a transaction of its own at the same time.
 pub const ERRANDS: usize = 64;
@@ -141,6 +153,10 @@ pub struct Board {
     pub messages: AtomicU64,
     /// Counts statements at top level that have ended while no executor waited for them.
     pub orphans: AtomicU64,
+    /// Counts processes that have written what comes with a copy, and have ended, in all databases.
+    pub arrived: AtomicU64,
+    /// Those that have not ended.
+    pub arriving: [Arriving; ARRIVING],
     /// Counts changes of schedules, in all databases.
     pub schedules: AtomicU64,
     /// 1 while an executor looks how many others are at a role, and takes its turn: some instructions, none of which can fail.

@@ -197,7 +197,11 @@ pub(super) unsafe fn converters(descriptor: pg_sys::TupleDesc) -> Vec<Converter>
                     CStr::from_ptr(pg_sys::SPI_fname(descriptor, column)).to_string_lossy().into_owned();
                 let flags = pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
                 let qualified = pg_sys::format_type_extended(type_oid, -1, u16::try_from(flags).unwrap_or(0));
-                let type_name = CStr::from_ptr(qualified).to_string_lossy().into_owned();
+                // A record without a type of its own cannot be read again; what is kept of it is an object.
+                let type_name = match type_oid {
+                    pg_sys::RECORDOID | pg_sys::RECORDARRAYOID => "pg_catalog.jsonb".into(),
+                    _ => CStr::from_ptr(qualified).to_string_lossy().into_owned(),
+                };
                 let how = match pg_sys::getBaseType(type_oid) {
                     pg_sys::INT2OID
                     | pg_sys::INT4OID

@@ -109,6 +109,16 @@ pub fn scan<const N: usize>(relation: pg_sys::Oid, mut row: impl FnMut([pg_sys::
 /// Whether a catalog has any row; with an index, one whose first indexed columns are these OIDs. The columns are given by their numbers
 /// in the catalog. May raise as any read may.
 pub fn has_row(relation: pg_sys::Oid, index: Option<pg_sys::Oid>, columns: &[(i16, pg_sys::Oid)]) -> bool {
+    has_rows(relation, index, columns, 1)
+}
+
+/// As [`has_row`], whether it has so many of them.
+pub fn has_rows(
+    relation: pg_sys::Oid,
+    index: Option<pg_sys::Oid>,
+    columns: &[(i16, pg_sys::Oid)],
+    enough: usize,
+) -> bool {
     // SAFETY: opened and closed with the same lock here; an error in between releases it with the transaction. The scan key lives
     // until the scan ends, and is of an OID.
     unsafe {
@@ -134,11 +144,18 @@ pub fn has_row(relation: pg_sys::Oid, index: Option<pg_sys::Oid>, columns: &[(i1
             count,
             keys.as_mut_ptr(),
         );
-        let found = !pg_sys::systable_getnext(scan).is_null();
+        let found = (0..enough).all(|_| !pg_sys::systable_getnext(scan).is_null());
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(heap, lock);
         found
     }
+}
+
+/// Locks a relation until the end of the transaction against other changes of its definition, VACUUM included; nobody who reads or writes it
+/// waits. If it is dropped meanwhile, there is nothing to be locked.
+pub fn lock_definition(relation: pg_sys::Oid) {
+    // SAFETY: in a transaction, whose end releases the lock.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::ShareUpdateExclusiveLock.cast_signed()) };
 }
 
 /// Whether there is a relation with this OID.

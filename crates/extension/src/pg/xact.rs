@@ -23,6 +23,12 @@ const PARTS: usize = 12;
 static mut AT_MOMENT: [Option<fn(Moment)>; PARTS] = [None; PARTS];
 static mut AT_SUBXACT_ABORT: [Option<fn(pg_sys::SubTransactionId)>; PARTS] = [None; PARTS];
 
+/// What the transaction has done so far is seen from here on. May raise where nothing may be written.
+pub fn next_command() {
+    // SAFETY: in a transaction, between statements of ours.
+    unsafe { pg_sys::CommandCounterIncrement() };
+}
+
 /// Has `f` called at every [`Moment`] of every transaction, and `sub` with the id of each subtransaction that is rolled
 /// back. Once, while preloading.
 pub fn at_end(f: fn(Moment), sub: fn(pg_sys::SubTransactionId)) {
@@ -155,6 +161,12 @@ pub fn is_parallel_worker_starting() -> bool {
 pub fn in_parallel_mode() -> bool {
     // SAFETY: a plain read of the transaction state.
     unsafe { compat::IsInParallelMode() }
+}
+
+/// Whether a row's transaction is the current one, or a subtransaction of it.
+pub fn is_ours(transaction: u32) -> bool {
+    // SAFETY: compares with the stack of transaction states.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from(transaction)) }
 }
 
 /// The subtransaction that the process is in.

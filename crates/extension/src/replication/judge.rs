@@ -87,15 +87,19 @@ fn replaced(created: Created, function_owner: pg_sys::Oid) -> Option<Replaced> {
 /// table's.
 fn matters(touched: &Touched) -> bool {
     match touched.class {
-        // The columns of a composite type are in tables that have a column of it.
+        // The columns of a composite type, or of a table that is the type of a column, are in the tables that have such a column.
         class::RELATION => {
-            member::is_composite_type(touched.object)
-                || member::is_replicated(member::table_of(touched.object))
+            member::is_replicated(member::table_of(touched.object))
+                || member::is_composite_type(touched.object)
+                || touched.sub != 0 && member::is_type_of_column(touched.object)
         }
-        class::DEFAULT | class::INHERITS => member::is_replicated(touched.object),
+        class::DEFAULT => member::is_replicated(touched.object),
+        // Its partitions may be replicated without it.
+        class::INHERITS => member::is_replicated(touched.object) || member::is_partitioned(touched.object),
         class::CONSTRAINT => member::table_of_constraint(touched.object)
             .is_some_and(|table| table == pg_sys::InvalidOid || member::is_replicated(table)),
         class::FUNCTION => trigger::came_with_the_server(touched.object) || member::is_used(touched.object),
+        class::OPERATOR => member::is_negated(touched.object),
         class::TRIGGER => {
             trigger::before(touched.object).is_some_and(|trigger| member::is_replicated(trigger.relation))
         }
@@ -103,37 +107,84 @@ fn matters(touched: &Touched) -> bool {
     }
 }
 
+/// What others have to wait for who make tables replicated ones, because this transaction changes it.
+fn changed(touched: &Touched) -> Option<(pg_sys::Oid, pg_sys::Oid)> {
+    let found = match touched.class {
+        class::FUNCTION | class::TYPE => Some((touched.class, touched.object)),
+        class::CONSTRAINT => member::domain_of_constraint(touched.object).map(|domain| (class::TYPE, domain)),
+        class::RELATION if member::is_composite_type(touched.object) || touched.sub != 0 => {
+            Some((class::TYPE, member::row_type(touched.object)))
+        }
+        // It is new in its schema, which may be on its way into a publication.
+        class::RELATION if member::table_of(touched.object) == touched.object => {
+            let schema = member::schema_of(touched.object);
+            (schema != touched.schema_before).then_some((class::SCHEMA, schema))
+        }
+        // Who replicates the table above may not see this one yet.
+        class::INHERITS => member::parent_of(touched.object).map(|parent| (class::RELATION, parent)),
+        _ => None,
+    };
+    found.filter(|(_, object)| *object != pg_sys::InvalidOid)
+}
+
 /// Waits for transactions that change what this one relies on, so that of the two the later one sees what the earlier one did.
 fn settle(touched: &[Touched]) {
-    let mut replicates = Vec::new();
-    for touched in touched {
-        match touched.class {
-            class::FUNCTION | class::TYPE => trigger::changes(touched.class, touched.object),
-            class::PUBLICATION
-            | class::PUBLICATION_TABLE
-            | class::PUBLICATION_SCHEMA
-            | class::SUBSCRIPTION
-            | class::INHERITS => replicates.push(touched.object.to_u32().to_string()),
-            _ => {}
-        }
-    }
+    let mut changes: Vec<_> = snapshot::with_latest(|| touched.iter().filter_map(changed).collect());
+    in_order(&mut changes);
+    changes.into_iter().for_each(|(class, object)| trigger::changes(class, object));
+    let replicates: Vec<_> = touched
+        .iter()
+        .filter(|touched| {
+            matches!(
+                touched.class,
+                class::PUBLICATION
+                    | class::PUBLICATION_TABLE
+                    | class::PUBLICATION_SCHEMA
+                    | class::SUBSCRIPTION
+                    | class::INHERITS
+            )
+        })
+        .map(|touched| touched.object.to_u32().to_string())
+        .collect();
     if replicates.is_empty() {
         return;
     }
     let args = [Arg::Text(&replicates.join(","))];
-    let ask = || {
-        snapshot::with_latest(|| {
+    let mut held = Vec::new();
+    loop {
+        let rows = snapshot::with_latest(|| {
             query::as_owner(|| query::look(c"SELECT class, object FROM postern.replication_basis($1)", &args))
-        })
-    };
-    // In an order of their own, so that two who replicate the same do not wait for each other in a circle.
-    for row in ask().iter().filter(|row| row.oid(0) == class::RELATION) {
-        trigger::keep_table(row.oid(1));
+        });
+        // In an order of their own, so that two who replicate the same do not wait for each other in a circle.
+        let (mut places, mut code): (Vec<_>, Vec<_>) = rows
+            .iter()
+            .map(|row| (row.oid(0), row.oid(1)))
+            .partition(|(class, _)| matches!(*class, class::RELATION | class::SCHEMA));
+        places.retain(|place| !held.contains(place));
+        if places.is_empty() {
+            // What a trigger made meanwhile calls is among them only now.
+            in_order(&mut code);
+            code.into_iter().for_each(|(class, object)| trigger::keep(class, object));
+            return;
+        }
+        in_order(&mut places);
+        for (class, object) in &places {
+            if *class == class::RELATION {
+                trigger::keep_table(*object);
+            }
+            // Of a table, those wait who give it partitions.
+            if *class == class::SCHEMA || member::is_partitioned(*object) {
+                trigger::keep(*class, *object);
+            }
+        }
+        held.append(&mut places);
     }
-    // What a trigger made meanwhile calls is among them only now.
-    for row in ask().iter().filter(|row| row.oid(0) != class::RELATION) {
-        trigger::keep(row.oid(0), row.oid(1));
-    }
+}
+
+/// Each once, and in one order: two who take locks in it do not wait for each other in a circle.
+fn in_order(objects: &mut Vec<(pg_sys::Oid, pg_sys::Oid)>) {
+    objects.sort_unstable_by_key(|(class, object)| (class.to_u32(), object.to_u32()));
+    objects.dedup();
 }
 
 /// What a replicated table got, and that others are changing: waits for what becomes of it, and keeps them from changing it
@@ -171,9 +222,7 @@ fn hold(pending: &Pending) {
         });
         code.extend(rows.iter().map(|row| (row.oid(0), row.oid(1))));
     }
-    // In one order, so that two do not wait for each other in a circle.
-    code.sort_unstable_by_key(|(class, object)| (class.to_u32(), object.to_u32()));
-    code.dedup();
+    in_order(&mut code);
     for (class, object) in code.into_iter().filter(|(_, object)| !trigger::came_with_the_server(*object)) {
         trigger::keep(class, object);
     }
@@ -252,8 +301,8 @@ fn say(level: Level, refusal: impl FnOnce() -> Refusal) {
 fn judge_trigger(created: Created, setting: Setting) {
     let rows = query::as_owner(|| {
         query::look(
-            c"SELECT trigger_name, table_name, table_owner, table_owner_name, function_name, function_owner, function_owner_name, definer, trusted, foreign_when, member, findings FROM postern.trigger_facts($1)",
-            &[Arg::Oid(created.oid)],
+            c"SELECT trigger_name, table_name, table_owner, table_owner_name, function_name, function_owner, function_owner_name, definer, trusted, foreign_when, member, findings FROM postern.trigger_facts($1, $2)",
+            &[Arg::Oid(created.oid), Arg::Oid(created.actor)],
         )
     });
     // Internal triggers have no row.

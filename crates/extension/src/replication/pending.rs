@@ -19,6 +19,8 @@ pub(super) mod class {
     pub const DEFAULT: Oid = Oid::from_u32(2604);
     pub const CONSTRAINT: Oid = Oid::from_u32(2606);
     pub const INHERITS: Oid = Oid::from_u32(2611);
+    pub const SCHEMA: Oid = Oid::from_u32(2615);
+    pub const OPERATOR: Oid = Oid::from_u32(2617);
     pub const TRIGGER: Oid = Oid::from_u32(2620);
     pub const EXTENSION: Oid = Oid::from_u32(3079);
     pub const SUBSCRIPTION: Oid = Oid::from_u32(6100);
@@ -177,6 +179,7 @@ pub fn touched(class: pg_sys::Oid, object: pg_sys::Oid, sub: i32, created: bool)
         | class::DEFAULT
         | class::CONSTRAINT
         | class::INHERITS
+        | class::OPERATOR
         | class::EXTENSION
         | class::PUBLICATION
         | class::PUBLICATION_TABLE

@@ -44,6 +44,12 @@ pub enum Refusal {
         /// The roles that carry privileges on it.
         roles: String,
     },
+    /// DROP OWNED BY a role of the extension.
+    #[error("privileges of role \"{role}\" are the extension's")]
+    Disowned {
+        /// The role.
+        role: String,
+    },
     /// Tables that may not be published.
     #[error("{} may not be published", naming(.tables))]
     Publication {
@@ -88,7 +94,7 @@ impl Refusal {
     /// Its SQLSTATE.
     pub fn code(&self) -> PgSqlErrorCode {
         match self {
-            Self::Grant { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::Grant { .. } | Self::Disowned { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::Trigger { .. } | Self::Subscription { .. } => {
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
@@ -106,7 +112,7 @@ impl Refusal {
                     "Role \"{role}\" does not have the rights of the table's owner \"{table_owner}\"; the function belongs to \"{function_owner}\" and is not SECURITY DEFINER."
                 ),
                 Reason::ForeignWhen => format!(
-                    "The WHEN clause calls {when}, which runs as whoever writes the row, and belongs neither to \"{table_owner}\" nor to a superuser."
+                    "The WHEN clause calls {when}, which runs as whoever writes the row. There \"{role}\" may call what it may execute, if it is of \"{table_owner}\", of a superuser or SECURITY DEFINER, and does not execute what it is given."
                 ),
                 Reason::ReplacesForeign => {
                     "It would take the place of a trigger whose function belongs to another role.".to_owned()
@@ -122,6 +128,7 @@ impl Refusal {
             Self::Grant { .. } => {
                 "A privilege that is given on an object of the extension goes into dumps, which then do not restore onto a version without that object.".to_owned()
             }
+            Self::Disowned { .. } => "DROP OWNED would take them from everyone who is a member of the role.".to_owned(),
             Self::Table { findings, .. }
             | Self::Publication { findings, .. }
             | Self::Subscription { findings, .. } => some(findings),
@@ -142,6 +149,9 @@ impl Refusal {
     fn advice(&self) -> &'static str {
         match self {
             Self::Grant { .. } => "",
+            Self::Disowned { .. } => {
+                "Revoke memberships of it instead; DROP EXTENSION postern takes its privileges away."
+            }
             Self::Trigger { reason, .. } => match reason {
                 Reason::ForeignFunction => {
                     "Use a function of the table's owner on which you have EXECUTE, or a SECURITY DEFINER function, or ask the owner to create the trigger."

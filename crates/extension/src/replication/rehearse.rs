@@ -22,6 +22,8 @@ pub fn rehearse(as_role: pg_sys::Oid, statement: &str) -> Result<Option<Caught>,
             enter::enter_subtransaction(as_role, facts)?;
             guc::set(c"session_replication_role", c"replica");
             guc::set(c"search_path", c"");
+            // Whoever waits for a table keeps those waiting who come later.
+            guc::set(c"lock_timeout", c"2s");
             spi::execute(&statement)?;
             // Deferred triggers fire while the role stands, as they do at the commit of an applied transaction.
             spi::execute(c"SET CONSTRAINTS ALL IMMEDIATE")?;

@@ -53,7 +53,7 @@ fn check(as_role: pg_sys::Oid, with_facts: bool) -> Result<(), Error> {
     if caller.superuser {
         return Ok(());
     }
-    let could_be = caller.oid == as_role || role::memberships(caller.oid).contains(&as_role);
+    let could_be = caller.oid == as_role || role::may_set(caller.oid, as_role);
     if could_be && !with_facts {
         return Ok(());
     }

@@ -28,3 +28,4 @@ mod policy;
 pub mod revoked;
 mod sql;
 pub mod state;
+mod write;

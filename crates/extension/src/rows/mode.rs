@@ -1,7 +1,7 @@
 //! The error mode: a role whose rows would be filtered gets an error instead.
 
 use super::direct;
-use super::state::{self, Mode, State};
+use super::state::{self, State};
 use crate::error::Error;
 use crate::pg::policy::{self, Access, Commands};
 use crate::pg::role;
@@ -9,7 +9,7 @@ use crate::pg::role;
 /// Refuses the first of the accesses that is filtered for a role that is to get an error.
 pub fn check(accesses: impl FnOnce() -> Vec<Access>) -> Result<(), Error> {
     let state = state::get();
-    if !state.modes.iter().any(|mode| mode.error) {
+    if !state.errors {
         return Ok(());
     }
     for access in accesses() {
@@ -43,17 +43,15 @@ fn refused(state: &State, access: Access) -> Commands {
 
 fn is_error(state: &State, access: Access, command: Commands) -> bool {
     let any = pgrx::pg_sys::InvalidOid;
-    let applies = |mode: &&Mode| {
-        mode.command == command
-            && (mode.relation == any || mode.relation == access.relation)
-            && (mode.role == any || role::has_privileges_of(access.user, mode.role))
+    let of = |relation: pgrx::pg_sys::Oid| {
+        let modes = state.modes.get(&relation).into_iter().flatten();
+        modes.map(move |mode| (usize::from(relation != any) + usize::from(mode.role != any), mode))
     };
-    let level = |mode: &Mode| usize::from(mode.relation != any) + usize::from(mode.role != any);
-    state
-        .modes
-        .iter()
-        .filter(applies)
-        .map(|mode| (level(mode), mode.error))
+    of(access.relation)
+        .chain(of(any))
+        .filter(|(_, mode)| mode.command == command)
+        .filter(|(_, mode)| mode.role == any || role::has_privileges_of(access.user, mode.role))
+        .map(|(level, mode)| (level, mode.error))
         .max()
         .is_some_and(|(_, error)| error)
 }

@@ -1,8 +1,7 @@
 //! The SQL face of rows. Declared in `sql/50_rows.sql`; privileges are given there.
 //!
-//! Who may change the two tables is decided by the `…_write` functions there, which nobody may call: they run as the superuser
-//! of the cluster, and are told here who asks. Asked from SQL they could not know: inside SECURITY DEFINER the current user is
-//! the definer, and `session_user` is not who a SET ROLE made.
+//! Who may change the two tables is decided by functions there that are told here who asks ([`write`]). Asked from SQL they could not
+//! know: inside SECURITY DEFINER the current user is the definer, and `session_user` is not who a SET ROLE made.
 #![allow(
     clippy::result_large_err,
     reason = "pgrx reports SQLSTATE, DETAIL and HINT from an ErrorReport only"
@@ -13,37 +12,45 @@ use std::ffi::{CStr, CString};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::{look, policy};
+use super::{look, policy, write};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
-use crate::pg::query::{self, Arg};
 use crate::pg::{self, owner_run, role, user};
 
 /// `postern.change_direct(relation oid, grantee oid, command "char", direct bool, with_grant bool)`
 #[pg_extern(sql = false)]
-fn change_direct(relation: pg_sys::Oid, grantee: pg_sys::Oid, command: i8, direct: bool, with_grant: bool) {
-    let args = [
-        Arg::Oid(user::current().oid),
-        Arg::Oid(relation),
-        Arg::Oid(grantee),
-        Arg::Char(command.cast_unsigned()),
-        Arg::Bool(direct),
-        Arg::Bool(with_grant),
-    ];
-    query::as_owner(|| query::run(c"SELECT postern.direct_write($1, $2, $3, $4, $5, $6)", &args));
+fn change_direct(
+    relation: pg_sys::Oid,
+    grantee: pg_sys::Oid,
+    command: i8,
+    direct: bool,
+    with_grant: bool,
+) -> Result<(), ErrorReport> {
+    Ok(write::direct(relation, grantee, command.cast_unsigned(), direct, with_grant)?)
+}
+
+/// `postern.lock_direct(relation oid, command "char")`
+#[pg_extern(sql = false)]
+fn lock_direct(relation: pg_sys::Oid, command: i8) {
+    write::lock(relation, command.cast_unsigned());
+}
+
+/// `postern.direct_state(relation oid, grantee oid, command "char")`
+#[pg_extern(sql = false)]
+fn direct_state(relation: pg_sys::Oid, grantee: pg_sys::Oid, command: i8) -> &'static str {
+    write::automaton(relation, grantee, command.cast_unsigned())
+}
+
+/// `postern.plain_entries(relation oid, grantee oid, command "char")`
+#[pg_extern(sql = false)]
+fn plain_entries(relation: pg_sys::Oid, grantee: pg_sys::Oid, command: i8) -> i32 {
+    i32::try_from(write::entries(relation, grantee, command.cast_unsigned())).unwrap_or(i32::MAX)
 }
 
 /// `postern.change_row_security(relation oid, role oid, command "char", mode "char")`
 #[pg_extern(sql = false)]
 fn change_row_security(relation: pg_sys::Oid, role: pg_sys::Oid, command: i8, mode: i8) {
-    let args = [
-        Arg::Oid(user::current().oid),
-        Arg::Oid(relation),
-        Arg::Oid(role),
-        Arg::Char(command.cast_unsigned()),
-        Arg::Char(mode.cast_unsigned()),
-    ];
-    query::as_owner(|| query::run(c"SELECT postern.row_security_write($1, $2, $3, $4, $5)", &args));
+    write::mode(relation, role, command.cast_unsigned(), mode.cast_unsigned());
 }
 
 /// `postern.evaluate_as(role oid, facts jsonb, query text)`
@@ -95,8 +102,8 @@ fn caller() -> pg_sys::Oid {
 
 /// `postern.caller_role(postern.caller)`
 #[pg_extern(sql = false)]
-fn caller_role(caller: pg_sys::Oid) -> pg_sys::Oid {
-    caller
+fn caller_role(caller: Option<pg_sys::Oid>) -> Result<pg_sys::Oid, ErrorReport> {
+    Ok(caller.ok_or(Error::NoCaller)?)
 }
 
 /// `postern.is_expression(text)`

@@ -14,12 +14,12 @@ use crate::pg::{self, table};
 pub struct Direct {
     pub grantee: pg_sys::Oid,
     pub command: Commands,
+    pub with_grant: bool,
 }
 
-/// What a role gets that would be filtered; an OID of 0 is any.
+/// What a role gets that would be filtered; an OID of 0 is any role.
 #[derive(Debug, Clone, Copy)]
 pub struct Mode {
-    pub relation: pg_sys::Oid,
     pub role: pg_sys::Oid,
     pub command: Commands,
     pub error: bool,
@@ -30,7 +30,10 @@ pub struct Mode {
 pub struct State {
     tables: Option<[pg_sys::Oid; 2]>,
     pub direct: HashMap<pg_sys::Oid, Vec<Direct>>,
-    pub modes: Vec<Mode>,
+    /// By relation; those for any are at 0.
+    pub modes: HashMap<pg_sys::Oid, Vec<Mode>>,
+    /// Whether there is an error among them.
+    pub errors: bool,
 }
 
 thread_local! {
@@ -85,14 +88,20 @@ fn read() -> State {
         return State::default();
     };
     let mut state = State { tables: Some([direct_access, modes]), ..State::default() };
-    table::scan(direct_access, |[relation, grantee, command]: [pg_sys::Datum; 3]| {
+    table::scan(direct_access, |[relation, grantee, command, _grantor, with_grant]: [pg_sys::Datum; 5]| {
         if let Some(command) = letter(command) {
-            state.direct.entry(oid(relation)).or_default().push(Direct { grantee: oid(grantee), command });
+            let grants = state.direct.entry(oid(relation)).or_default();
+            grants.push(Direct {
+                grantee: oid(grantee),
+                command,
+                with_grant: byte(with_grant).is_some_and(|byte| byte != 0),
+            });
         }
     });
     table::scan(modes, |[relation, role, command, mode]: [pg_sys::Datum; 4]| {
         if let (Some(command), Some(error)) = (letter(command), byte(mode).map(|mode| mode == b'e')) {
-            state.modes.push(Mode { relation: oid(relation), role: oid(role), command, error });
+            state.errors |= error;
+            state.modes.entry(oid(relation)).or_default().push(Mode { role: oid(role), command, error });
         }
     });
     state

@@ -7,10 +7,19 @@ use postern_cluster::Cluster;
 
 use crate::stage::Stage;
 
+/// A dump of the database of a server, with these options.
+fn dump(from: &Stage, options: &[&str]) -> Vec<u8> {
+    let dump = from.cluster.client("pg_dump").args(options).arg("postgres").output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    dump.stdout
+}
+
 /// Dumps the database of one server and restores it into a new one of another, statement by statement, while executors are there.
 fn copy(from: &Stage, to: &Stage, database: &str) {
-    let dump = from.cluster.client("pg_dump").arg("postgres").output().unwrap();
-    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    restore(to, database, &dump(from, &[]));
+}
+
+fn restore(to: &Stage, database: &str, dump: &[u8]) {
     to.cluster.create_database(database, false).unwrap();
     let mut restore = to
         .cluster
@@ -21,7 +30,7 @@ fn copy(from: &Stage, to: &Stage, database: &str) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    restore.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
+    restore.stdin.take().unwrap().write_all(dump).unwrap();
     let done = restore.wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
@@ -31,13 +40,16 @@ fn ask(stage: &Stage, database: &str, sql: &str) -> String {
 }
 
 fn until(stage: &Stage, database: &str, sql: &str, wanted: &str) {
-    for _ in 0..600 {
-        if ask(stage, database, sql) == wanted {
+    let mut last = String::new();
+    for _ in 0..3_000 {
+        // What it asks for may not be there yet.
+        last = stage.cluster.psql(database, sql).unwrap_or_else(|error| error.to_string());
+        if last.trim() == wanted {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("never happened: {sql}: {}", ask(stage, database, sql));
+    panic!("never happened: {sql}: {last}");
 }
 
 #[test]
@@ -171,5 +183,148 @@ fn a_database_made_from_a_template_is_a_copy_and_a_standby_is_none() {
             .unwrap()
             .trim(),
         "completed|f"
+    );
+}
+
+/// Work of every kind that is under way: what it has done so far is in `app.log`.
+const UNDER_WAY: &str =
+    "select df.start('insert into app.log(what) values (''begun'') returning 7 as n' |=> 'x' ~> df.wait_for_signal('go') |=> 's'
+                     ~> 'insert into app.log(what) select ''signalled '' || $x.n || ($s::jsonb->>''data'')', 'signalled');
+     select df.start(df.sleep(600) ~> 'insert into app.log(what) values (''slept'')', 'sleeper');
+     select df.start(df.map('select g from generate_series(1, 3) g', df.sleep(600) ~> 'insert into app.log(what) values (''mapped '' || $item.g)'), 'mapped');
+     select df.start(df.call(df.sleep(600) ~> 'insert into app.log(what) values (''called'') returning what') |=> 'c'
+                     ~> 'insert into app.log(what) values (''after '' || $c.what)', 'caller');
+     select df.start('call app.slow()' ~> 'insert into app.log(what) values (''after top level'')', 'top level');
+     select df.start(df.wait_for_signal('never'), 'paused before');
+     select df.schedule('yearly', '@yearly', 'insert into app.log(what) values (''tick'')')";
+
+/// What all of it has done at its end.
+const DONE: &str =
+    "after called,after top level,begun,called,mapped 1,mapped 2,mapped 3,signalled 7now,slept,tick";
+
+/// A server on which that runs, to be dumped; its procedure is at its sleep, after a commit.
+fn under_way() -> Stage {
+    let source = Stage::start();
+    source.admin(
+        "create table app.gate(open bool); grant select on app.gate to alice;
+         create procedure app.slow() language plpgsql as $$
+         begin
+             commit;
+             while not exists (select from app.gate) loop perform pg_sleep(0.05); commit; end loop;
+         end $$",
+    );
+    source.run("alice", UNDER_WAY);
+    let waiting = "select count(*) from postern.strand s join postern.instance i on i.id = s.instance
+                    where i.label = 'signalled' and s.state = 'w' or i.label = 'top level' and s.state = 'x' or i.label in ('sleeper', 'mapped') and s.state = 'w'";
+    source.until("all are under way", waiting, "6");
+    source.run("alice", "select df.pause((select id from df.instances where label = 'paused before'))");
+    source.until("one is paused", "select count(*) from df.instances where status = 'paused'", "1");
+    source
+}
+
+/// The time of everything that sleeps is up.
+fn time_is_up(copy: &Stage, database: &str) {
+    let up = "update postern.strand set due = now() where state = 'w' and due < 'infinity'; select postern.durable_wake()";
+    ask(copy, database, up);
+}
+
+/// In a copy that goes on by itself, what is under way comes to its end.
+fn goes_on(copy: &Stage, database: &str) {
+    ask(copy, database, "insert into app.gate values (true)");
+    ask(
+        copy,
+        database,
+        "set role alice; select df.signal(id, 'go', 'now') from df.instances where label = 'signalled'",
+    );
+    until(
+        copy,
+        database,
+        "select string_agg(label, ',' order by label) from df.instances where ended_at is null",
+        "paused before",
+    );
+    assert_eq!(
+        ask(
+            copy,
+            database,
+            "select string_agg(distinct status, ',') from df.instances where ended_at is not null"
+        ),
+        "completed"
+    );
+    assert_eq!(
+        ask(copy, database, "select status, away from df.instances where label = 'paused before'"),
+        "paused|f"
+    );
+    assert_eq!(
+        ask(copy, database, "select status, away from df.schedules where name = 'yearly'"),
+        "active|f"
+    );
+    ask(copy, database, "update postern.schedule set next_at = now(); select postern.durable_changed()");
+    until(copy, database, "select string_agg(what, ',' order by what) from app.log", DONE);
+}
+
+#[test]
+fn a_restored_copy_goes_on_by_itself_where_that_is_wanted() {
+    let source = under_way();
+    let target = Stage::with(Cluster::builder().setting("postern.adopt_copies", "on"));
+    // All of them before anything more has happened.
+    let dumps = [dump(&source, &[]), dump(&source, &["--rows-per-insert=2"])];
+    for (database, dump) in ["copied", "inserted"].into_iter().zip(&dumps) {
+        restore(&target, database, dump);
+        time_is_up(&target, database);
+        goes_on(&target, database);
+    }
+    // Made there, by an administrator who asks for it.
+    let other = Stage::start();
+    restore(&other, "asked", &dumps[0]);
+    time_is_up(&other, "asked");
+    until(&other, "asked", "select status from df.instances where label = 'sleeper'", "paused");
+    ask(&other, "asked", "select postern.adopt_durable()");
+    goes_on(&other, "asked");
+}
+
+#[test]
+fn nothing_of_a_copy_runs_before_it_is_whole() {
+    let source = Stage::start();
+    source.run(
+        "alice",
+        "select df.start(df.sleep(600) ~> 'insert into app.log(what) values (''slept'') returning (select count(*) from app.late) as n', 'sleeper')",
+    );
+    source.admin("create table app.late(n int); insert into app.late select generate_series(1, 5); grant select on app.late to alice");
+    let text = String::from_utf8(dump(&source, &[])).unwrap();
+    // What comes after the rows of the functions: more rows, indexes, rights.
+    let at = text.find("COPY postern.strand").unwrap();
+    let at = at + text[at..].find("\n\\.\n").unwrap() + 4;
+    let target = Stage::with(Cluster::builder().setting("postern.adopt_copies", "on"));
+    target.cluster.create_database("copied", false).unwrap();
+    let mut restore = target
+        .cluster
+        .client("psql")
+        .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "copied"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut script = restore.stdin.take().unwrap();
+    script.write_all(&text.as_bytes()[..at]).unwrap();
+    // It is due, and paused; and stays so, also for an executor that is started now.
+    until(&target, "copied", "select count(*) from postern.strand", "1");
+    ask(&target, "copied", "update postern.strand set due = now(); select postern.durable_wake()");
+    until(&target, "copied", "select status, away from df.instances where label = 'sleeper'", "paused|t");
+    target.admin("select pg_terminate_backend(pid) from df.executors where database = 'copied'");
+    until(&target, "copied", "select count(*) > 0 from df.executors where database = 'copied'", "t");
+    let another = ask(&target, "copied", "set role alice; select df.start('select 1', 'another')");
+    ask(&target, "copied", &format!("select df.await_instance('{another}')"));
+    assert_eq!(ask(&target, "copied", "select status from df.instances where label = 'sleeper'"), "paused");
+    script.write_all(&text.as_bytes()[at..]).unwrap();
+    drop(script);
+    assert!(restore.wait().unwrap().success());
+    until(&target, "copied", "select status from df.instances where label = 'sleeper'", "completed");
+    assert_eq!(
+        ask(
+            &target,
+            "copied",
+            "set role alice; select df.result(id) from df.instances where label = 'sleeper'"
+        ),
+        "{\"rows\": [{\"n\": 5}], \"row_count\": 1}"
     );
 }

@@ -373,3 +373,40 @@ fn a_loser_of_many_steps_takes_no_further_one() {
     STAGE.until("nothing of the loser is left", strands, "0");
     assert_eq!(STAGE.run("alice", "select count(*) from app.steps"), after);
 }
+
+#[test]
+fn what_is_deferred_in_one_step_is_so_in_those_that_share_its_commit() {
+    STAGE.run(
+        "alice",
+        "create table app.first(id int primary key);
+         create table app.second(id int references app.first deferrable initially deferred);
+         create function app.second_first(n int) returns void language plpgsql as
+             $$ begin insert into app.second values (n); insert into app.first values (n); end $$;
+         select count(df.start(format('select app.second_first(%s)', n), 'second first')) from generate_series(1, 60) n",
+    );
+    STAGE.until(
+        "all end",
+        "select count(*) from postern.instance where label = 'second first' and ended_at is not null",
+        "60",
+    );
+    let failed = "select string_agg(distinct error->>'message', '; ') from postern.instance where label = 'second first' and status = 'failed'";
+    assert_eq!(STAGE.admin(failed), "");
+    assert_eq!(STAGE.run("alice", "select count(*) from app.second"), "60");
+}
+
+#[test]
+fn no_step_hears_of_a_limit_that_others_who_share_its_commit_need() {
+    STAGE.run(
+        "alice",
+        "create function app.patient() returns text language plpgsql as
+             $$ begin perform pg_sleep(0.1); return 'slept'; exception when query_canceled then return 'interrupted'; end $$;
+         select count(df.start('select app.patient() as how', 'patient')) from generate_series(1, 40) n",
+    );
+    STAGE.until(
+        "all end",
+        "select count(*) from postern.instance where label = 'patient' and status = 'completed'",
+        "40",
+    );
+    let seen = "select string_agg(distinct output, ' ') from postern.instance where label = 'patient'";
+    assert_eq!(STAGE.admin(seen), r#"{"rows":[{"how":"slept"}],"row_count":1}"#);
+}

@@ -85,6 +85,42 @@ fn a_role_s_settings_are_for_its_steps_and_never_for_the_engine() {
 }
 
 #[test]
+fn what_a_function_was_called_with_in_one_step_is_not_there_in_another_s() {
+    // Few executors: what one of them keeps meets the next step.
+    let stage = Stage::with(postern_cluster::Cluster::builder().setting("postern.executors", "1"));
+    stage.admin(
+        "create function app.shared(n int) returns text language plpgsql as
+             $$ declare said text; begin said := 'n' || n; return said; end $$;
+         create schema evil authorization alice",
+    );
+    stage.run(
+        "alice",
+        "create function evil.caught() returns bool language plpgsql as
+             $$ begin insert into app.log(what) values ('caught'); return true; end $$;
+         create domain evil.text as pg_catalog.text check (evil.caught());
+         grant usage on schema evil to bob;
+         alter role alice set search_path = evil, pg_catalog",
+    );
+    for round in 0..3 {
+        for role in ["alice", "bob"] {
+            stage.run(
+                role,
+                &format!("select count(df.start('select app.shared({round})', 'shared')) from pg_catalog.generate_series(1, 20)"),
+            );
+            stage.until(
+                "all end",
+                &format!("select count(*) from postern.instance where status = 'completed' and submitted_by = '{role}'::regrole"),
+                &(20 * (round + 1)).to_string(),
+            );
+        }
+    }
+    assert_eq!(
+        stage.admin("select string_agg(distinct who, ',') from app.log where what = 'caught'"),
+        "alice"
+    );
+}
+
+#[test]
 fn a_role_without_login_may_have_steps() {
     let id = STAGE
         .admin("set role report; select df.start('select current_user as u, session_user is not null as s')");

@@ -1,5 +1,6 @@
 //! Executors that wait: who is woken, and that nothing waits for one that was not.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use postern_cluster::Cluster;
@@ -100,4 +101,88 @@ fn who_leaves_hands_over_what_it_alone_waited_for() {
     stage.admin("select pg_reload_conf()");
     stage.admin("select pg_terminate_backend(max(pid)) from df.executors");
     assert_eq!(stage.run("bob", &format!("select df.await_instance('{rests}', 60)")), "completed");
+}
+
+/// How often each executor has gone to sleep, once none does any more.
+fn asleep(stage: &Stage) -> BTreeMap<String, String> {
+    let look = || {
+        let pids = stage.admin(
+            "select string_agg(pid::text, ' ' order by pid) from df.executors where database = 'postgres'",
+        );
+        let naps = |pid: &str| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+            line.unwrap_or_default().to_owned()
+        };
+        pids.split(' ').map(|pid| (pid.to_owned(), naps(pid))).collect::<BTreeMap<_, _>>()
+    };
+    let mut last = look();
+    loop {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let now = look();
+        if now == last {
+            return now;
+        }
+        last = now;
+    }
+}
+
+#[test]
+fn one_executor_keeps_a_time_for_all() {
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "5"));
+    let ids: Vec<String> = (0..5).map(|_| stage.start_as_alice("'select pg_sleep(600)'")).collect();
+    stage.until("there are six", "select count(*) from df.executors where database = 'postgres'", "6");
+    for id in ids {
+        stage.run("alice", &format!("select df.cancel('{id}')"));
+        assert_eq!(stage.end_of(&id).0, "cancelled");
+    }
+    // Who keeps the time, and who keeps the next one while that one is busy; of a schedule also who is told that a function was
+    // started, and who is told that it has ended.
+    for (kind, most) in [("function", 2), ("schedule", 4)] {
+        let at = stage.admin("select now() + interval '8 seconds'");
+        let done = if kind == "function" {
+            let sleep = format!("df.sleep('{at}'::timestamptz - clock_timestamp())");
+            let id = stage.start_as_alice(&format!("{sleep} ~> 'select 1'"));
+            format!("select status from df.instances where id = '{id}'")
+        } else {
+            stage.run("alice", "select df.schedule('tick', '@yearly', 'select 1')");
+            let next =
+                format!("update postern.schedule set next_at = '{at}'; select postern.durable_changed()");
+            stage.admin(&next);
+            "select status from df.instances where schedule = 'tick'".into()
+        };
+        let before = asleep(&stage);
+        assert_eq!(stage.admin(&format!("select now() < '{at}'::timestamptz - interval '1 second'")), "t");
+        stage.until("its time has come", &done, "completed");
+        let after = asleep(&stage);
+        let woken = after.iter().filter(|(pid, naps)| before.get(*pid) != Some(naps)).count();
+        assert!(woken <= most, "{kind}: {woken} of {}", after.len());
+    }
+}
+
+#[test]
+fn no_time_is_missed_whoever_keeps_it_is_called_away() {
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "3"));
+    stage.run(
+        "alice",
+        "select df.start(df.wait_for_signal('go') ~> df.wait_for_signal('go') ~> df.wait_for_signal('go'), 'waiter') from generate_series(1, 10);
+         select df.start((select df.loop(df.sleep(make_interval(secs => 0.01 * (1 + g % 17))), 'update app.log set what = what where what = ''never'' returning true'
+                         ) ~> df.sleep(make_interval(secs => 0.013 * (g % 23))) ~> df.sleep(make_interval(secs => 0.2 * (g % 5)))), 'sleeper')
+           from generate_series(1, 60) g;
+         select df.schedule('each second', '* * * * * *', 'select 1')",
+    );
+    for _ in 0..3 {
+        stage.run(
+            "alice",
+            "select df.signal(id, 'go') from df.instances where label = 'waiter' and ended_at is null",
+        );
+        stage.run("alice", "select df.start('select pg_sleep(0.05)', 'short') from generate_series(1, 4)");
+    }
+    // Whoever keeps a time may be ended, too.
+    stage.admin("select pg_terminate_backend(pid) from df.executors where database = 'postgres' limit 2");
+    stage.run("alice", "select df.unschedule('each second')");
+    let id = stage.start_as_alice("df.sleep(interval '1 second') ~> df.sleep(interval '0.5 seconds')");
+    stage.admin("select pg_terminate_backend(pid) from df.executors where database = 'postgres' limit 1");
+    assert_eq!(stage.end_of(&id).0, "completed");
+    stage.until("all are done", "select count(*) from df.instances where ended_at is null", "0");
 }

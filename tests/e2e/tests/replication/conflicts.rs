@@ -95,6 +95,13 @@ fn a_conflict_is_written_down_for_those_who_may_read_the_table() {
     let told = "select relation, sqlstate, message is null, position > '0/1' from postern.apply_conflicts where sqlstate = 'P0001'";
     pair.until(told, "app.log|P0001|t|t");
     assert!(pair.log().contains("the word is swordfish"), "{}", pair.log());
+    // Nor if it says so with an SQLSTATE of the server's.
+    pair.there(
+        "create or replace function app.tells() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as
+             $$ begin raise unique_violation using message = 'the word is ' || (select word from app.secret); end $$",
+    );
+    let told = "select sqlstate, message is null, position > '0/1' from postern.apply_conflicts where relation = 'app.log'::regclass and sqlstate = '23505'";
+    pair.until(told, "23505|t|t");
     pair.there("alter table app.log disable trigger tells");
     pair.until("select count(*) from app.log", "1");
     pair.until(COMPLETE, "t");

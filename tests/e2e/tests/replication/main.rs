@@ -4,6 +4,7 @@
 
 mod apply;
 mod conflicts;
+mod doctor;
 mod pair;
 mod pg_upgrade;
 mod random;

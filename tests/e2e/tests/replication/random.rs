@@ -37,7 +37,7 @@ fn statement(dice: &mut Dice) -> String {
         (dice.of(&TABLES), dice.of(&FUNCTIONS), dice.of(&TESTS), dice.of(&ROLES));
     let trigger = dice.of(&["a", "b", "c"]);
     let security = dice.of(&["security definer", "security invoker"]);
-    let sql = match dice.roll(19) {
+    let sql = match dice.roll(20) {
         0..=3 => {
             let replace = dice.of(&["", "or replace "]);
             let when = if dice.roll(3) == 0 { format!("when (s.{test}(new.id))") } else { String::new() };
@@ -62,6 +62,7 @@ fn statement(dice: &mut Dice) -> String {
         14 => format!("alter domain s.d add check (s.{test}(value)) not valid"),
         15 => format!("alter table s.{table} add check (s.{test}(id)) not valid"),
         16 => format!("alter publication p {} table s.{table}", dice.of(&["add", "drop", "set"])),
+        18 => format!("alter table s.{table} add check ((id::s.d) is not null) not valid"),
         17 => format!("alter table s.parent {} partition s.child{}", "detach", ""),
         _ => "alter table s.parent attach partition s.child for values in (1)".to_owned(),
     };
@@ -106,7 +107,14 @@ const SETUP: &str = "\\set ON_ERROR_STOP 0
            union all
            select 'check ' || k.conname from m join pg_class c using (oid) join pg_constraint k on k.conrelid = c.oid and k.contype = 'c'
              join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid and d.refclassid = 'pg_proc'::regclass
-             join pg_proc p on p.oid = d.refobjid where p.proowner <> c.relowner and not p.prosecdef;\n";
+             join pg_proc p on p.oid = d.refobjid where p.proowner <> c.relowner and not p.prosecdef
+           union all
+           select 'cast in ' || k.conname from m join pg_class c using (oid) join pg_constraint k on k.conrelid = c.oid and k.contype = 'c'
+             join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid and d.refclassid = 'pg_type'::regclass
+             join pg_type y on y.oid = d.refobjid and y.typtype = 'd'
+            where y.typowner <> c.relowner or exists (
+                select from pg_constraint q join pg_depend e on e.classid = 'pg_constraint'::regclass and e.objid = q.oid and e.refclassid = 'pg_proc'::regclass
+                  join pg_proc p on p.oid = e.refobjid where q.contypid = y.oid and p.proowner <> c.relowner and not p.prosecdef);\n";
 
 /// Runs the statements in a database of their own, under the setting; gives after how many of them something was wrong.
 fn run(server: &Cluster, database: &str, setting: &str, rounds: usize) -> usize {

@@ -2,23 +2,10 @@
 
 use postern_analyze::catalog::{Catalog, load};
 use postern_analyze::check::{self, Finding, Scope};
-use postern_doctor::{connect, subscription};
+use postern_doctor::connect;
 
+use crate::doctor::doctor;
 use crate::pair::Pair;
-
-/// What `postern doctor --subscription sub` prints.
-fn doctor(pair: &Pair) -> String {
-    let url = pair.subscriber.url(pair.subscriber.superuser(), "app");
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let client = connect::connect(&connect::parse(&url).unwrap(), None).await.unwrap();
-        let found = subscription::examine(&client, "sub").await.unwrap().unwrap();
-        assert_eq!(subscription::examine(&client, "other").await.unwrap(), None);
-        let text = subscription::text(&found);
-        assert_eq!(found.is_safe(), text.ends_with("\nsafe\n"), "{text}");
-        assert!(text.lines().count() < 40, "{text}");
-        text
-    })
-}
 
 /// What `postern check` finds on the subscriber.
 fn check(pair: &Pair) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! Durable functions that a version before had begun go on after the update, and nothing is lost that somebody has set.
 
-use postern_cluster::{Cluster, Installation};
+use postern_cluster::Cluster;
 
 use crate::old::{DUMP, KEPT, Old, ROLES, WAITING};
 
@@ -65,22 +65,4 @@ fn a_dump_restores_where_only_a_later_version_is() {
     // All but what has ended; and the schedule.
     assert_eq!(copy.admin("select postern.adopt_durable()"), "19");
     copy.finish();
-}
-
-#[test]
-fn pg_upgrade_to_a_later_server_and_the_update_there_keep_everything() {
-    let found = Installation::find().unwrap();
-    let later = Installation::find_all()
-        .unwrap()
-        .into_iter()
-        .filter(|other| other.major > found.major)
-        .max_by_key(|other| other.major);
-    let Some(later) = later else {
-        postern_cluster::skipped(
-            "pg_upgrade to a later server",
-            "there is no later server; cargo xtask fetch-servers",
-        );
-        return;
-    };
-    crate::pg_upgrade::across(&found, &later);
 }

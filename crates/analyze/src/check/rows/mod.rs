@@ -92,6 +92,28 @@ async fn all(client: &Client) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
+/// That a publication sends every row of a table with policies: of files, in which there is no catalog to ask.
+pub(crate) fn past_policies(publication: &str, table: &str) -> Finding {
+    let rule = &around::PUBLICATION;
+    Finding {
+        rule: rule.id,
+        severity: rule.severity,
+        object: format!("publication {publication}"),
+        file: None,
+        name: Some(table.to_owned()),
+        position: None,
+        span: None,
+        excerpt: None,
+        message: format!("it sends every row of {table}, whatever the policies say"),
+        proof: None,
+        remedy: format!(
+            "Leave the table out, or publish it with a WHERE that says what the policies say: ALTER PUBLICATION {}",
+            crate::text::quote(publication)
+        ),
+        key: String::new(),
+    }
+}
+
 fn finding(rule: &Rule, row: &Row) -> Finding {
     Finding {
         rule: rule.id,

@@ -3,6 +3,9 @@
 use super::super::{Finding, Severity, Subject};
 use super::Rule;
 use crate::capture::Verdict;
+use crate::occurrence::Kind;
+use crate::report::Name;
+use crate::text::quote;
 
 pub const RULE: Rule =
     Rule { id: "capturable", summary: "An untrusted role can make a name mean its own object", check };
@@ -29,7 +32,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             Some(object) if subject.expression().is_some() => {
                 format!(
                     "write {}, or run this under SET search_path = pg_catalog, pg_temp",
-                    written(&object.schema, &name.name)
+                    written(&object.schema, name)
                 )
             }
             Some(object) if object.schema == "pg_catalog" => {
@@ -38,7 +41,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             Some(object) => {
                 format!(
                     "write {} and SET search_path = pg_catalog, pg_temp (postern fix)",
-                    written(&object.schema, &name.name)
+                    written(&object.schema, name)
                 )
             }
             None => "write the schema that is meant: nothing has that name now".into(),
@@ -50,7 +53,12 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A name with its schema.
-fn written(schema: &str, name: &str) -> String {
-    format!("{schema}.{}", name.rsplit('.').next().unwrap_or_default())
+/// A name with its schema, as SQL has it.
+fn written(schema: &str, name: &Name) -> String {
+    // With a schema that is written it is qualified already; what is to be changed then is something else.
+    let (schema, bare) = (quote(schema), name.name.rsplit('.').next().unwrap_or_default());
+    match name.kind {
+        Kind::Operator => format!("OPERATOR({schema}.{})", bare.trim_end_matches(')')),
+        _ => format!("{schema}.{}", quote(bare)),
+    }
 }

@@ -33,8 +33,13 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
         } else {
             format!("\"{}\", the owner of the table", name(table.owner))
         };
+        let (applied, severity) = if used.assumed {
+            ("if a subscription receives the table, ", Severity::Warning)
+        } else {
+            ("", Severity::Error)
+        };
         let message = format!(
-            "{} runs it when a row is applied, as {runner}; it belongs to \"{}\"",
+            "{applied}{} runs it when a row is applied, as {runner}; it belongs to \"{}\"",
             used.by,
             name(routine.owner)
         );
@@ -43,7 +48,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             subject.alter(),
             quote(&name(table.owner))
         );
-        Some(subject.finding(RULE.id, Severity::Error, message, remedy))
+        Some(subject.finding(RULE.id, severity, message, remedy))
     })
     .take(1)
     .chain(called(subject))

@@ -18,7 +18,9 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
     if subject.own_path().is_some() || routine.atomic {
         return Vec::new();
     }
-    let Some(used) = catalog.on_apply_of(routine.oid).next() else { return Vec::new() };
+    let Some(used) = catalog.on_apply_of(routine.oid).min_by_key(|used| used.assumed) else {
+        return Vec::new();
+    };
     let owner = catalog.role_of(routine.owner).map_or("", |role| role.name.as_str());
     let mut findings: Vec<Finding> = Vec::new();
     for occurrence in crate::body::routine(catalog, &Path::new(catalog, "\"\"", owner), routine).occurrences {
@@ -51,9 +53,17 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
             [schema] => format!("{} SET search_path = pg_catalog, {schema}, pg_temp", subject.alter()),
             _ => "qualify the name".to_owned(),
         };
-        let message =
-            format!("{} runs it when a row is applied, and the subscription would stop: {error}", used.by);
-        let finding = subject.finding(RULE.id, Severity::Error, message, remedy);
+        // What a subscription receives only its publisher knows.
+        let (applied, severity) = if used.assumed {
+            ("if a subscription receives the table, ", Severity::Warning)
+        } else {
+            ("", Severity::Error)
+        };
+        let message = format!(
+            "{applied}{} runs it when a row is applied, and the subscription would stop: {error}",
+            used.by
+        );
+        let finding = subject.finding(RULE.id, severity, message, remedy);
         findings.push(subject.at(Finding { name: Some(written), ..finding }, &occurrence.span));
     }
     findings

@@ -23,15 +23,15 @@ pub struct Tally {
     pub score: Score,
     /// Subprograms of which the server analysed something: in SQL, in PL/pgSQL.
     sql: usize,
-    plpgsql: usize,
+    pub plpgsql: usize,
     /// Pieces of PL/pgSQL that the server analysed, and those among them that we do not have.
-    pieces: usize,
-    unmatched: usize,
+    pub pieces: usize,
+    pub unmatched: usize,
     /// Why the others were not compared.
-    polymorphic: usize,
-    refused: usize,
-    triggers: usize,
-    empty: usize,
+    pub polymorphic: usize,
+    pub refused: usize,
+    pub triggers: usize,
+    pub empty: usize,
 }
 
 impl Tally {
@@ -97,11 +97,12 @@ fn one(
     match routine.language.as_str() {
         "sql" => sql(session, catalog, routine, &path, tally),
         "plpgsql" if checker => plpgsql(session, catalog, routine, &path, tally),
+        "plpgsql" => super::probe::plpgsql(session, catalog, routine, &path, tally),
         _ => {}
     }
 }
 
-fn is_polymorphic(catalog: &Catalog, routine: &Routine) -> bool {
+pub fn is_polymorphic(catalog: &Catalog, routine: &Routine) -> bool {
     routine.args.iter().any(|arg| {
         catalog.type_of(*arg).is_some_and(|found| found.kind == 'p' && found.name.starts_with("any"))
     })

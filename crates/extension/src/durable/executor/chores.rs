@@ -53,6 +53,16 @@ impl Executor {
         }
     }
 
+    /// Has what came with a copy go on here, where that is wanted.
+    pub(super) fn arrive(&mut self) {
+        if !self.copies.is_due() {
+            return;
+        }
+        if let Err(caught) = self.copies.adopt(|f| ours(|| as_owner(f))) {
+            log::warning(&caught.message, "What came with a copy of the database could not be adopted.", "");
+        }
+    }
+
     /// Has statements begun again of which nobody hears any more.
     pub(super) fn adopt(&mut self) {
         let orphans = board::orphans();

@@ -1,6 +1,7 @@
 //! What an executor takes next: round the owners, and within one owner by priority and by time.
 
 use super::super::board;
+use super::super::deferred;
 use super::super::quota::May;
 use super::super::store::{self, Instance, NEVER, Stale, Strand};
 use super::{Executor, GROUP, SHORT_STREAK, STREAK};
@@ -30,8 +31,8 @@ impl Executor {
                 Some((owner, priority, due)) => {
                     at = (owner, priority);
                     if due <= now {
-                        let group =
-                            if guc::STEP_COMMIT.get() == guc::StepCommit::Each { 1 } else { self.group };
+                        let alone = guc::STEP_COMMIT.get() == guc::StepCommit::Each || deferred::any();
+                        let group = if alone { 1 } else { self.group };
                         match self.quotas.take(self.slot, owner, now, group) {
                             May::Go(most) => {
                                 let Ok(claimed) = store::claim(owner, priority, now) else {
@@ -91,7 +92,8 @@ impl Executor {
     /// This process is about to be busy with what it has claimed: it wakes another one if there is something left to do, or if nobody
     /// who waits would look when the next thing is due that this process knows of. `next` is what it has just seen.
     pub(super) fn hand_over(&mut self, priority: i16, mine: &[(Strand, Instance)], now: i64, next: i64) {
-        let known = self.later.min(next).min(store::put_to_rest()).min(board::told(self.slot));
+        let known =
+            self.later.min(next).min(self.clock.next).min(store::put_to_rest()).min(board::told(self.slot));
         // What could not be delivered is looked at by whoever is woken.
         let undelivered = board::somebody_waits() && self.look_at.take().is_some();
         if undelivered {
