@@ -18,63 +18,6 @@ $before$;
 
 -- ---- The changes, in the order of the parts ----
 
-CREATE OR REPLACE FUNCTION df.grant_usage(p_role pg_catalog.text, include_http pg_catalog.bool DEFAULT false, with_grant pg_catalog.bool DEFAULT false)
-RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    -- From 16 on, whether a member has the rights is the membership's; before, the member's own.
-    by_membership CONSTANT pg_catalog.bool := pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000;
-    options pg_catalog.text := '';
-BEGIN
-    IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
-    END IF;
-    IF by_membership THEN
-        options := CASE WHEN with_grant THEN ' WITH ADMIN TRUE, INHERIT TRUE' ELSE ' WITH INHERIT TRUE' END;
-    ELSIF with_grant THEN
-        options := ' WITH ADMIN OPTION';
-    END IF;
-    EXECUTE pg_catalog.format('GRANT postern_application TO %I', p_role) OPERATOR(pg_catalog.||) options;
-    IF include_http THEN
-        EXECUTE pg_catalog.format(
-            'GRANT EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
-            'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) TO %I', p_role)
-            OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END;
-    END IF;
-    IF with_grant AND pg_catalog.has_function_privilege('df.metrics()', 'EXECUTE WITH GRANT OPTION') THEN
-        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION df.metrics() TO %I WITH GRANT OPTION', p_role);
-    END IF;
-    IF NOT pg_catalog.pg_has_role(p_role, 'postern_application', 'USAGE') THEN
-        RAISE WARNING 'role "%" does not inherit the privileges of postern_application', p_role
-            USING HINT = pg_catalog.format('ALTER ROLE %I INHERIT.', p_role);
-    END IF;
-    RAISE NOTICE 'pg_durable: granted df usage privileges to "%"', p_role;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION df.revoke_usage(p_role pg_catalog.text) RETURNS pg_catalog.void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    sensitive pg_catalog.regprocedure;
-BEGIN
-    IF p_role IS NULL THEN
-        RAISE EXCEPTION 'argument p_role must not be null' USING ERRCODE = 'null_value_not_allowed';
-    END IF;
-    -- What the caller could not have granted, it does not take back.
-    FOREACH sensitive IN ARRAY ARRAY[
-        'df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)',
-        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)', 'df.metrics()'
-    ]::pg_catalog.regprocedure[] LOOP
-        IF pg_catalog.has_function_privilege(sensitive, 'EXECUTE WITH GRANT OPTION') THEN
-            EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I CASCADE', sensitive, p_role);
-        END IF;
-    END LOOP;
-    -- Last: it may be the caller's own.
-    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
-    RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
-END
-$$;
-
 CREATE OR REPLACE VIEW df.instances WITH (security_invoker = true) AS
 SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
        CASE WHEN i.ended_at IS NULL AND EXISTS (SELECT FROM postern.message m WHERE m.instance OPERATOR(pg_catalog.=) i.id AND m.kind OPERATOR(pg_catalog.=) 'c') THEN 'cancelled'
@@ -233,7 +176,7 @@ EXCEPTION
         RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'Grant it without grant option, or to somebody else.';
     WHEN dependent_objects_still_exist THEN
         RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
-            HINT = 'The role has passed it on: revoke it from those first, or use REVOKE … CASCADE, which ends their direct access too.';
+            HINT = 'The role has passed it on: revoke it from those first, or use REVOKE ... CASCADE, which ends their direct access too.';
     WHEN internal_error THEN
         -- Two grants or revokes of one table at one time.
         IF SQLERRM OPERATOR(pg_catalog.<>) 'tuple concurrently updated' THEN
@@ -1050,6 +993,1145 @@ DROP FUNCTION postern.row_security_write(pg_catalog.oid, pg_catalog.oid, pg_cata
 DROP FUNCTION postern.direct_reconcile(pg_catalog.text);
 DROP FUNCTION postern.direct_entries();
 DROP FUNCTION postern.direct_prune();
+
+DO $encoding$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.<>) 'UTF8' THEN
+        RAISE EXCEPTION 'postern needs a database with encoding UTF8'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = pg_catalog.format('The encoding of database "%s" is %s.', pg_catalog.current_database(), pg_catalog.getdatabaseencoding()),
+                  HINT = 'Make one by CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0, and move the data there with pg_dump.';
+    END IF;
+END
+$encoding$;
+
+CREATE OR REPLACE FUNCTION postern.dismiss(role pg_catalog.text) RETURNS pg_catalog.bool
+LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Not cut: what is left of a longer name may be another role's.
+    IF pg_catalog.octet_length(dismiss.role) OPERATOR(pg_catalog.>) 63 THEN
+        RAISE EXCEPTION 'role name is too long'
+            USING ERRCODE = 'name_too_long', DETAIL = pg_catalog.format('It has %s bytes; names have at most 63.', pg_catalog.octet_length(dismiss.role)),
+                  HINT = 'Give the name as pg_roles shows it.';
+    END IF;
+    -- By either: a renamed role goes by its old name and by its new one, a dropped role by its name.
+    DELETE FROM postern.admitted a
+     WHERE a.role_name OPERATOR(pg_catalog.=) dismiss.role
+        OR a.role OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) dismiss.role);
+    RETURN FOUND;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.create_api_key(
+    role pg_catalog.text,
+    subject pg_catalog.text,
+    claims pg_catalog.jsonb DEFAULT '{}',
+    expires_at pg_catalog.timestamptz DEFAULT NULL,
+    label pg_catalog.text DEFAULT NULL
+) RETURNS pg_catalog.text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    random pg_catalog.bytea := '';
+    key pg_catalog.text;
+BEGIN
+    -- A name too long for a role is that of none: it is compared whole.
+    IF NOT EXISTS (SELECT FROM postern.admitted a WHERE a.role_name OPERATOR(pg_catalog.=) create_api_key.role) THEN
+        RAISE EXCEPTION 'role "%" is not admitted', create_api_key.role
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Admit it first: SELECT postern.admit(''role'').';
+    END IF;
+    IF pg_catalog.jsonb_typeof(create_api_key.claims) OPERATOR(pg_catalog.<>) 'object' THEN
+        RAISE EXCEPTION 'claims must be a JSON object'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give {"name": "value"}, or leave the argument out.';
+    END IF;
+    -- A UUID of version 4 has 122 random bits; three of them, hashed, fill 256.
+    FOR n IN 1..3 LOOP
+        random := random OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid());
+    END LOOP;
+    key := 'pk_' OPERATOR(pg_catalog.||) pg_catalog.rtrim(
+        pg_catalog.translate(pg_catalog.encode(pg_catalog.sha256(random), 'base64'), '+/', '-_'), '=');
+    INSERT INTO postern.api_key (sha256, role, subject, claims, expires_at, label)
+    VALUES (pg_catalog.sha256(pg_catalog.convert_to(key, 'UTF8')), create_api_key.role, create_api_key.subject,
+            create_api_key.claims, create_api_key.expires_at, create_api_key.label);
+    RETURN key;
+END
+$$;
+
+COMMENT ON OPERATOR pg_catalog.?> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: if ... then';
+
+COMMENT ON OPERATOR pg_catalog.!> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: ... else';
+
+CREATE OR REPLACE FUNCTION df.grant_usage(p_role pg_catalog.text, include_http pg_catalog.bool DEFAULT false, with_grant pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- From 16 on, whether a member has the rights is the membership's; before, the member's own.
+    by_membership CONSTANT pg_catalog.bool := pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000;
+    options pg_catalog.text := '';
+BEGIN
+    IF p_role IS NULL THEN
+        RAISE EXCEPTION 'argument p_role must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
+    END IF;
+    IF by_membership THEN
+        options := CASE WHEN with_grant THEN ' WITH ADMIN TRUE, INHERIT TRUE' ELSE ' WITH INHERIT TRUE' END;
+    ELSIF with_grant THEN
+        options := ' WITH ADMIN OPTION';
+    END IF;
+    EXECUTE pg_catalog.format('GRANT postern_application TO %I', p_role) OPERATOR(pg_catalog.||) options;
+    IF include_http THEN
+        EXECUTE pg_catalog.format(
+            'GRANT EXECUTE ON FUNCTION df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4), '
+            'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4) TO %I', p_role)
+            OPERATOR(pg_catalog.||) CASE WHEN with_grant THEN ' WITH GRANT OPTION' ELSE '' END;
+    END IF;
+    IF with_grant AND pg_catalog.has_function_privilege('df.metrics()', 'EXECUTE WITH GRANT OPTION') THEN
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION df.metrics() TO %I WITH GRANT OPTION', p_role);
+    END IF;
+    IF NOT pg_catalog.pg_has_role(p_role, 'postern_application', 'USAGE') THEN
+        RAISE WARNING 'role "%" does not inherit the privileges of postern_application', p_role
+            USING HINT = pg_catalog.format('ALTER ROLE %I INHERIT.', p_role);
+    END IF;
+    RAISE NOTICE 'pg_durable: granted df usage privileges to "%"', p_role;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION df.revoke_usage(p_role pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    sensitive pg_catalog.regprocedure;
+BEGIN
+    IF p_role IS NULL THEN
+        RAISE EXCEPTION 'argument p_role must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the role as pg_roles shows it.';
+    END IF;
+    -- What the caller could not have granted, it does not take back.
+    FOREACH sensitive IN ARRAY ARRAY[
+        'df.http(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)',
+        'df.http_multipart(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.int4)', 'df.metrics()'
+    ]::pg_catalog.regprocedure[] LOOP
+        IF pg_catalog.has_function_privilege(sensitive, 'EXECUTE WITH GRANT OPTION') THEN
+            EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I CASCADE', sensitive, p_role);
+        END IF;
+    END LOOP;
+    -- Last: it may be the caller's own.
+    EXECUTE pg_catalog.format('REVOKE postern_application FROM %I CASCADE', p_role);
+    RAISE NOTICE 'pg_durable: revoked df usage privileges granted by "%" from "%"', CURRENT_USER, p_role;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.allow_http(
+    host pg_catalog.text,
+    role pg_catalog.regrole DEFAULT NULL,
+    methods pg_catalog.text[] DEFAULT NULL,
+    ports pg_catalog.int4[] DEFAULT NULL,
+    scheme pg_catalog.text DEFAULT 'https'
+) RETURNS pg_catalog.int4
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    made pg_catalog.int4;
+BEGIN
+    IF $1 IS NULL OR pg_catalog.lower($1) OPERATOR(pg_catalog.!~) '^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$|^\[[0-9a-f:.]+\]$' THEN
+        RAISE EXCEPTION 'invalid host pattern: %', coalesce($1, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a name, such as api.example.com, or *.example.com for every name below it; other alphabets in their xn-- form.';
+    END IF;
+    IF $5 IS NULL OR $5 NOT IN ('http', 'https') THEN
+        RAISE EXCEPTION 'scheme must be http or https'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for https.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_catalog.unnest($3) m
+                WHERE m IS NULL OR m NOT IN ('GET', 'POST', 'PUT', 'DELETE', 'PATCH')) THEN
+        RAISE EXCEPTION 'methods must be GET, POST, PUT, DELETE or PATCH'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write them in capitals, or leave them out to allow them all.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_catalog.unnest($4) p WHERE p IS NULL OR p NOT BETWEEN 1 AND 65535) THEN
+        RAISE EXCEPTION 'ports must be between 1 and 65535'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for the port of the scheme.';
+    END IF;
+    INSERT INTO postern.http_allow (role, scheme, host, ports, methods)
+    VALUES ($2, $5, pg_catalog.lower($1),
+            coalesce($4, CASE $5 WHEN 'https' THEN ARRAY[443] ELSE ARRAY[80] END), $3)
+    RETURNING http_allow.id INTO made;
+    RETURN made;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.outbound_done(worker pg_catalog.uuid, id pg_catalog.int8, result pg_catalog.json, error pg_catalog.json)
+RETURNS pg_catalog.bool
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at postern.outbound;
+BEGIN
+    IF ($3 IS NULL) OPERATOR(pg_catalog.=) ($4 IS NULL) THEN
+        RAISE EXCEPTION 'a request has either a result or an error'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give exactly one of them.';
+    END IF;
+    SELECT o.* INTO at FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- The strand first, as everybody does: then nobody waits for each other.
+    PERFORM FROM postern.strand s
+      WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand
+        AND s.node OPERATOR(pg_catalog.=) at.node AND s.state OPERATOR(pg_catalog.=) 'w' FOR UPDATE;
+    IF NOT FOUND THEN
+        DELETE FROM postern.outbound o WHERE o.id OPERATOR(pg_catalog.=) $2;
+        RETURN false;
+    END IF;
+    UPDATE postern.outbound o SET result = $3, error = $4, due = 'infinity'
+     WHERE o.id OPERATOR(pg_catalog.=) $2 AND o.worker OPERATOR(pg_catalog.=) $1 AND o.due OPERATOR(pg_catalog.<) 'infinity';
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- Of an instance that is paused too: an executor finds that it is, and holds the strand.
+    UPDATE postern.strand s SET due = pg_catalog.clock_timestamp(), held = NULL
+     WHERE s.instance OPERATOR(pg_catalog.=) at.instance AND s.strand OPERATOR(pg_catalog.=) at.strand AND s.state OPERATOR(pg_catalog.=) 'w';
+    PERFORM postern.durable_wake();
+    RETURN true;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION df.instance_executions(
+    instance_id pg_catalog.text, limit_count pg_catalog.int4 DEFAULT 5,
+    OUT execution_id pg_catalog.int8, OUT status pg_catalog.text, OUT event_count pg_catalog.int8, OUT duration_ms pg_catalog.int8,
+    OUT output pg_catalog.text
+) RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF limit_count OPERATOR(pg_catalog.<) 1 THEN
+        RAISE EXCEPTION 'limit_count must be at least 1'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for the default.';
+    END IF;
+    RETURN QUERY
+    SELECT 1::pg_catalog.int8,
+           CASE WHEN i.ended_at IS NULL THEN 'Running' WHEN i.completed_at IS NULL THEN 'Failed' ELSE 'Completed' END,
+           (SELECT pg_catalog.count(*) FROM postern.step p WHERE p.instance OPERATOR(pg_catalog.=) i.id),
+           coalesce((EXTRACT(epoch FROM i.ended_at OPERATOR(pg_catalog.-) i.created_at) OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8, 0),
+           coalesce(i.output, i.error OPERATOR(pg_catalog.->>) 'message')
+      FROM postern.instance i WHERE i.id OPERATOR(pg_catalog.=) $1;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.durable_check_page(limit_count pg_catalog.int4) RETURNS pg_catalog.int4
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF limit_count IS NULL THEN
+        RAISE EXCEPTION 'argument limit_count must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out for the default.';
+    ELSIF limit_count OPERATOR(pg_catalog.<) 1 THEN
+        RAISE EXCEPTION 'limit_count must be at least 1'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for the default.';
+    ELSIF limit_count OPERATOR(pg_catalog.>) postern.durable_list_limit() THEN
+        RAISE EXCEPTION 'df.list_instances: limit_count (%) exceeds pg_durable.list_instances_max_limit (%); request fewer rows, or use the paginated df.list_instances overload (after_cursor/next_cursor) for large result sets',
+            limit_count, postern.durable_list_limit()
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'postern.list_instances_max_limit is the same setting.';
+    END IF;
+    RETURN limit_count;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.set_quota(
+    role pg_catalog.regrole, concurrency pg_catalog.int4 DEFAULT NULL, per_second pg_catalog.float8 DEFAULT NULL
+) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF $1 IS NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid) THEN
+        RAISE EXCEPTION 'role % does not exist', coalesce($1::pg_catalog.text, 'NULL')
+            USING ERRCODE = 'undefined_object', HINT = 'Name a role that pg_roles shows.';
+    END IF;
+    IF $2 IS NULL AND $3 IS NULL THEN
+        RAISE EXCEPTION 'a quota has a concurrency, or a rate per second, or both'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'postern.drop_quota() takes a quota away.';
+    END IF;
+    IF $2 OPERATOR(pg_catalog.<) 1 THEN
+        RAISE EXCEPTION 'concurrency must be at least 1'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL bounds nothing.';
+    END IF;
+    IF NOT coalesce($3 OPERATOR(pg_catalog.>=) 0.001 AND $3 OPERATOR(pg_catalog.<=) 100000, true) THEN
+        RAISE EXCEPTION 'per_second must be between 0.001 and 100000'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL bounds nothing.';
+    END IF;
+    INSERT INTO postern.quota (role, concurrency, per_second) VALUES ($1, $2, $3)
+    ON CONFLICT ON CONSTRAINT quota_pkey DO UPDATE
+       SET concurrency = excluded.concurrency, per_second = excluded.per_second, set_by = excluded.set_by, set_at = excluded.set_at;
+    PERFORM postern.durable_changed();
+END
+$$;
+
+CREATE FUNCTION postern.direct_check(relation pg_catalog.oid, grantee pg_catalog.oid, command pg_catalog."char")
+RETURNS pg_catalog.void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    target CONSTANT pg_catalog.pg_class := postern.row_table(relation);
+BEGIN
+    IF command OPERATOR(pg_catalog.<>) ALL ('{r,a,w,d}'::pg_catalog."char"[]) THEN
+        RAISE EXCEPTION 'unknown command' USING ERRCODE = 'invalid_parameter_value', HINT = 'Call postern.grant_direct().';
+    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) grantee) THEN
+        RAISE EXCEPTION 'role with OID % does not exist', grantee USING ERRCODE = 'undefined_object', HINT = 'Call postern.grant_direct().';
+    ELSIF NOT target.relrowsecurity THEN
+        RAISE EXCEPTION 'table "%" has no row security', target.relname
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to go past.',
+                  HINT = 'Use GRANT, or ALTER TABLE ... ENABLE ROW LEVEL SECURITY first.';
+    ELSIF postern.plain_entries(relation, grantee, command) OPERATOR(pg_catalog.=) 0 THEN
+        RAISE EXCEPTION 'no privilege on table "%" was granted to role "%"', target.relname, pg_catalog.pg_get_userbyid(grantee)
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'Direct access needs the plain privilege.',
+                  HINT = 'Ask the owner of the table for the privilege with grant option.';
+    END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.is_trusted_code(function pg_catalog.oid) RETURNS pg_catalog.bool
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Functions that the server came with have an OID below the first that is given to users' objects.
+    -- Of an extension only what its script made as a superuser: its owner may add functions of their own to it.
+    RETURN is_trusted_code.function < 16384::pg_catalog.oid OR EXISTS (
+        SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+          JOIN pg_catalog.pg_proc p ON p.oid = d.objid JOIN pg_catalog.pg_roles r ON r.oid = p.proowner AND r.rolsuper
+         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = is_trusted_code.function AND d.deptype = 'e'
+           AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+           AND e.extname::pg_catalog.text = ANY (pg_catalog.regexp_split_to_array(
+                   pg_catalog.btrim(coalesce(pg_catalog.current_setting('postern.trusted_extensions', true), '')), '\s*,\s*')));
+END
+$$;
+
+COMMENT ON FUNCTION postern.is_trusted_code(pg_catalog.oid) IS
+    'Whether everyone may attach the function: it came with the server, or is a superuser''s and of an extension in postern.trusted_extensions';
+
+CREATE FUNCTION postern.types_within(ids pg_catalog.oid[], types pg_catalog.oid[])
+RETURNS TABLE (id pg_catalog.oid, type pg_catalog.oid)
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE used (id, type) AS (
+        SELECT s.id, s.type FROM ROWS FROM (pg_catalog.unnest(ids), pg_catalog.unnest(types)) s (id, type)
+         WHERE s.type >= 16384::pg_catalog.oid
+        UNION
+        SELECT u.id, x.type
+          FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.type,
+               LATERAL (SELECT t.typbasetype
+                        UNION ALL SELECT t.typelem
+                        UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
+                                   WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+                        UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
+                        UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngmultitypid = t.oid
+                        -- What the checks and the default of a domain cast to.
+                        UNION ALL SELECT d.refobjid
+                                    FROM pg_catalog.pg_constraint c
+                                    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+                                   WHERE c.contypid = t.oid AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+                        UNION ALL SELECT d.refobjid FROM pg_catalog.pg_depend d
+                                   WHERE t.typtype = 'd' AND d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
+                                     AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass) x (type)
+         WHERE x.type >= 16384::pg_catalog.oid
+    )
+    SELECT u.id, u.type FROM used u;
+END
+$$;
+
+GRANT EXECUTE ON FUNCTION postern.types_within(pg_catalog.oid[], pg_catalog.oid[]) TO PUBLIC;
+
+COMMENT ON FUNCTION postern.types_within(pg_catalog.oid[], pg_catalog.oid[]) IS
+    'Users'' types that a value of each type has something of, itself included';
+
+CREATE OR REPLACE FUNCTION postern.table_code(relations pg_catalog.oid[])
+RETURNS TABLE (
+    relation pg_catalog.oid, kind pg_catalog.text, object_id pg_catalog.oid, object pg_catalog.text, enabled pg_catalog."char",
+    function pg_catalog.oid, type pg_catalog.oid
+)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH site (relation, kind, object_id, object, enabled, class, tree) AS MATERIALIZED (
+        SELECT t.tgrelid, 'when', t.oid, t.tgname::pg_catalog.text, t.tgenabled, 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.tgqual::pg_catalog.text
+          FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (relations) AND NOT t.tgisinternal AND t.tgqual IS NOT NULL
+        UNION ALL
+        SELECT c.conrelid, 'check', c.oid, c.conname, NULL, 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.conbin::pg_catalog.text
+          FROM pg_catalog.pg_constraint c WHERE c.conrelid = ANY (relations) AND c.contype = 'c'
+        UNION ALL
+        SELECT d.adrelid, CASE WHEN a.attgenerated = '' THEN 'default' ELSE 'generated' END, d.oid, a.attname, NULL,
+               'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.adbin::pg_catalog.text
+          FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+         WHERE d.adrelid = ANY (relations)
+        UNION ALL
+        SELECT i.indrelid, 'index', c.oid, c.relname, NULL, 'pg_catalog.pg_class'::pg_catalog.regclass,
+               pg_catalog.concat(i.indexprs::pg_catalog.text, i.indpred::pg_catalog.text)
+          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+         WHERE i.indrelid = ANY (relations) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+        UNION ALL
+        -- Of a partition, too, those of the tables above it: whether a row belongs into it is asked by their keys.
+        SELECT r.oid, 'partition key', p.partrelid, CASE WHEN p.partrelid <> r.oid THEN p.partrelid::pg_catalog.regclass::pg_catalog.text END,
+               NULL, 'pg_catalog.pg_class'::pg_catalog.regclass, p.partexprs::pg_catalog.text
+          FROM pg_catalog.unnest(relations) r (oid)
+          JOIN pg_catalog.pg_class c ON c.oid = r.oid AND (c.relispartition OR c.relkind = 'p'),
+               LATERAL pg_catalog.pg_partition_ancestors(r.oid) a (relid)
+          JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid AND p.partexprs IS NOT NULL
+    ), used AS MATERIALIZED (
+        SELECT w.id AS relation, t.oid AS type, t.typtype, pg_catalog.format_type(t.oid, NULL) AS name, t.typdefaultbin::pg_catalog.text AS tree
+          FROM (SELECT pg_catalog.array_agg(s.relation) AS relations, pg_catalog.array_agg(s.type) AS types
+                  FROM (SELECT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
+                         WHERE a.attrelid = ANY (relations) AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384::pg_catalog.oid
+                        UNION
+                        -- An expression may cast to a domain, or to what has one in it.
+                        SELECT s.relation, d.refobjid
+                          FROM site s JOIN pg_catalog.pg_depend d ON d.classid = s.class AND d.objid = s.object_id AND d.objsubid = 0
+                         WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass) s (relation, type)) s,
+               LATERAL postern.types_within(s.relations, s.types) w
+          JOIN pg_catalog.pg_type t ON t.oid = w.type
+    ), part AS (
+        SELECT s.*, NULL::pg_catalog.oid AS type FROM site s
+        UNION ALL
+        SELECT u.relation, 'domain', c.oid, pg_catalog.format('%s (%s)', u.name, c.conname), NULL, 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.conbin::pg_catalog.text, u.type
+          FROM used u JOIN pg_catalog.pg_constraint c ON c.contypid = u.type
+        UNION ALL
+        SELECT u.relation, 'domain', u.type, u.name, NULL, 'pg_catalog.pg_type'::pg_catalog.regclass, u.tree, u.type FROM used u WHERE u.typtype = 'd'
+    )
+    SELECT t.tgrelid, 'trigger', t.oid, t.tgname::pg_catalog.text, t.tgenabled, t.tgfoid, NULL::pg_catalog.oid
+      FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (relations) AND NOT t.tgisinternal
+    UNION
+    SELECT p.relation, p.kind, p.object_id, p.object, p.enabled, f.oid, p.type
+      FROM part p
+      JOIN pg_catalog.pg_depend d ON d.classid = p.class AND d.objid = p.object_id
+      LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+      -- NOT (a = b) is evaluated as the negator of the operator.
+      LEFT JOIN pg_catalog.pg_operator n ON n.oid = o.oprnegate,
+           LATERAL (SELECT d.refobjid WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+                    UNION ALL SELECT o.oprcode::pg_catalog.oid WHERE o.oprcode::pg_catalog.oid <> 0::pg_catalog.oid
+                    UNION ALL SELECT n.oprcode::pg_catalog.oid WHERE n.oprcode::pg_catalog.oid <> 0::pg_catalog.oid) f (oid)
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE p.kind = 'when' AND t.oid = p.object_id AND t.tgfoid = d.refobjid)
+    UNION
+    -- Functions of the server depend on nothing and nothing on them, so they are looked for in the expressions; those only that do what
+    -- their arguments say, with the rights of whoever runs them, or that read what these may.
+    SELECT p.relation, p.kind, p.object_id, p.object, p.enabled, f.oid, p.type
+      FROM part p,
+           LATERAL pg_catalog.regexp_matches(p.tree, ':(?:op)?funcid (\d+)', 'g') m (found)
+      JOIN pg_catalog.pg_proc f ON f.oid = m.found[1]::pg_catalog.oid AND f.oid < 16384::pg_catalog.oid
+     WHERE f.provolatile = 'v'
+           AND f.proname <> ALL (ARRAY['nextval', 'currval', 'lastval', 'random', 'random_normal', 'setseed', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'clock_timestamp',
+                                       'timeofday', 'txid_current', 'pg_current_xact_id', 'pg_is_in_recovery', 'pg_current_wal_lsn', 'pg_current_wal_insert_lsn']::pg_catalog.name[])
+        OR f.proname ~ '_to_xml(schema)?(_and_xmlschema)?$'
+    UNION
+    -- What makes a range canonical runs for every value, what subtracts its ends in GiST indexes.
+    SELECT u.relation, 'range', u.type, u.name, NULL, f.oid, u.type
+      FROM used u JOIN pg_catalog.pg_range g ON g.rngtypid = u.type,
+           LATERAL (VALUES (g.rngcanonical::pg_catalog.oid), (g.rngsubdiff::pg_catalog.oid)) f (oid)
+     WHERE f.oid <> 0::pg_catalog.oid
+    UNION
+    -- A domain without a check today may have one tomorrow: whose it is counts.
+    SELECT u.relation, CASE WHEN u.typtype = 'd' THEN 'domain type' ELSE 'type' END, u.type, u.name, NULL, NULL, u.type FROM used u;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.table_findings(relations pg_catalog.oid[])
+RETURNS TABLE (
+    relation pg_catalog.oid, reason pg_catalog.text, object_id pg_catalog.oid, object pg_catalog.text,
+    function pg_catalog.oid, function_owner pg_catalog.oid, subscription pg_catalog.oid, severe pg_catalog.bool,
+    sentence pg_catalog.text, mend pg_catalog.text, type pg_catalog.oid
+)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH tab AS MATERIALIZED (
+        SELECT c.oid, c.relowner, n.nspname, c.relpersistence, c.relkind, c.oid::pg_catalog.regclass::pg_catalog.text AS name,
+               o.rolname AS owner_name, o.rolsuper AS owner_super
+          FROM pg_catalog.pg_class c
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
+         WHERE c.oid = ANY (relations)
+    ), called AS MATERIALIZED (
+        SELECT k.* FROM postern.table_code(relations) k
+    ), code AS MATERIALIZED (
+        SELECT k.*, t.relowner, t.name, t.owner_name, t.owner_super, p.proowner, p.prosecdef, r.rolname AS runner, r.rolsuper AS runner_super,
+               p.proconfig, p.oid::pg_catalog.regprocedure::pg_catalog.text AS function_name,
+               postern.is_trusted_code(p.oid) AS trusted,
+               pg_catalog.concat(pg_catalog.upper(pg_catalog.left(k.kind, 1)), pg_catalog.substr(k.kind, 2), ' "' || k.object || '"') AS label
+          FROM called k
+          JOIN tab t ON t.oid = k.relation
+          JOIN pg_catalog.pg_proc p ON p.oid = k.function
+          JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
+    ), major AS (
+        SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 / 10000 AS n
+    )
+    SELECT t.oid, 'system', t.oid, t.name, NULL::pg_catalog.oid, NULL::pg_catalog.oid, NULL::pg_catalog.oid, true,
+           pg_catalog.format('%s is a table of the system.', t.name),
+           'Leave it out of the publication.', NULL::pg_catalog.oid
+      FROM tab t WHERE t.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')
+    UNION ALL
+    SELECT t.oid, 'extension', t.oid, e.extname, NULL, NULL, NULL, true,
+           pg_catalog.format('%s belongs to the extension "%s".', t.name, e.extname),
+           'Publish tables by name, or schemas without it: postern.publication_statement() gives the statement.', NULL
+      FROM tab t
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e'
+      JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND e.oid = d.refobjid
+    UNION ALL
+    SELECT k.relation, 'foreign', k.object_id, k.object, k.function, k.proowner, NULL, true,
+           pg_catalog.format('%s of %s runs %s, which belongs to "%s" and not to the table''s owner "%s", and is not SECURITY DEFINER.',
+                             k.label, k.name, k.function_name, k.runner, k.owner_name),
+           pg_catalog.format('ALTER FUNCTION %s OWNER TO %I; or: ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, pg_temp;%s',
+                             k.function_name, k.owner_name, k.function_name,
+                             CASE WHEN k.kind IN ('trigger', 'when') THEN pg_catalog.format(' or: DROP TRIGGER %I ON %s;', k.object, k.name) END),
+           k.type
+      FROM code k
+     WHERE k.proowner <> k.relowner AND NOT k.prosecdef AND NOT k.trusted AND (k.kind = 'trigger' OR NOT k.runner_super)
+    UNION ALL
+    -- Who holds TRIGGER writes the condition; what it does, it does as whoever writes the row.
+    SELECT k.relation, 'told', k.object_id, k.object, k.function, k.proowner, NULL, true,
+           pg_catalog.format('The condition of trigger "%s" of %s calls %s, which does what it is told with the rights of whoever writes a row.', k.object, k.name, k.function_name),
+           pg_catalog.format('DROP TRIGGER %I ON %s;', k.object, k.name), k.type
+      FROM code k WHERE k.kind = 'when' AND k.function < 16384::pg_catalog.oid
+    UNION ALL
+    SELECT k.relation, 'setting', k.object_id, k.object, k.function, k.proowner, NULL, true,
+           pg_catalog.format('%s of %s runs %s, which sets %s.', k.label, k.name, k.function_name, c.name),
+           pg_catalog.format('ALTER FUNCTION %s RESET %I;', k.function_name, c.name), k.type
+      FROM code k, LATERAL (SELECT pg_catalog.split_part(x, '=', 1) FROM pg_catalog.unnest(k.proconfig) x) c (name)
+     WHERE pg_catalog.lower(c.name) IN ('role', 'session_authorization', 'session_replication_role')
+    UNION ALL
+    SELECT t.oid, 'domain', k.object_id, k.object, NULL, y.typowner, NULL, true,
+           pg_catalog.format('Domain %s in %s belongs to "%s", who may add checks to it, and not to the table''s owner "%s".', k.object, t.name, r.rolname, t.owner_name),
+           pg_catalog.format('ALTER DOMAIN %s OWNER TO %I;', k.object, t.owner_name), k.type
+      FROM called k
+      JOIN tab t ON t.oid = k.relation
+      JOIN pg_catalog.pg_type y ON y.oid = k.object_id
+      JOIN pg_catalog.pg_roles r ON r.oid = y.typowner
+     WHERE k.kind = 'domain type' AND y.typowner <> t.relowner AND NOT r.rolsuper
+    UNION ALL
+    -- On 15 it runs as the owner of the subscription; later versions stop the apply, whatever the function is.
+    SELECT t.oid, 'deferred', g.oid, g.tgname::pg_catalog.text, g.tgfoid, p.proowner, NULL, true,
+           pg_catalog.format('Trigger "%s" of %s is deferred and fires on apply, outside the identity that apply gives it.', g.tgname, t.name),
+           pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I;', t.name, g.tgname), NULL
+      FROM tab t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid, major m
+     WHERE NOT g.tgisinternal AND g.tginitdeferred AND g.tgenabled IN ('A', 'R') AND NOT (m.n = 15 AND p.prosecdef)
+    UNION ALL
+    SELECT t.oid, 'truncate', g.oid, g.tgname::pg_catalog.text, g.tgfoid, p.proowner, NULL, true,
+           pg_catalog.format('Trigger "%s" of %s fires after TRUNCATE on apply, as the owner of the subscription.', g.tgname, t.name),
+           pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I;', t.name, g.tgname), NULL
+      FROM tab t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid, major m
+     WHERE NOT g.tgisinternal AND g.tgtype & 34 = 32 AND g.tgenabled IN ('A', 'R') AND m.n < 18 AND NOT p.prosecdef
+    UNION ALL
+    SELECT k.relation, 'subscription', k.object_id, k.object, k.function, k.proowner, s.oid, w.rolsuper AND s.subenabled,
+           pg_catalog.format('%s of %s runs %s, which belongs to "%s", as "%s", the owner of subscription "%s"%s.',
+                             k.label, k.name, k.function_name, k.runner, w.rolname, s.subname,
+                             CASE WHEN w.rolsuper THEN ' and a superuser' ELSE '' END),
+           pg_catalog.format('SELECT * FROM postern.subscription_recipe(%L);', s.subname), k.type
+      FROM code k
+      JOIN (SELECT DISTINCT m.relation, m.subscription FROM postern.replication_members m WHERE m.subscription IS NOT NULL) m
+           ON m.relation = k.relation
+      JOIN pg_catalog.pg_subscription s ON s.oid = m.subscription
+      JOIN pg_catalog.pg_roles w ON w.oid = s.subowner
+     WHERE (k.enabled IS NULL OR k.enabled IN ('A', 'R'))
+       AND NOT k.prosecdef AND NOT k.trusted AND NOT k.runner_super AND k.proowner <> s.subowner
+       AND postern.subscription_owner_runs(s.oid)
+    UNION ALL
+    -- An expression is its table's owner's, whosever functions it calls: it runs with rights that the owner does not have, also to execute.
+    SELECT k.relation, 'subscription', k.object_id, k.object, k.function, k.proowner, s.oid, w.rolsuper AND s.subenabled,
+           pg_catalog.format('%s of %s, which "%s" has written, calls %s as "%s", the owner of subscription "%s"%s.',
+                             k.label, k.name, k.owner_name, k.function_name, w.rolname, s.subname, CASE WHEN w.rolsuper THEN ' and a superuser' ELSE '' END),
+           pg_catalog.format('SELECT * FROM postern.subscription_recipe(%L);', s.subname), k.type
+      FROM code k
+      JOIN (SELECT DISTINCT m.relation, m.subscription FROM postern.replication_members m WHERE m.subscription IS NOT NULL) m
+           ON m.relation = k.relation
+      JOIN pg_catalog.pg_subscription s ON s.oid = m.subscription
+      JOIN pg_catalog.pg_roles w ON w.oid = s.subowner
+     WHERE k.kind <> 'trigger' AND (k.enabled IS NULL OR k.enabled IN ('A', 'R')) AND NOT k.owner_super AND k.relowner <> s.subowner
+       AND (k.function < 16384::pg_catalog.oid OR NOT pg_catalog.has_function_privilege(k.relowner, k.function, 'EXECUTE'))
+       AND postern.subscription_owner_runs(s.oid);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.trigger_facts(trigger pg_catalog.oid, actor pg_catalog.oid)
+RETURNS TABLE (
+    trigger_name pg_catalog.text, table_name pg_catalog.text, table_owner pg_catalog.oid, table_owner_name pg_catalog.text,
+    function_name pg_catalog.text, function_owner pg_catalog.oid, function_owner_name pg_catalog.text,
+    definer pg_catalog.text, trusted pg_catalog.text, foreign_when pg_catalog.text, member pg_catalog.text, findings pg_catalog.text
+)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+DECLARE
+    relation pg_catalog.oid;
+    called pg_catalog.oid;
+    conditional pg_catalog.bool;
+    is_member pg_catalog.bool;
+BEGIN
+    SELECT t.tgname, p.oid, c.oid, c.oid::pg_catalog.regclass, c.relowner, pg_catalog.pg_get_userbyid(c.relowner),
+           p.oid::pg_catalog.regprocedure, p.proowner, pg_catalog.pg_get_userbyid(p.proowner), pg_catalog.left(p.prosecdef::pg_catalog.text, 1),
+           pg_catalog.left(postern.is_trusted_code(p.oid)::pg_catalog.text, 1), t.tgqual IS NOT NULL
+      INTO trigger_name, called, relation, table_name, table_owner, table_owner_name,
+           function_name, function_owner, function_owner_name, definer, trusted, conditional
+      FROM pg_catalog.pg_trigger t
+      JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+      JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+     WHERE t.oid = $1 AND NOT t.tgisinternal;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    is_member := EXISTS (SELECT FROM postern.replication_members m WHERE m.relation = (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE t.oid = $1));
+    member := pg_catalog.left(is_member::pg_catalog.text, 1);
+    foreign_when := '';
+    findings := '';
+    IF conditional OR is_member THEN
+        SELECT coalesce(pg_catalog.string_agg(DISTINCT coalesce(f.function::pg_catalog.regprocedure::pg_catalog.text, f.object), ', ')
+                            FILTER (WHERE conditional AND f.reason IN ('foreign', 'domain', 'told') AND f.function IS DISTINCT FROM called), ''),
+               coalesce(pg_catalog.string_agg(DISTINCT f.sentence, ' ') FILTER (WHERE is_member AND f.severe), '')
+          INTO foreign_when, findings
+          FROM postern.table_findings(ARRAY[relation]) f
+         WHERE f.object_id = $1
+            -- What the condition casts to.
+            OR f.type IN (SELECT w.type FROM pg_catalog.pg_depend d, LATERAL postern.types_within(ARRAY[d.objid], ARRAY[d.refobjid]) w
+                           WHERE d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objid = $1
+                             AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass);
+    END IF;
+    IF conditional THEN
+        -- What its author may not execute, whoever writes a row would for it.
+        SELECT pg_catalog.concat_ws(', ', nullif(foreign_when, ''), pg_catalog.string_agg(DISTINCT k.function::pg_catalog.regprocedure::pg_catalog.text, ', '))
+          INTO foreign_when
+          FROM postern.table_code(ARRAY[relation]) k
+         WHERE k.object_id = $1 AND k.kind = 'when' AND k.function >= 16384::pg_catalog.oid AND NOT pg_catalog.has_function_privilege($2, k.function, 'EXECUTE');
+    END IF;
+    RETURN NEXT;
+END
+$$;
+
+REVOKE ALL ON FUNCTION postern.trigger_facts(pg_catalog.oid, pg_catalog.oid) FROM PUBLIC;
+
+COMMENT ON FUNCTION postern.trigger_facts(pg_catalog.oid, pg_catalog.oid) IS 'What the rules ask about a trigger that was made';
+
+CREATE FUNCTION postern.code_users(classes pg_catalog.oid[], objects pg_catalog.oid[]) RETURNS SETOF pg_catalog.oid
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE node (class, object, sub) AS (
+        SELECT s.class, s.object, 0 FROM ROWS FROM (pg_catalog.unnest(classes), pg_catalog.unnest(objects)) s (class, object)
+        UNION
+        SELECT x.class, x.object, x.sub
+          FROM node n,
+               LATERAL (
+                   SELECT d.classid, d.objid, d.objsubid FROM pg_catalog.pg_depend d
+                    WHERE n.class = ANY (ARRAY['pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass]::pg_catalog.oid[])
+                      AND d.refclassid = n.class AND d.refobjid = n.object
+                      AND d.classid = ANY (ARRAY['pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_constraint'::pg_catalog.regclass,
+                                                 'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass]::pg_catalog.oid[])
+                   UNION ALL
+                   SELECT n.class, o.oid, 0 FROM pg_catalog.pg_operator o
+                    WHERE n.class = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oprnegate = n.object
+                   UNION ALL
+                   SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, c.contypid, 0 FROM pg_catalog.pg_constraint c
+                    WHERE n.class = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND c.oid = n.object AND c.contypid <> 0::pg_catalog.oid
+                   UNION ALL
+                   -- A column of a composite type, or of a table that is the type of another's column.
+                   SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, c.reltype, 0 FROM pg_catalog.pg_class c
+                    WHERE n.class = 'pg_catalog.pg_class'::pg_catalog.regclass AND n.sub <> 0 AND c.oid = n.object AND c.reltype <> 0::pg_catalog.oid
+               ) x (class, object, sub)
+    ), relation AS (
+        SELECT t.tgrelid AS oid FROM node n JOIN pg_catalog.pg_trigger t ON n.class = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = n.object
+        UNION
+        SELECT c.conrelid FROM node n JOIN pg_catalog.pg_constraint c ON n.class = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND c.oid = n.object AND c.conrelid <> 0::pg_catalog.oid
+        UNION
+        SELECT d.adrelid FROM node n JOIN pg_catalog.pg_attrdef d ON n.class = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.oid = n.object
+        UNION
+        SELECT coalesce(i.indrelid, n.object)
+          FROM node n LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = n.object
+         WHERE n.class = 'pg_catalog.pg_class'::pg_catalog.regclass
+    )
+    SELECT r.oid FROM relation r
+    UNION
+    -- The key of a partitioned table is its partitions', too.
+    SELECT p.relid::pg_catalog.oid FROM relation r JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind = 'p', LATERAL pg_catalog.pg_partition_tree(r.oid) p;
+END
+$$;
+
+REVOKE ALL ON FUNCTION postern.code_users(pg_catalog.oid[], pg_catalog.oid[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION postern.code_users(pg_catalog.oid[], pg_catalog.oid[]) IS
+    'The tables that have the functions, operators or types in code that runs when a row is written';
+
+CREATE OR REPLACE FUNCTION postern.replication_judgement(
+    classes pg_catalog.text, objects pg_catalog.text, subs pg_catalog.text, owners_before pg_catalog.text, schemas_before pg_catalog.text
+) RETURNS TABLE (at pg_catalog.int4, what pg_catalog.text, subject pg_catalog.text, owner pg_catalog.text, sentence pg_catalog.text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+DECLARE
+    touched_classes CONSTANT pg_catalog.oid[] := pg_catalog.string_to_array(classes, ',')::pg_catalog.oid[];
+    touched_objects CONSTANT pg_catalog.oid[] := pg_catalog.string_to_array(objects, ',')::pg_catalog.oid[];
+    touched_subs CONSTANT pg_catalog.int4[] := pg_catalog.string_to_array(subs, ',')::pg_catalog.int4[];
+    roots pg_catalog.oid[] := '{}';
+    root_classes pg_catalog.oid[] := '{}';
+    concerned pg_catalog.oid[] := '{}';
+    every pg_catalog.bool := false;
+    relevant pg_catalog.oid[];
+BEGIN
+    -- Only tables are looked at that can have something of what was touched; of a role or an extension, all that are replicated.
+    FOR n IN 1 .. pg_catalog.cardinality(touched_objects) LOOP
+        CASE touched_classes[n]
+        WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN
+            concerned := pg_catalog.array_append(concerned, touched_objects[n]);
+            -- A column of it may be within another table's.
+            IF touched_subs[n] <> 0 OR (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = touched_objects[n]) = 'c' THEN
+                root_classes := pg_catalog.array_append(root_classes, 'pg_catalog.pg_type'::pg_catalog.regclass);
+                roots := pg_catalog.array_append(roots, (SELECT c.reltype FROM pg_catalog.pg_class c WHERE c.oid = touched_objects[n]));
+            END IF;
+        WHEN 'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_inherits'::pg_catalog.regclass THEN
+            concerned := pg_catalog.array_append(concerned, touched_objects[n]);
+        WHEN 'pg_catalog.pg_trigger'::pg_catalog.regclass THEN
+            concerned := pg_catalog.array_append(concerned, (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE t.oid = touched_objects[n]));
+        WHEN 'pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass THEN
+            root_classes := pg_catalog.array_append(root_classes, touched_classes[n]);
+            roots := pg_catalog.array_append(roots, touched_objects[n]);
+        WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN
+            root_classes := pg_catalog.array_append(root_classes, touched_classes[n]);
+            roots := pg_catalog.array_append(roots, touched_objects[n]);
+            -- What uses a function of the server is written nowhere.
+            every := every OR touched_objects[n] < 16384::pg_catalog.oid;
+        WHEN 'pg_catalog.pg_authid'::pg_catalog.regclass, 'pg_catalog.pg_extension'::pg_catalog.regclass THEN
+            every := true;
+        ELSE
+            concerned := concerned || ARRAY(
+                SELECT m.relation FROM postern.replication_members m WHERE touched_objects[n] IN (m.source, m.publication, m.subscription));
+        END CASE;
+    END LOOP;
+    IF NOT every THEN
+        IF pg_catalog.cardinality(roots) > 0 THEN
+            concerned := concerned || ARRAY(SELECT u.oid FROM postern.code_users(root_classes, roots) u (oid));
+        END IF;
+        concerned := concerned || ARRAY(SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid = ANY (concerned))
+            || ARRAY(SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_class c, LATERAL pg_catalog.pg_partition_tree(c.oid) p
+                      WHERE c.oid = ANY (concerned) AND c.relkind = 'p');
+        IF pg_catalog.cardinality(concerned) = 0 THEN
+            RETURN;
+        END IF;
+    END IF;
+    relevant := ARRAY(SELECT DISTINCT m.relation FROM postern.replication_members m WHERE every OR m.relation = ANY (concerned));
+    IF pg_catalog.cardinality(relevant) = 0 THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH touched AS MATERIALIZED (
+        SELECT (t.n - 1)::pg_catalog.int4 AS at, t.class, t.object, t.sub, t.owner_before, t.schema_before
+          FROM ROWS FROM (
+                   pg_catalog.unnest(touched_classes), pg_catalog.unnest(touched_objects), pg_catalog.unnest(touched_subs),
+                   pg_catalog.unnest(pg_catalog.string_to_array(owners_before, ',')::pg_catalog.oid[]),
+                   pg_catalog.unnest(pg_catalog.string_to_array(schemas_before, ',')::pg_catalog.oid[])
+               ) WITH ORDINALITY t (class, object, sub, owner_before, schema_before, n)
+    ), seed AS (
+        -- The types that each of them names.
+        SELECT pg_catalog.array_agg(t.at::pg_catalog.oid) AS ids, pg_catalog.array_agg(d.refobjid) AS types
+          FROM touched t
+          -- Of a default the server names the table and the column.
+          LEFT JOIN pg_catalog.pg_attrdef a ON t.class = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.adrelid = t.object AND a.adnum = t.sub
+          JOIN pg_catalog.pg_depend d ON d.classid = t.class AND d.objid = coalesce(a.oid, t.object)
+           AND d.objsubid = CASE t.class WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN t.sub ELSE 0 END
+         WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+    ), within AS MATERIALIZED (
+        SELECT w.id::pg_catalog.int8 AS at, w.type FROM seed s, LATERAL postern.types_within(s.ids, s.types) w
+    ), member AS MATERIALIZED (
+        SELECT m.* FROM postern.replication_members m
+    ), finding AS MATERIALIZED (
+        SELECT f.* FROM postern.table_findings(relevant) f
+    )
+    SELECT DISTINCT t.at, 'table', f.relation::pg_catalog.regclass::pg_catalog.text, '', f.sentence
+      FROM touched t JOIN finding f ON f.severe AND (f.type IS NOT NULL AND t.class <> 'pg_catalog.pg_trigger'::pg_catalog.regclass
+               AND EXISTS (SELECT FROM within w WHERE w.at = t.at AND w.type = f.type) OR CASE t.class
+           WHEN 'pg_catalog.pg_trigger'::pg_catalog.regclass THEN
+               -- It fires otherwise than before, and fires at all.
+               EXISTS (SELECT FROM pg_catalog.pg_trigger g
+                        WHERE g.oid = t.object AND g.tgenabled <> 'D' AND g.tgenabled <> pg_catalog.chr(t.sub)::pg_catalog."char"
+                          AND (f.object_id = t.object OR f.relation = g.tgrelid AND EXISTS (SELECT FROM within w WHERE w.at = t.at AND w.type = f.type)))
+           WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN f.function = t.object
+           WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN
+               f.function = (SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o WHERE o.oid = t.object)
+           WHEN 'pg_catalog.pg_authid'::pg_catalog.regclass THEN
+               f.function_owner = t.object
+               OR f.subscription IN (SELECT s.oid FROM pg_catalog.pg_subscription s WHERE s.subowner = t.object)
+           WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN
+               f.object_id = t.object
+               OR f.relation = t.object AND (
+                   -- New, or new in its schema: all of it. Of a new owner: what was the old one's.
+                   t.owner_before = 0::pg_catalog.oid AND t.sub = 0
+                   OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.object
+                               AND (c.relnamespace <> t.schema_before OR c.relowner <> t.owner_before AND f.function_owner = t.owner_before)))
+           WHEN 'pg_catalog.pg_inherits'::pg_catalog.regclass THEN
+               f.relation = t.object OR f.relation IN (SELECT p.relid FROM pg_catalog.pg_partition_tree(t.object) p)
+           WHEN 'pg_catalog.pg_extension'::pg_catalog.regclass THEN
+               EXISTS (SELECT FROM pg_catalog.pg_extension e
+                        WHERE e.oid = t.object
+                          AND (f.reason = 'extension' AND e.extname = f.object
+                               -- A function that it has no more is not everyone's any more.
+                               OR f.reason = 'foreign' AND e.extname::pg_catalog.text = ANY (pg_catalog.regexp_split_to_array(
+                                      pg_catalog.btrim(coalesce(pg_catalog.current_setting('postern.trusted_extensions', true), '')), '\s*,\s*'))
+                                  AND (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = f.function_owner)))
+           WHEN 'pg_catalog.pg_attrdef'::pg_catalog.regclass THEN
+               f.object_id = (SELECT d.oid FROM pg_catalog.pg_attrdef d WHERE d.adrelid = t.object AND d.adnum = t.sub)
+           WHEN 'pg_catalog.pg_constraint'::pg_catalog.regclass THEN f.object_id = t.object
+           WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN f.object_id = t.object
+           ELSE false END)
+    UNION
+    SELECT t.at, 'publication', f.relation::pg_catalog.regclass::pg_catalog.text, '', f.sentence
+      FROM touched t
+      JOIN member m ON m.publication IS NOT NULL
+           AND (m.class = t.class AND m.source = t.object
+                -- A publication that is made names its tables by itself.
+                OR t.class = 'pg_catalog.pg_publication'::pg_catalog.regclass AND m.publication = t.object)
+      JOIN finding f ON f.relation = m.relation AND f.reason <> 'subscription'
+    UNION
+    -- 'made': a subscription that was made just now, 'running': one that is enabled, 'prepared': one that is not, or whose owner may
+    -- not do more than whose code it runs.
+    SELECT t.at, CASE WHEN NOT s.subenabled OR f.reason = 'subscription' AND NOT f.severe THEN 'prepared' WHEN t.sub = 1 THEN 'made' ELSE 'running' END,
+           s.subname::pg_catalog.text, pg_catalog.pg_get_userbyid(s.subowner)::pg_catalog.text, f.sentence
+      FROM touched t
+      JOIN pg_catalog.pg_subscription s ON t.class = 'pg_catalog.pg_subscription'::pg_catalog.regclass AND s.oid = t.object
+      JOIN member m ON m.subscription = s.oid
+      JOIN finding f ON f.relation = m.relation AND (f.reason <> 'subscription' OR f.subscription = s.oid);
+END
+$$;
+
+CREATE VIEW postern.apply_row_security AS
+SELECT m.relation::pg_catalog.oid AS relation, r.rolname AS applier,
+       CASE WHEN v.owners THEN pg_catalog.format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;', m.relation::pg_catalog.regclass)
+            ELSE pg_catalog.format('ALTER ROLE %I BYPASSRLS;', r.rolname) END AS fix
+  FROM (SELECT DISTINCT x.relation, x.subscription FROM postern.replication_members x
+         WHERE x.subscription IS NOT NULL) m
+  JOIN pg_catalog.pg_subscription s ON s.oid = m.subscription
+  JOIN pg_catalog.pg_class c ON c.oid = m.relation AND c.relrowsecurity
+  JOIN pg_catalog.pg_roles r ON r.oid = CASE WHEN postern.subscription_owner_runs(s.oid) THEN s.subowner ELSE c.relowner END
+   AND NOT r.rolsuper AND NOT r.rolbypassrls,
+       LATERAL (SELECT pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')) v (owners)
+ WHERE c.relforcerowsecurity OR NOT v.owners;
+
+REVOKE ALL ON TABLE postern.apply_row_security FROM PUBLIC;
+
+GRANT SELECT ON TABLE postern.apply_row_security TO PUBLIC;
+
+COMMENT ON VIEW postern.apply_row_security IS
+    'Tables of subscriptions with row security that holds for the role that rows are applied as: apply stops at them';
+
+CREATE OR REPLACE FUNCTION postern.apply_fix(sqlstate pg_catalog.text, message pg_catalog.text, context pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    missing CONSTANT pg_catalog.text := coalesce(pg_catalog.substring(message, '"([^"]+)" does not exist'), pg_catalog.substring(message, 'function ([^ (]+)\('));
+    caller CONSTANT pg_catalog.text := pg_catalog.substring(context, 'PL/pgSQL function ([^\n]+\)) line');
+    callers pg_catalog.text[];
+    schemas pg_catalog.text[];
+BEGIN
+    -- Only what the empty path did not find, and what one schema alone has.
+    IF sqlstate IS NULL OR sqlstate NOT IN ('42P01', '42883', '42704') OR missing IS NULL OR caller IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- The language remembers the name as it was written when the function was first called: with its schema, or without.
+    SELECT pg_catalog.array_agg(p.oid::pg_catalog.regprocedure::pg_catalog.text) INTO callers
+      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+     WHERE p.oid >= 16384::pg_catalog.oid AND p.oid::pg_catalog.regprocedure::pg_catalog.text IN (caller, pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', caller));
+    IF pg_catalog.cardinality(callers) IS DISTINCT FROM 1 THEN
+        RETURN NULL;
+    END IF;
+    SELECT pg_catalog.array_agg(DISTINCT n.nspname::pg_catalog.text) INTO schemas
+      FROM pg_catalog.pg_namespace n
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND (EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = missing AND sqlstate = '42P01')
+            OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = missing AND sqlstate = '42883')
+            OR EXISTS (SELECT FROM pg_catalog.pg_type y WHERE y.typnamespace = n.oid AND y.typname = missing AND sqlstate = '42704'));
+    IF pg_catalog.cardinality(schemas) IS DISTINCT FROM 1 THEN
+        RETURN NULL;
+    END IF;
+    RETURN pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp;', callers[1], schemas[1]);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.rehearse_apply(relation pg_catalog.regclass, sample pg_catalog.jsonb DEFAULT NULL)
+RETURNS TABLE (
+    step pg_catalog.text, runs_as pg_catalog.name, outcome pg_catalog.text, sqlstate pg_catalog.text, message pg_catalog.text,
+    context pg_catalog.text, fix pg_catalog.text
+)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    target CONSTANT pg_catalog.pg_class := (SELECT c FROM pg_catalog.pg_class c WHERE c.oid = rehearse_apply.relation);
+    runner pg_catalog.oid := target.relowner;
+    columns pg_catalog.text;
+    given pg_catalog.text;
+    needed pg_catalog.text;
+    needed_given pg_catalog.text;
+    assignments pg_catalog.text;
+    -- A row that apply is at work on is left to it.
+    pick CONSTANT pg_catalog.text := pg_catalog.format('ctid = (SELECT ctid FROM ONLY %s LIMIT 1 FOR UPDATE SKIP LOCKED)', rehearse_apply.relation);
+    deletion CONSTANT pg_catalog.text := pg_catalog.format('DELETE FROM ONLY %s WHERE %s', rehearse_apply.relation, pick);
+    taken CONSTANT pg_catalog.text := pg_catalog.format('WITH old AS (DELETE FROM ONLY %1$s WHERE %2$s RETURNING *) INSERT INTO %1$s (%%1$s) OVERRIDING SYSTEM VALUE SELECT %%1$s FROM old',
+                                                         rehearse_apply.relation, pick);
+    made CONSTANT pg_catalog.text := pg_catalog.format('INSERT INTO %s (%%s) OVERRIDING SYSTEM VALUE VALUES (%%s)', rehearse_apply.relation);
+    by_default CONSTANT pg_catalog.text := pg_catalog.format('INSERT INTO %s DEFAULT VALUES', rehearse_apply.relation);
+    insertion pg_catalog.text;
+    there pg_catalog.bool;
+    existing pg_catalog.bool;
+    todo pg_catalog.record;
+    error pg_catalog.text[];
+    failed pg_catalog.bool := false;
+BEGIN
+    IF target.relkind IS NULL OR target.relkind <> 'r' THEN
+        RAISE EXCEPTION '% is not an ordinary table', relation
+            USING ERRCODE = 'wrong_object_type', HINT = 'Rehearse the partitions of a partitioned table: rows are applied to them.';
+    END IF;
+    -- Who apply would be: the owner of a subscription that says so and is no superuser, else the owner of the table.
+    SELECT s.subowner INTO runner
+      FROM postern.replication_members m JOIN pg_catalog.pg_subscription s ON s.oid = m.subscription JOIN pg_catalog.pg_roles r ON r.oid = s.subowner
+     WHERE m.relation = target.oid AND NOT r.rolsuper AND postern.subscription_owner_runs(s.oid) LIMIT 1;
+    runner := coalesce(runner, target.relowner);
+    runs_as := pg_catalog.pg_get_userbyid(runner);
+    IF (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = runner)
+       AND EXISTS (SELECT FROM postern.table_findings(ARRAY[target.oid]) f WHERE f.reason IN ('foreign', 'subscription')) THEN
+        step := 'all'; outcome := 'not run';
+        message := 'code of other roles would run as a superuser: see postern.replication_findings';
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    -- Statements go on under policies, and apply does not: it stops.
+    FOR runs_as, step, outcome, sqlstate, message, fix IN
+        SELECT DISTINCT a.applier, 'row security', 'fails', '0A000',
+               pg_catalog.format('user "%s" cannot replicate into relation with row-level security enabled: "%s"', a.applier, target.relname), a.fix
+          FROM postern.apply_row_security a WHERE a.relation = target.oid
+    LOOP
+        RETURN NEXT;
+    END LOOP;
+    runs_as := pg_catalog.pg_get_userbyid(runner);
+
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum),
+           pg_catalog.string_agg(v.literal, ', ' ORDER BY a.attnum),
+           pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE v.needed),
+           pg_catalog.string_agg(v.literal, ', ' ORDER BY a.attnum) FILTER (WHERE v.needed),
+           -- All of them: a trigger that is for some columns fires on apply whichever have changed.
+           pg_catalog.string_agg(pg_catalog.format('%1$I = %1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attidentity <> 'a')
+      INTO columns, given, needed, needed_given, assignments
+      FROM pg_catalog.pg_attribute a,
+           LATERAL (SELECT pg_catalog.format('%L::%s', CASE WHEN sample ? a.attname::pg_catalog.text THEN sample ->> a.attname::pg_catalog.text
+                                                            ELSE postern.sample_value(a.atttypid) END,
+                                             pg_catalog.format_type(a.atttypid, a.atttypmod)),
+                           sample ? a.attname::pg_catalog.text OR a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+                           -- Keys are always sent.
+                           OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = target.oid AND i.indisunique AND a.attnum = ANY (i.indkey))) v (literal, needed)
+     WHERE a.attrelid = target.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+    -- A row that is there is a better sample than one that is made up, if it can be taken out for the time.
+    there := sample IS NULL AND columns IS NOT NULL
+        AND postern.rehearse_statement(runner, pg_catalog.format('SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ONLY %s LIMIT 1) s', relation)) IS NULL;
+    existing := there AND postern.rehearse_statement(runner, deletion) IS NULL;
+    insertion := CASE WHEN columns IS NULL THEN by_default WHEN existing THEN pg_catalog.format(taken, columns) ELSE pg_catalog.format(made, columns, given) END;
+    FOR todo IN
+        SELECT l.* FROM (VALUES
+            ('insert', true, '3', insertion),
+            ('insert with defaults', true, '3',
+             CASE WHEN needed IS NULL THEN CASE WHEN existing THEN pg_catalog.concat(deletion, '; ') ELSE '' END || by_default
+                  WHEN existing THEN pg_catalog.format(taken, needed)
+                  ELSE pg_catalog.format(made, needed, needed_given) END),
+            ('update', true, '2',
+             CASE WHEN assignments IS NOT NULL THEN
+                 CASE WHEN there THEN '' ELSE insertion || '; ' END || pg_catalog.format('UPDATE ONLY %s SET %s WHERE %s', relation, assignments, pick) END),
+            ('delete', true, '4', CASE WHEN there THEN '' ELSE insertion || '; ' END || deletion),
+            ('truncate', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = target.oid AND t.tgenabled IN ('A', 'R') AND t.tgtype & 32 = 32),
+             '', pg_catalog.format('TRUNCATE ONLY %s', relation))
+        ) l (step, asked, event, statement) WHERE l.asked
+    LOOP
+        step := todo.step; sqlstate := NULL; message := NULL; context := NULL; fix := NULL;
+        IF todo.statement IS NULL OR failed AND NOT there AND todo.step IN ('update', 'delete') THEN
+            outcome := 'not run';
+        ELSIF EXISTS (SELECT FROM pg_catalog.pg_rewrite w
+                       WHERE w.ev_class = target.oid AND w.ev_enabled IN ('A', 'R')
+                         AND w.ev_type::pg_catalog.text = todo.event) THEN
+            outcome := 'not run';
+            message := 'a rule fires for the statement, and not on apply';
+            failed := failed OR todo.step = 'insert';
+        ELSE
+            error := postern.rehearse_statement(runner, todo.statement);
+            sqlstate := error[1]; message := error[2];
+            -- Without what this function has to do with it.
+            context := nullif(pg_catalog.regexp_replace(error[3], '(^|\n)SQL statement "((?!\nSQL statement ").)*$', ''), '');
+            fix := postern.apply_fix(sqlstate, message, context);
+            outcome := CASE
+                WHEN error IS NULL THEN 'ok'
+                WHEN sqlstate = '55P03' THEN 'not run'
+                -- What the table itself does not take of a made-up row says nothing about the rows of the publisher.
+                WHEN sample IS NULL AND (NOT existing OR sqlstate = '23505') AND todo.step LIKE 'insert%' AND pg_catalog.left(sqlstate, 2) IN ('22', '23') AND context IS NULL THEN 'not known'
+                ELSE 'fails' END;
+            failed := failed OR todo.step = 'insert' AND error IS NOT NULL;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.note_apply_error(
+    subscription pg_catalog.oid, relation pg_catalog.oid, kind pg_catalog.text, sqlstate pg_catalog.text, message pg_catalog.text,
+    origin pg_catalog.text, in_code pg_catalog.bool, at pg_catalog.timestamptz
+) RETURNS pg_catalog.void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
+DECLARE
+    name CONSTANT pg_catalog.name := (
+        SELECT s.subname FROM pg_catalog.pg_subscription s
+         WHERE s.oid = $1 AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()));
+    target pg_catalog.oid := nullif($2, 0::pg_catalog.oid);
+BEGIN
+    IF name IS NULL THEN
+        RETURN;
+    END IF;
+    IF target IS NULL THEN
+        -- The server names the table as schema.table between the quotation marks of its language, with nothing quoted inside. If it could be one
+        -- of two, it is neither: who may read one of them may not have to do with the other.
+        SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(c.oid) END INTO target
+          FROM pg_catalog.pg_subscription_rel r
+          JOIN pg_catalog.pg_class c ON c.oid = r.srrelid
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+               LATERAL (SELECT pg_catalog.concat(n.nspname, '.', c.relname)) t (text),
+               LATERAL (SELECT pg_catalog.strpos($6, t.text)) p (at)
+         WHERE r.srsubid = $1 AND p.at > 1 AND pg_catalog.substr($6, p.at - 1, 1) ~ '[^\w.]'
+           AND pg_catalog.substr($6, p.at + pg_catalog.length(t.text), 1) ~ '[^\w.]';
+    END IF;
+    -- Two at once would count the same errors twice.
+    LOCK TABLE postern.apply_conflicts IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM postern.keep_apply_conflict(
+        name, target, $3, 1, pg_catalog.substring($6, '\m([0-9A-F]{1,8}/[0-9A-F]{1,8})\M[^/"]*$')::pg_catalog.pg_lsn, $4,
+        -- What code raises can tell of other tables than this one. The names of what is missing, and of constraints, do not.
+        CASE WHEN NOT $7 OR pg_catalog.left($4, 2) IN ('23', '42') THEN nullif($5, '') END, $8);
+    IF $3 = 'conflict' THEN
+        RETURN;
+    END IF;
+    -- Somebody may have looked at the counters between the error and now: then it has been written down without its message.
+    UPDATE postern.apply_conflicts c SET errors = c.errors - 1
+     WHERE c.id = (SELECT o.id FROM postern.apply_conflicts o
+                    WHERE o.subscription = name AND o.kind = $3 AND o.sqlstate IS NULL AND o.last_at >= $8 ORDER BY o.id DESC LIMIT 1);
+    IF FOUND THEN
+        DELETE FROM postern.apply_conflicts c WHERE c.subscription = name AND c.errors = 0;
+    ELSE
+        INSERT INTO postern.apply_counts AS c (subscription, kind, noted, noted_at) VALUES ($1, $3, 1, $8)
+        ON CONFLICT ON CONSTRAINT apply_counts_pkey DO UPDATE SET noted = c.noted + 1, noted_at = excluded.noted_at;
+    END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION postern.code_basis(relations pg_catalog.text)
+RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN k.function IS NULL THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_proc'::pg_catalog.regclass END::pg_catalog.oid,
+           coalesce(k.function, k.type)
+      FROM postern.table_code(pg_catalog.string_to_array(relations, ',')::pg_catalog.oid[]) k
+     WHERE k.function IS NULL OR k.function >= 16384::pg_catalog.oid
+     GROUP BY 1, 2 ORDER BY 1, 2;
+END
+$$;
+
+COMMENT ON FUNCTION postern.code_basis(pg_catalog.text) IS 'The functions and types that tables have in code that runs when a row is written';
+
+CREATE OR REPLACE FUNCTION postern.replication_basis(sources pg_catalog.text)
+RETURNS TABLE (class pg_catalog.oid, object pg_catalog.oid)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+DECLARE
+    touched CONSTANT pg_catalog.oid[] := pg_catalog.string_to_array(sources, ',')::pg_catalog.oid[];
+    relations CONSTANT pg_catalog.oid[] := ARRAY(
+        SELECT DISTINCT m.relation FROM postern.replication_members m
+         WHERE m.source = ANY (touched) OR m.publication = ANY (touched) OR m.subscription = ANY (touched)
+            OR m.relation IN (SELECT p.relid FROM pg_catalog.unnest(touched) t (oid), pg_catalog.pg_partition_tree(t.oid) p));
+BEGIN
+    RETURN QUERY
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, r.oid FROM pg_catalog.unnest(relations) r (oid)
+    UNION
+    -- A table may be on its way into a schema.
+    SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.pnnspid FROM pg_catalog.pg_publication_namespace n
+     WHERE n.oid = ANY (touched) OR n.pnpubid = ANY (touched)
+    UNION
+    SELECT b.class, b.object FROM postern.code_basis(pg_catalog.array_to_string(relations, ',')) b
+     ORDER BY 1, 2;
+END
+$$;
+
+COMMENT ON FUNCTION postern.replication_basis(pg_catalog.text) IS
+    'The tables and schemas that a publication, subscription or partition makes replicated ones, and the code that they have';
+
+CREATE OR REPLACE VIEW postern.replication_notes AS
+WITH member AS MATERIALIZED (
+    SELECT DISTINCT m.relation AS oid FROM postern.replication_members m
+), tab AS MATERIALIZED (
+    SELECT c.oid, c.oid::pg_catalog.regclass AS relation, c.relowner, c.relacl, c.relreplident, c.relkind
+      FROM member m JOIN pg_catalog.pg_class c ON c.oid = m.oid
+), code AS MATERIALIZED (
+    SELECT t.relation, t.relowner, t.relacl, k.kind, k.object_id, k.object, p.oid AS function, p.proowner, p.prosecdef, p.prosrc,
+           l.lanname, l.lanpltrusted
+      FROM postern.table_code(ARRAY(SELECT m.oid FROM member m)) k
+      JOIN tab t ON t.oid = k.relation
+      JOIN pg_catalog.pg_proc p ON p.oid = k.function
+      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+     WHERE NOT postern.is_trusted_code(p.oid)
+)
+SELECT c.relation, 'arguments' AS note, c.object, c.function::pg_catalog.regprocedure AS function,
+       pg_catalog.format('Trigger "%s" of %s steers by its arguments what %s executes; whoever may attach the function chooses them.',
+                         c.object, c.relation, c.function::pg_catalog.regprocedure) AS sentence
+  FROM code c JOIN pg_catalog.pg_trigger t ON c.kind = 'trigger' AND t.oid = c.object_id
+ WHERE t.tgnargs > 0 AND c.prosrc ~* '\mtg_argv\M' AND c.prosrc ~* '\mexecute\M'
+UNION ALL
+SELECT c.relation, 'definer', c.object, c.function,
+       pg_catalog.format('Trigger "%s" of %s runs as "%s", who sees every row that is written and may change it.',
+                         c.object, c.relation, pg_catalog.pg_get_userbyid(c.proowner))
+  FROM code c WHERE c.kind = 'trigger' AND c.prosecdef AND c.proowner <> c.relowner
+UNION ALL
+SELECT c.relation, 'execute', c.object, c.function,
+       pg_catalog.format('Trigger "%s" of %s fires, though nobody who may attach triggers to the table may execute %s any more.',
+                         c.object, c.relation, c.function::pg_catalog.regprocedure)
+  FROM code c
+ WHERE c.kind = 'trigger' AND NOT pg_catalog.has_function_privilege(c.relowner, c.function, 'EXECUTE')
+   AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) a
+                    WHERE a.privilege_type = 'TRIGGER'
+                      AND (a.grantee = 0::pg_catalog.oid AND pg_catalog.has_function_privilege('public', c.function, 'EXECUTE')
+                           OR a.grantee <> 0::pg_catalog.oid AND pg_catalog.has_function_privilege(a.grantee, c.function, 'EXECUTE')))
+UNION ALL
+SELECT c.relation, 'language', c.object, c.function,
+       pg_catalog.format('%s of %s runs %s, which is written in %s: nothing holds it in.',
+                         pg_catalog.concat(pg_catalog.upper(pg_catalog.left(c.kind, 1)), pg_catalog.substr(c.kind, 2), ' "' || c.object || '"'), c.relation, c.function::pg_catalog.regprocedure, c.lanname)
+  FROM code c WHERE NOT c.lanpltrusted
+UNION ALL
+SELECT t.relation, 'rule', r.rulename::pg_catalog.text, NULL,
+       pg_catalog.format('Rule "%s" of %s does not fire on apply, and does for who writes rows by statements.', r.rulename, t.relation)
+  FROM tab t JOIN pg_catalog.pg_rewrite r ON r.ev_class = t.oid
+UNION ALL
+SELECT t.relation, 'type', a.attname::pg_catalog.text, y.typinput,
+       pg_catalog.format('Column "%s" of %s has the type %s, whose input function the server did not come with.',
+                         a.attname, t.relation, pg_catalog.format_type(y.oid, NULL))
+  FROM tab t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+  JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+ WHERE y.typinput >= 16384::pg_catalog.oid AND NOT postern.is_trusted_code(y.typinput)
+UNION ALL
+SELECT DISTINCT t.relation, 'operator class', x.indexrelid::pg_catalog.regclass::pg_catalog.text, a.amproc::pg_catalog.oid,
+       pg_catalog.format('Index %s of %s uses the operator class %s, whose function %s the server did not come with.',
+                         x.indexrelid::pg_catalog.regclass, t.relation, pg_catalog.quote_ident(o.opcname), a.amproc::pg_catalog.regprocedure)
+  FROM tab t
+  JOIN pg_catalog.pg_index x ON x.indrelid = t.oid
+  JOIN pg_catalog.pg_opclass o ON o.oid = ANY (x.indclass)
+  JOIN pg_catalog.pg_amproc a ON a.amprocfamily = o.opcfamily
+ WHERE a.amproc::pg_catalog.oid >= 16384::pg_catalog.oid AND NOT postern.is_trusted_code(a.amproc)
+UNION ALL
+SELECT t.relation, 'identity', NULL, NULL,
+       pg_catalog.format('%s has no replica identity, and its updates or deletes are published: they fail.', t.relation)
+  FROM tab t
+ WHERE EXISTS (SELECT FROM postern.replication_members m JOIN pg_catalog.pg_publication p ON p.oid = m.publication
+                WHERE m.relation = t.oid AND (p.pubupdate OR p.pubdelete))
+   AND (t.relkind = 'r' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = t.oid))
+   AND NOT CASE t.relreplident
+           WHEN 'f' THEN true
+           WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid AND i.indisprimary)
+           WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid AND i.indisreplident)
+           ELSE false END
+UNION ALL
+SELECT DISTINCT a.relation::pg_catalog.regclass, 'row security', a.applier::pg_catalog.text, NULL::pg_catalog.oid,
+       pg_catalog.format('%s has row security that holds for "%s", as whom its rows are applied: apply stops.', a.relation::pg_catalog.regclass, a.applier)
+  FROM postern.apply_row_security a
+UNION ALL
+SELECT NULL, 'parameter', a.grantee::pg_catalog.regrole::pg_catalog.text, NULL,
+       pg_catalog.format('%s may set session_replication_role, and so write rows without triggers.',
+                         CASE a.grantee WHEN 0::pg_catalog.oid THEN 'Everybody' ELSE 'Role "' || pg_catalog.pg_get_userbyid(a.grantee) || '"' END)
+  FROM pg_catalog.pg_parameter_acl q, LATERAL pg_catalog.aclexplode(q.paracl) a
+ WHERE q.parname = 'session_replication_role' AND a.privilege_type = 'SET'
+   AND NOT coalesce((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = a.grantee), false)
+UNION ALL
+-- A setting that the library did not define, but somebody made up, is not in the view.
+SELECT NULL, 'enforcement', s.setting, NULL,
+       CASE WHEN s.setting IS NULL THEN 'The library is not loaded (shared_preload_libraries): nothing is refused.'
+            ELSE pg_catalog.format('postern.trigger_rule is %s: nothing is refused.', s.setting) END
+  FROM (SELECT (SELECT g.setting FROM pg_catalog.pg_settings g WHERE g.name = 'postern.trigger_rule')) s (setting)
+ WHERE s.setting IS NULL OR s.setting IN ('off', 'warn');
 
 -- ---- The end of the changes ----
 
