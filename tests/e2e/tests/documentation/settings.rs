@@ -19,7 +19,7 @@ of its subject: [identities](sql.md#settings), [durable functions](durable.md#se
 know them. `request.jwt.claims` and its kin are told of in [SQL](sql.md#settings).
 
 Who sets one: **superuser** in a session, for a role, for a database or in the configuration file, and whom `GRANT SET ON PARAMETER` lets;
-**file**: in the configuration file or by `ALTER SYSTEM`, and a reload is enough; **anyone**.
+**file**: in the configuration file or by `ALTER SYSTEM`, and a reload is enough; **anyone**; **nobody**: it shows something.
 
 | setting | default | values | who | |
 |---|---|---|---|---|
@@ -30,12 +30,12 @@ fn defined() -> BTreeMap<String, [String; 4]> {
     let rows = SERVER
         .psql(
             "postgres",
-            "select concat_ws('|', name, case name when 'postern.secrets_key_file' then '' else current_setting(name) end, case
+            "select concat_ws('|', name, case when name = 'postern.secrets_key_file' or context = 'internal' then '' else current_setting(name) end, case
                         when vartype = 'enum' then array_to_string(enumvals, ', ')
                         when vartype = 'bool' then 'on, off'
                         when vartype = 'integer' then min_val || ' to ' || max_val || coalesce(' ' || unit, '')
                         else 'text' end,
-                    case context when 'user' then 'anyone' when 'superuser' then 'superuser' when 'sighup' then 'file' else context end,
+                    case context when 'user' then 'anyone' when 'superuser' then 'superuser' when 'sighup' then 'file' when 'internal' then 'nobody' else context end,
                     concat_ws(' ', short_desc, nullif(extra_desc, '')))
                from pg_settings where name ~ '^(postern|pg_durable)[.]'",
         )
@@ -56,7 +56,7 @@ fn defined() -> BTreeMap<String, [String; 4]> {
 fn the_page_of_settings_is_what_the_server_has() {
     let mut page = HEAD.to_owned();
     for (name, [default, values, who, says]) in defined() {
-        assert!(["anyone", "superuser", "file"].contains(&who.as_str()), "{name}: {who}");
+        assert!(["anyone", "superuser", "file", "nobody"].contains(&who.as_str()), "{name}: {who}");
         let default = if default.is_empty() { default } else { format!("`{default}`") };
         writeln!(page, "| `{name}` | {default} | {values} | {who} | {says} |").unwrap();
     }
