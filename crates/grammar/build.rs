@@ -179,10 +179,11 @@ impl Names {
                 in_node = true;
             } else if line == "}" {
                 in_node = false;
-            } else if in_node && let Some((name, _)) = line.trim().split_once('(') {
-                if name.chars().all(|letter| letter.is_ascii_alphanumeric()) {
-                    names.variants.insert(key(name), name.to_owned());
-                }
+            } else if in_node
+                && let Some((name, _)) = line.trim().split_once('(')
+                && name.chars().all(|letter| letter.is_ascii_alphanumeric())
+            {
+                names.variants.insert(key(name), name.to_owned());
             }
         }
         names
@@ -322,6 +323,6 @@ fn bind(library: &Path, types: &BTreeSet<&str>, enums: &BTreeSet<String>) -> Res
     for name in types.iter().copied().chain(enums.iter().map(String::as_str)).chain(BY_HAND.iter().copied()) {
         builder = builder.allowlist_type(name);
     }
-    builder = builder.allowlist_type("NodeTag|List|ListCell|Bitmapset|Node|PgQueryParseMode");
+    builder = builder.allowlist_type("NodeTag|List|ListCell|Bitmapset|Node");
     builder.generate().map_err(|error| format!("the nodes of PostgreSQL: {error}").into())
 }

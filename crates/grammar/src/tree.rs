@@ -6,8 +6,8 @@
 
 use std::ffi::{CStr, c_char};
 
-use pg_query::protobuf;
 use pg_query::protobuf::a_const::Val;
+use pg_query::{ParserOptions, protobuf};
 
 use crate::{As, Statement};
 
@@ -49,13 +49,13 @@ impl Drop for Context {
 
 pub fn parse(text: &CStr, parse_as: As) -> Result<Vec<Statement>, String> {
     let mode = match parse_as {
-        As::Statements => c::PG_QUERY_PARSE_DEFAULT,
-        As::Type => c::PG_QUERY_PARSE_TYPE_NAME,
-        As::Expression => c::PG_QUERY_PARSE_PLPGSQL_EXPR,
+        As::Statements => ParserOptions::DEFAULT,
+        As::Type => ParserOptions::TYPE_NAME,
+        As::Expression => ParserOptions::PLPGSQL_EXPR,
     };
     let context = Context::enter();
     // SAFETY: the text ends with a zero byte. Errors of PostgreSQL are caught inside, and given as a value.
-    let raw = unsafe { c::pg_query_raw_parse(text.as_ptr(), mode as _) };
+    let raw = unsafe { c::pg_query_raw_parse(text.as_ptr(), mode.bits()) };
     let read = if raw.error.is_null() {
         let mut reader = Reader { depth: 0, failed: None };
         // SAFETY: without an error it is the list of `RawStmt`s that the grammar has made in this context, or null if there are none.
@@ -136,13 +136,14 @@ impl Reader {
             return String::new();
         }
         // SAFETY: the caller's promise; strings of PostgreSQL end with a zero byte.
-        match unsafe { CStr::from_ptr(text) }.to_str() {
-            Ok(text) => text.to_owned(),
-            Err(_) => {
+        let text = unsafe { CStr::from_ptr(text) }.to_str();
+        text.map_or_else(
+            |_| {
                 self.failed = Some("a name or constant in it is not UTF-8");
                 String::new()
-            }
-        }
+            },
+            str::to_owned,
+        )
     }
 
     fn letter(&mut self, letter: c_char) -> String {

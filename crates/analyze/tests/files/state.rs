@@ -216,7 +216,7 @@ ALTER FUNCTION checked OWNER TO author; CREATE TABLE doc (i int CHECK (checked(i
     assert_eq!(about("CREATE PUBLICATION p; ALTER PUBLICATION p ADD TABLES IN SCHEMA app;"), both);
     assert_eq!(about("CREATE PUBLICATION p FOR ALL TABLES; DROP PUBLICATION p;"), Vec::<String>::new());
     // By a domain that an expression casts to.
-    let cast = "SET search_path = app, public; CREATE DOMAIN d AS int CHECK (checked(VALUE)); CREATE TABLE casted (i int CHECK (i::d > 0));";
+    let cast = "CREATE DOMAIN app.d AS int CHECK (app.checked(VALUE)); CREATE TABLE app.casted (i int CHECK (i::app.d > 0));";
     assert_eq!(about(cast), Vec::<String>::new());
     assert_eq!(about(&format!("{cast} CREATE PUBLICATION p FOR TABLE app.casted;")), both);
     let pinned = "CREATE PUBLICATION p FOR ALL TABLES; ALTER FUNCTION app.checked SET search_path = pg_catalog, app, pg_temp;

@@ -131,7 +131,9 @@ fn changed(touched: &Touched) -> Option<(pg_sys::Oid, pg_sys::Oid)> {
 fn settle(touched: &[Touched]) {
     let mut changes: Vec<_> = snapshot::with_latest(|| touched.iter().filter_map(changed).collect());
     in_order(&mut changes);
-    changes.into_iter().for_each(|(class, object)| trigger::changes(class, object));
+    for (class, object) in changes {
+        trigger::changes(class, object);
+    }
     let replicates: Vec<_> = touched
         .iter()
         .filter(|touched| {
@@ -164,7 +166,9 @@ fn settle(touched: &[Touched]) {
         if places.is_empty() {
             // What a trigger made meanwhile calls is among them only now.
             in_order(&mut code);
-            code.into_iter().for_each(|(class, object)| trigger::keep(class, object));
+            for (class, object) in code {
+                trigger::keep(class, object);
+            }
             return;
         }
         in_order(&mut places);
