@@ -428,7 +428,7 @@ EXCEPTION
         RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'Grant it without grant option, or to somebody else.';
     WHEN dependent_objects_still_exist THEN
         RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE,
-            HINT = 'The role has passed it on: revoke it from those first, or use REVOKE … CASCADE, which ends their direct access too.';
+            HINT = 'The role has passed it on: revoke it from those first, or use REVOKE ... CASCADE, which ends their direct access too.';
     WHEN internal_error THEN
         -- Two grants or revokes of one table at one time.
         IF SQLERRM OPERATOR(pg_catalog.<>) 'tuple concurrently updated' THEN
