@@ -65,7 +65,7 @@ const GIVEN: &str = "exists (select from aclexplode(o.acl) a left join pg_roles 
       and (a.grantee = 0 or r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_read_all_stats', 'postern_read_all_conflicts')))";
 
 /// What other objects of ours are made of, and so has to be given with them: it may be another thing in the next version.
-const INNER: [&str; 50] = [
+const INNER: [&str; 54] = [
     // The operators' functions.
     "df.as_op",
     "df.if_else_op",
@@ -82,6 +82,7 @@ const INNER: [&str; 50] = [
     "postern.caller_out",
     "postern.caller_role",
     "postern.change_direct",
+    "postern.change_plain",
     "postern.change_row_security",
     "postern.direct_grantor",
     "postern.direct_state",
@@ -118,6 +119,9 @@ const INNER: [&str; 50] = [
     "postern.subscription_owner_runs",
     "postern.table_code",
     "postern.table_findings",
+    "postern.is_invoker",
+    "postern.lock_direct",
+    "postern.types_within",
     "postern.view_columns",
 ];
 
