@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use self::together::Together;
 use crate::catalog::{Catalog, Names, Oid, Routine};
-use crate::occurrence::{Meaning, Occurrence};
+use crate::occurrence::{Kind, Meaning, Occurrence, REPATHED, look_up};
 use crate::parse::{As, Token, parse_scanned, tokens};
 use crate::path::Path;
 use crate::plpgsql::{Event, Piece, events};
@@ -116,8 +116,8 @@ pub fn statements(catalog: &Catalog, path: &Path, text: &str, around: &Surroundi
             }
             let mut found = walker.finish();
             if let Some(after) = repathed {
-                let later = found.occurrences.iter_mut().filter(|name| name.span.start >= after);
-                later.for_each(forget_meaning);
+                let later = found.occurrences.partition_point(|name| name.span.start < after);
+                after_path(catalog, &mut found.occurrences[later..]);
             }
             found
         }
@@ -236,10 +236,27 @@ fn sets_path(text: &str, tokens: &[Token]) -> bool {
     (0..tokens.len()).any(|at| is(at, "set_config") && is(at + 1, "(") && is(at + 2, "'search_path'"))
 }
 
-/// What a name means after the path was set is not followed: which statement ran before it is not known.
-fn forget_meaning(occurrence: &mut Occurrence) {
-    if occurrence.schema.is_none() && !matches!(occurrence.meaning, Meaning::Local(_)) {
-        occurrence.meaning = Meaning::Unknown("the body sets the search_path before it".into());
+/// Names of one piece after the path was set. What is looked up along it is not followed: which statement ran before is not known. What
+/// means something of `pg_catalog` whatever else is on the path, means the same along any; where that depends on types, so must whatever the
+/// types in the piece may come from.
+fn after_path(catalog: &Catalog, names: &mut [Occurrence]) {
+    let along = |name: &Occurrence| name.schema.is_none() && !matches!(name.meaning, Meaning::Local(_));
+    let [least, most] = [Path::least(), Path::most(catalog)];
+    let steady = |name: &Occurrence| {
+        matches!(name.meaning, Meaning::Object(_))
+            && [&least, &most].iter().all(|path| {
+                look_up(&Typer::new(catalog, path), None, &name.name, &name.lookup) == name.meaning
+            })
+    };
+    let steady: Vec<bool> = names.iter().map(|name| !along(name) || steady(name)).collect();
+    let all = steady.iter().all(|steady| *steady);
+    for (name, steady) in names.iter_mut().zip(steady).filter(|(name, _)| along(name)) {
+        let typed = matches!(name.kind(), Kind::Function | Kind::Operator);
+        if steady && (all || !typed) {
+            name.repathed = true;
+        } else {
+            name.meaning = Meaning::Unknown(REPATHED.into());
+        }
     }
 }
 
@@ -386,7 +403,7 @@ impl Reading<'_> {
                 let noted = self.found.occurrences.len();
                 add(&mut self.found, found, at.start);
                 if self.repathed {
-                    self.found.occurrences[noted..].iter_mut().for_each(forget_meaning);
+                    after_path(self.catalog, &mut self.found.occurrences[noted..]);
                 }
                 self.repathed |= sets_path(self.text, within(self.tokens, &at));
                 self.ran(piece, at);
@@ -398,7 +415,7 @@ impl Reading<'_> {
                 let noted = self.found.occurrences.len();
                 self.compare(&subject, &values);
                 if self.repathed {
-                    self.found.occurrences[noted..].iter_mut().for_each(forget_meaning);
+                    after_path(self.catalog, &mut self.found.occurrences[noted..]);
                 }
             }
             Event::PreferVariables => self.around.prefer_variables = true,

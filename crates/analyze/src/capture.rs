@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::catalog::{Catalog, Names, Oid, Operator, PG_CATALOG, Routine, Schema};
-use crate::occurrence::{Kind, Lookup, Meaning, Occurrence, look_up};
+use crate::occurrence::{Kind, Lookup, Meaning, Occurrence, REPATHED, look_up};
 use crate::path::{Path, Place};
 use crate::text::quote;
 use crate::typing::{Call, OPAQUE, Typer, known};
@@ -98,6 +98,9 @@ impl<'a> Judge<'a> {
 
     /// What can happen to a name.
     pub fn judge(&self, occurrence: &Occurrence) -> Verdict {
+        if occurrence.repathed {
+            return Verdict::Unknown { reason: REPATHED.into() };
+        }
         match &self.names {
             Some(names) => names.verdict(self.situation, occurrence, || self.decide(occurrence)),
             None => self.decide(occurrence),

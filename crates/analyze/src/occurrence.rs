@@ -59,7 +59,12 @@ pub struct Occurrence {
     pub lookup: Lookup,
     /// What it means under the path.
     pub meaning: Meaning,
+    /// The body has set another path before it. It means the same under any, as things are, but who could change that is not known.
+    pub repathed: bool,
 }
+
+/// Why it is not known what a name means, or who could capture it, after the body has set another path.
+pub(crate) const REPATHED: &str = "the body sets the search_path before it";
 
 /// The kinds of things that have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

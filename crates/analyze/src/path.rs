@@ -63,6 +63,22 @@ impl Path {
         Self { setting: setting.to_owned(), places, missing, skipped }
     }
 
+    /// The path that has nothing but what every path has.
+    pub fn least() -> Self {
+        Self::of(vec![Place::Temp, Place::Schema(PG_CATALOG)])
+    }
+
+    /// A path on which everything else comes before `pg_catalog`.
+    pub fn most(catalog: &Catalog) -> Self {
+        let schemas = catalog.snapshot.schemas.iter().map(|schema| schema.oid);
+        let others = schemas.filter(|oid| *oid != PG_CATALOG).map(Place::Schema);
+        Self::of(std::iter::once(Place::Temp).chain(others).chain([Place::Schema(PG_CATALOG)]).collect())
+    }
+
+    fn of(places: Vec<Place>) -> Self {
+        Self { setting: String::new(), places, missing: Vec::new(), skipped: Vec::new() }
+    }
+
     /// The schemas, without the temporary one.
     pub fn schemas(&self) -> impl Iterator<Item = Oid> {
         self.places.iter().filter_map(|place| match place {

@@ -102,6 +102,7 @@ impl Walker<'_> {
             quoted: false,
             lookup,
             meaning: meaning.clone(),
+            repathed: false,
         });
         meaning
     }

@@ -88,7 +88,7 @@ fn after_the_body_has_set_the_path_what_a_name_means_is_not_known() {
     ] {
         let procedure = format!(
             "CREATE PROCEDURE app.p(a int) LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '1MB' AS $$ BEGIN
-               PERFORM k FROM t;\n{set};\nPERFORM k FROM t; PERFORM k FROM app.t; END $$; REVOKE ALL ON PROCEDURE app.p FROM PUBLIC;"
+               PERFORM k FROM t;\n{set};\nPERFORM k FROM t; PERFORM k FROM app.t;\nPERFORM a OPERATOR(pg_catalog.+) 1;\nPERFORM a + 1; END $$; REVOKE ALL ON PROCEDURE app.p FROM PUBLIC;"
         );
         let findings = found(&[HEAD, &procedure]);
         let of = |rule: &str, line: usize| {
@@ -102,6 +102,8 @@ fn after_the_body_has_set_the_path_what_a_name_means_is_not_known() {
             (1, 1, 0),
             "{set}: {findings:#?}"
         );
+        // What it means is known along any path, and still not who could capture it.
+        assert_eq!((of("unread", 5), of("unread", 6)), (0, 1), "{set}: {findings:#?}");
     }
     let sql = "CREATE FUNCTION app.s() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS
         $$ SELECT count(k) FROM t;\nSET LOCAL search_path = app; SELECT count(k)\nFROM t $$; REVOKE ALL ON FUNCTION app.s FROM PUBLIC;";
