@@ -14,6 +14,9 @@ use std::sync::mpsc;
 use common::{PATIENCE, postern};
 use serde_json::{Value, json};
 
+/// From line and character, to them, and what is there then.
+type Edit<'a> = ((usize, usize), (usize, usize), &'a str);
+
 struct Editor {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -106,7 +109,7 @@ impl Editor {
     }
 
     /// Tells of edits as editors do: (line, character), (line, character), text.
-    fn edit(&mut self, uri: &str, version: i64, edits: &[((usize, usize), (usize, usize), &str)]) {
+    fn edit(&mut self, uri: &str, version: i64, edits: &[Edit<'_>]) {
         let place = |(line, character): (usize, usize)| json!({ "line": line, "character": character });
         let changes: Vec<Value> = edits
             .iter()
@@ -275,7 +278,7 @@ fn edits_count_in_the_text_that_the_ones_before_them_left() {
         editor.open(uri, "-- äöü 😀\r\n\r\n");
         assert_eq!(editor.diagnostics(uri, 1).0, Vec::<String>::new());
         // The schema is typed above, and the code below, in one message; each after what the other has moved.
-        let body: String = code.lines().skip(1).map(|line| format!("{line}\r\n")).collect();
+        let body = code.lines().skip(1).flat_map(|line| [line, "\r\n"]).collect::<String>();
         editor.edit(uri, 2, &[((0, 0), (0, 0), SCHEMA), ((2, 0), (2, 0), &body)]);
         let column = |text: &str, what: &str| {
             let before = &text[..text.find(what).unwrap()];
