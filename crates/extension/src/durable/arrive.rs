@@ -77,10 +77,10 @@ impl Copies {
     }
 }
 
-/// Whether `pg_restore` is connected to this database.
+/// Whether `pg_restore` is connected to this database, as one who may write our tables: what others call themselves holds nothing up.
 fn is_restoring() -> bool {
     let rows = query::run(
-        c"SELECT 1 FROM pg_stat_get_activity(NULL) a WHERE a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) \
+        c"SELECT 1 FROM pg_stat_get_activity(NULL) a JOIN pg_authid r ON r.oid = a.usesysid AND r.rolsuper WHERE a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) \
              AND a.application_name = 'pg_restore' AND a.backend_type = 'client backend'",
         &[],
     );

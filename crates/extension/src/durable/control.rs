@@ -160,7 +160,7 @@ fn until_ended(id: &str, deadline: i64, let_go: &dyn Fn()) -> Result<String, Err
         let over = has_ended(&status)
             && (status != "cancelled"
                 || far.is_some()
-                || as_owner(|| store::has_ended(id) || store::cancelled_by_us(id)));
+                || as_owner(|| !store::is_alive(id) || store::cancelled_by_us(id)));
         if over || now >= deadline {
             return Ok(status);
         }

@@ -824,15 +824,6 @@ pub fn cancelled_by_us(id: &str) -> bool {
     rows.iter().filter_map(|row| row.text(0)?.parse().ok()).any(xact::is_ours)
 }
 
-/// Whether an instance has ended.
-pub fn has_ended(id: &str) -> bool {
-    let rows = query::run(
-        c"SELECT FROM postern.instance i WHERE i.id = $1 AND i.ended_at IS NOT NULL",
-        &[Arg::Text(id)],
-    );
-    !rows.is_empty()
-}
-
 /// The result of an instance that has one.
 pub fn output(id: &str) -> Option<String> {
     let rows = query::run(c"SELECT i.output FROM postern.instance i WHERE i.id = $1", &[Arg::Text(id)]);

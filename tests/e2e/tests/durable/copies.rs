@@ -296,6 +296,22 @@ fn nothing_of_a_copy_runs_before_it_is_whole() {
     let at = at + text[at..].find("\n\\.\n").unwrap() + 4;
     let target = Stage::with(Cluster::builder().setting("postern.adopt_copies", "on"));
     target.cluster.create_database("copied", false).unwrap();
+    // Somebody who only says so does not restore, and holds nothing up.
+    let mut pretender = target
+        .cluster
+        .client("psql")
+        .args(["-XqAtw", "-U", "alice", "-d", "copied"])
+        .env("PGAPPNAME", "pg_restore")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until(
+        &target,
+        "copied",
+        "select usename from pg_stat_activity where application_name = 'pg_restore'",
+        "alice",
+    );
     let mut restore = target
         .cluster
         .client("psql")
@@ -327,4 +343,6 @@ fn nothing_of_a_copy_runs_before_it_is_whole() {
         ),
         "{\"rows\": [{\"n\": 5}], \"row_count\": 1}"
     );
+    drop(pretender.stdin.take());
+    assert!(pretender.wait().unwrap().success());
 }
