@@ -70,12 +70,12 @@ pub fn deliver_kept(id: &str, name: &str) {
     if store::waiters(id, name).is_empty() {
         return;
     }
-    let Some(payload) = store::take_signal(id, name) else { return };
-    match wake_waiters(id, name, Some(&payload)) {
-        Woken::Some => {}
-        Woken::Nobody => store::put_back(id, name, &payload, false),
+    let Some((message, payload)) = store::lock_signal(id, name) else { return };
+    match wake_waiters(id, name, payload.as_deref()) {
+        Woken::Some => store::delete_message(message),
+        Woken::Nobody => {}
         Woken::Held => {
-            store::put_back(id, name, &payload, true);
+            store::freshen_message(message);
             outbox::sent();
         }
     }
@@ -107,12 +107,16 @@ fn wake_waiters(id: &str, name: &str, payload: Option<&str>) -> Woken {
             }
             continue;
         };
-        let waits = strand.state == State::Waiting && strand.signal.as_deref() == Some(name);
+        // One that has got a signal waits for no other: that one is for whoever waits next.
+        let waits = strand.state == State::Waiting
+            && strand.signal.as_deref() == Some(name)
+            && strand.frame.outcome.is_none();
         if !waits || !store::is_wanted(&strand) {
             continue;
         }
         let result = value::signal_result(name, payload.map(value::payload).as_deref());
         strand.frame.outcome = Some(Box::new(Outcome::Done(Value::Json(result))));
+        strand.signal = None;
         strand.due = worker::now();
         // Of an instance that is paused too: it is held again.
         strand.held = None;

@@ -692,14 +692,13 @@ pub fn take_signal_at_once(id: &str, name: &str) -> Option<String> {
     rows.first().map(|row| row.string(0))
 }
 
-/// As [`take_signal_at_once`], but waits for whoever is delivering it.
-pub fn take_signal(id: &str, name: &str) -> Option<String> {
+/// Locks the oldest signal of this name: its number and its payload. Waits for whoever is delivering it.
+pub fn lock_signal(id: &str, name: &str) -> Option<(i64, Option<String>)> {
     let rows = query::run(
-        c"DELETE FROM postern.message m WHERE m.id = (SELECT b.id FROM postern.message b \
-              WHERE b.instance = $1 AND b.name = $2 AND b.kind = 's' ORDER BY b.id LIMIT 1 FOR UPDATE) RETURNING m.payload",
+        c"SELECT m.id, m.payload FROM postern.message m WHERE m.instance = $1 AND m.name = $2 AND m.kind = 's' ORDER BY m.id LIMIT 1 FOR UPDATE",
         &[Arg::Text(id), Arg::Text(name)],
     );
-    rows.first().map(|row| row.string(0))
+    rows.first().map(|row| (row.int(0).unwrap_or(0), row.text(1).map(str::to_owned)))
 }
 
 /// Messages that are delivered with one transaction.
@@ -742,13 +741,9 @@ pub fn delete_message(id: i64) {
     query::run(c"DELETE FROM postern.message WHERE id = $1", &[Arg::Int8(id)]);
 }
 
-/// Puts a signal back that could not be delivered: to be looked at again, if it is `fresh`.
-pub fn put_back(id: &str, name: &str, payload: &str, fresh: bool) {
-    query::run(
-        c"INSERT INTO postern.message (instance, kind, name, payload, sender, owner, sent_at, fresh) \
-          SELECT i.id, 's', $2, $3, i.submitted_by, i.submitted_by, now(), $4 FROM postern.instance i WHERE i.id = $1",
-        &[Arg::Text(id), Arg::Text(name), Arg::Text(payload), Arg::Bool(fresh)],
-    );
+/// Has a message that could not be delivered looked at again.
+pub fn freshen_message(id: i64) {
+    query::run(c"UPDATE postern.message SET fresh = true WHERE id = $1", &[Arg::Int8(id)]);
 }
 
 /// Every instance and name for which a strand waits and a signal is there.

@@ -10,8 +10,29 @@ use postern_cluster::{Builder, Cluster, Mode};
 /// The roles, with their memberships.
 pub const ROLES: &str = include_str!("roles.sql");
 
-/// The database.
-pub const DUMP: &str = include_str!("0.1.0.sql");
+/// The database, as it was dumped at [`DUMPED`].
+const DUMP: &str = include_str!("0.1.0.sql");
+
+/// The minute at which the database was dumped, that of the timers, and that of the schedule's next tick.
+const DUMPED: [&str; 3] = ["2026-11-26 17:51:", "2026-11-26 20:51:", "2027-01-01 00:00:"];
+
+/// The database, as if it had been dumped a few minutes ago by the clock of this server.
+///
+/// What was to come is yet to come, and what has ended has ended lately, whenever the tests are run.
+pub fn dump(cluster: &Cluster) -> String {
+    let minutes = cluster
+        .psql(
+            "postgres",
+            "select string_agg(to_char(t, 'YYYY-MM-DD HH24:MI:'), '|' order by t)
+               from (select now() at time zone 'UTC') n(now),
+               lateral (values (now - interval '5 minutes'), (now + interval '3 hours'), (date_trunc('year', now) + interval '2 years')) v(t)",
+        )
+        .unwrap();
+    DUMPED.iter().zip(minutes.trim().split('|')).fold(DUMP.to_owned(), |dump, (then, now)| {
+        assert!(dump.contains(then), "{then}");
+        dump.replace(then, now)
+    })
+}
 
 /// What the extension must keep: who is a member of what, who may what, and everything that somebody has set. Only of objects that
 /// version 0.1.0 has.
@@ -53,11 +74,12 @@ impl Old {
             cluster.set_password(role).unwrap();
         }
         cluster.create_database("app", false).unwrap();
-        let dump = DUMP
+        let dump = dump(&cluster);
+        let older = dump
             .replacen("CREATE EXTENSION IF NOT EXISTS postern", "CREATE EXTENSION postern VERSION '0.1.0'", 1)
             .replacen("VERSION '0.1.0' WITH SCHEMA postern", "WITH SCHEMA postern VERSION '0.1.0'", 1);
-        assert_ne!(dump, DUMP);
-        cluster.psql("app", &dump).unwrap();
+        assert_ne!(dump, older);
+        cluster.psql("app", &older).unwrap();
         let old = Self { cluster };
         // It has always been here.
         old.admin(

@@ -2,7 +2,7 @@
 
 use postern_cluster::Cluster;
 
-use crate::old::{DUMP, KEPT, Old, ROLES, WAITING};
+use crate::old::{KEPT, Old, ROLES, WAITING, dump};
 
 #[test]
 fn what_was_under_way_goes_on_after_the_update_each_step_once() {
@@ -41,7 +41,7 @@ fn a_dump_restores_where_only_a_later_version_is() {
         cluster.set_password(role).unwrap();
     }
     cluster.create_database("app", false).unwrap();
-    cluster.psql("app", DUMP).unwrap();
+    cluster.psql("app", &dump(&cluster)).unwrap();
     let copy = Old { cluster };
     assert_eq!(copy.version(), env!("CARGO_PKG_VERSION"));
     // It is a copy: what runs waits for a word, and what was due has come to wait. Rows that are copied wake nobody.
