@@ -307,7 +307,10 @@ impl Executor {
             // While others are locked with it, it has no longer than they can wait; then it is run alone.
             let patience = (strands.len() > 0).then_some(PATIENCE);
             let mut company = Company::default();
-            let turn = self.one(strand, &instance, patience, &mut company);
+            let Some(turn) = self.one(strand, &instance, patience, &mut company) else {
+                // No identity stands in which others could run.
+                return (Done::Turn(id, number, Turn::Rests), Finish::Commit);
+            };
             if matches!(turn, Turn::Outside(_)) {
                 // Shown before anybody can see that it was begun, until it has come to something.
                 board::executing(self.slot, Some(&id), number, 0);
@@ -492,14 +495,15 @@ impl Executor {
         }
     }
 
-    /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
+    /// The turn of the strand that was claimed first, in its identity, which stands from here on; nothing if there was no turn, and
+    /// nobody was entered. If there are no others, `patience` is `None`, and nothing is left for later.
     fn one(
         &mut self,
         mut strand: Strand,
         instance: &Instance,
         patience: Option<i32>,
         company: &mut Company,
-    ) -> Turn {
+    ) -> Option<Turn> {
         let before = std::mem::replace(&mut self.flush, true);
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
@@ -508,21 +512,21 @@ impl Executor {
                 store::delete(&id, strand.strand);
                 call::drop_unwanted(&id);
             });
-            return Turn::Rests;
+            return None;
         }
         if as_owner(|| pause::held(&mut strand, instance)) {
-            return Turn::Rests;
+            return None;
         }
         let graph = match self.graph(&id) {
             Ok(graph) => graph,
             Err(failure) => {
                 fail(&id, &failure, None);
-                return Turn::Rests;
+                return None;
             }
         };
         if let Err(failure) = self.enter(&strand, instance) {
             fail(&id, &failure, Some(&graph));
-            return Turn::Rests;
+            return None;
         }
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, patience);
         if patience.is_some() {
@@ -531,7 +535,7 @@ impl Executor {
         let turn = course.run();
         self.flush = before || course.flush;
         company.take(course);
-        turn
+        Some(turn)
     }
 
     /// Enters the identity that the instance was started with.

@@ -154,6 +154,13 @@ fn strand(row: &Row) -> Strand {
     }
 }
 
+/// The columns that [`instance`] reads, after those of a strand. All who claim one read all of them.
+macro_rules! instance_columns {
+    () => {
+        ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home"
+    };
+}
+
 fn instance(row: &Row, from: usize) -> Instance {
     let text = |n: usize| row.text(from + n).map(str::to_owned);
     Instance {
@@ -221,8 +228,8 @@ pub fn claim(owner: Oid, priority: i16, now: i64) -> Result<Option<(Strand, Inst
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM (SELECT l.* FROM (SELECT q.instance, q.strand FROM postern.strand q \
+                instance_columns!(),
+                " FROM (SELECT l.* FROM (SELECT q.instance, q.strand FROM postern.strand q \
                         WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT $4) q, ",
                 locked!(),
                 " LIMIT 1) s \
@@ -246,8 +253,8 @@ pub fn companions(first: &Strand, now: i64, limit: i64) -> Result<Vec<(Strand, I
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label \
-             FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
+                instance_columns!(),
+                " FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
                         WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT 4 * $4) q, ",
                 locked!(),
                 " WHERE CASE WHEN $6 = 0 THEN q.strand = 0 AND q.instance <> $5 \
@@ -279,8 +286,8 @@ macro_rules! one {
         sql!(
             "SELECT ",
             strand_columns!(),
-            ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
+            instance_columns!(),
+            " FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.instance = $1 AND s.strand = $2 ",
             $lock
         )

@@ -463,8 +463,9 @@ impl<'a> Course<'a> {
                 Value::Json(text) => (text.clone(), None),
             });
         worker::report(Some(&activity(&self.strand.instance, node, query)));
+        let who = step::As { role: self.strand.owner, facts: self.instance.facts.as_deref() };
         let ran = match &prepared {
-            Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
+            Ok(prepared) => step::run(who, &prepared.sql, &prepared.params, limit),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
         };
         board::executing(self.slot, None, 0, 0);
