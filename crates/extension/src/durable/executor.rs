@@ -90,7 +90,8 @@ struct Executor {
     superfluous: bool,
     /// Where the round of owners is.
     after: (Oid, i16),
-    graphs: HashMap<String, Rc<Graph>>,
+    /// Functions that were read, by instance and when it was started.
+    graphs: HashMap<String, (i64, Rc<Graph>)>,
     /// When the next thing is due that it knows of, and perhaps nobody else; 0: there may be something.
     later: i64,
     /// How much had been sent when the box was looked into last.
@@ -433,7 +434,7 @@ impl Executor {
             return None;
         }
         // A function that cannot be read fails in a turn of its own.
-        let graph = self.graph(&id).ok()?;
+        let graph = self.graph(&id, instance).ok()?;
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE));
         company.prepare(&mut course);
         let turn = course.run();
@@ -454,7 +455,7 @@ impl Executor {
         if company.has_left_nothing() {
             return Ok(());
         }
-        let Ok(graph) = self.graph(id) else { return Err(Done::Nothing(worker::now())) };
+        let Ok(graph) = self.graph(id, instance) else { return Err(Done::Nothing(worker::now())) };
         let family = Family { graph: &graph, instance, slot: self.slot, seen: self.seen };
         match company.settle(&family) {
             Ok((turns, flush)) => {
@@ -517,7 +518,7 @@ impl Executor {
         if as_owner(|| pause::held(&mut strand, instance)) {
             return None;
         }
-        let graph = match self.graph(&id) {
+        let graph = match self.graph(&id, instance) {
             Ok(graph) => graph,
             Err(failure) => {
                 fail(&id, &failure, None);
@@ -546,17 +547,17 @@ impl Executor {
         identity::worker::enter(&self.right, strand.owner, facts, superusers).map_err(rights::failure)
     }
 
-    fn graph(&mut self, id: &str) -> Result<Rc<Graph>, Failure> {
-        if let Some(graph) = self.graphs.get(id) {
+    fn graph(&mut self, id: &str, instance: &Instance) -> Result<Rc<Graph>, Failure> {
+        if let Some((created, graph)) = self.graphs.get(id)
+            && *created == instance.created
+        {
             return Ok(Rc::clone(graph));
         }
-        let text = as_owner(|| store::graph(id)).unwrap_or_default();
-        let graph = Graph::parse(&text).map_err(|error| Failure::new("22023", error.to_string()))?;
-        let graph = Rc::new(graph);
+        let graph = Rc::new(read_graph(id)?);
         if self.graphs.len() >= GRAPHS {
             self.graphs.clear();
         }
-        self.graphs.insert(id.to_owned(), Rc::clone(&graph));
+        self.graphs.insert(id.to_owned(), (instance.created, Rc::clone(&graph)));
         Ok(graph)
     }
 
@@ -618,8 +619,8 @@ impl Executor {
             return;
         }
         let failure = super::step::failure(caught);
-        let graph = ours(|| self.graph(id).ok()).ok().flatten();
-        let result = ours(|| fail(id, &failure, graph.as_deref()));
+        let graph = ours(|| read_graph(id).ok()).ok().flatten();
+        let result = ours(|| fail(id, &failure, graph.as_ref()));
         if let Err(caught) = result {
             log::warning(&caught.message, &format!("Durable function {id} could not be ended."), "");
             worker::wait(Some(1_000));
@@ -694,6 +695,13 @@ impl Executor {
         self.slot.idle.store(0, SeqCst);
     }
 }
+
+/// Reads the function of an instance.
+fn read_graph(id: &str) -> Result<Graph, Failure> {
+    let text = as_owner(|| store::graph(id)).unwrap_or_default();
+    Graph::parse(&text).map_err(|error| Failure::new("22023", error.to_string()))
+}
+
 /// Ends an instance for a reason that lies outside its steps.
 fn fail(id: &str, failure: &Failure, graph: Option<&Graph>) {
     as_owner(|| {

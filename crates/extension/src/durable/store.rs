@@ -92,6 +92,8 @@ pub struct Instance {
     pub paused: bool,
     /// It came with a copy of its database.
     pub away: bool,
+    /// When it was started: another instance may have got the id since one that ended was removed.
+    pub created: i64,
 }
 
 /// How an instance ended.
@@ -157,7 +159,7 @@ fn strand(row: &Row) -> Strand {
 /// The columns that [`instance`] reads, after those of a strand. All who claim one read all of them.
 macro_rules! instance_columns {
     () => {
-        ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home"
+        ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home, i.created_at"
     };
 }
 
@@ -170,6 +172,7 @@ fn instance(row: &Row, from: usize) -> Instance {
         label: text(3),
         paused: row.time(from + 4).is_some(),
         away: row.text(from + 5).is_some_and(home::is_away),
+        created: row.time(from + 6).unwrap_or(0),
     }
 }
 

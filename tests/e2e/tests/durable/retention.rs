@@ -75,3 +75,26 @@ fn sizes(stage: &Stage) -> Vec<(String, u64)> {
     };
     text.split(',').map(pair).collect()
 }
+
+/// Ids are random, and of those that were removed one may come again.
+#[test]
+fn an_id_that_comes_again_is_of_the_new_function() {
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "1"));
+    let old = stage.start_as_alice("'select 1 as old' ~> 'select 2 as old'");
+    assert_eq!(stage.end_of(&old).0, "completed");
+    for n in 0..5 {
+        stage.admin(&format!(
+            "begin; delete from postern.step where instance = '{old}'; delete from postern.instance where id = '{old}';
+             set local role bob; create temp table new on commit drop as select df.start('select {n} as new') as id; reset role;
+             update postern.strand set instance = '{old}' from new where instance = new.id;
+             update postern.instance i set id = '{old}' from new where i.id = new.id; commit"
+        ));
+        stage.until(
+            "it has ended",
+            &format!("select status from postern.instance where id = '{old}'"),
+            "completed",
+        );
+        let result = stage.run("bob", &format!("select df.result('{old}')"));
+        assert_eq!(result, format!(r#"{{"rows": [{{"new": {n}}}], "row_count": 1}}"#));
+    }
+}
