@@ -851,16 +851,17 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
     };
 }
 
-/// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
+/// Removes some of the instances that ended more than `days` ago, or before the newest `keep` of all were started; gives how many.
 /// They are looked for by when they were created, which never changes: an index on their end would be written at every end. Notes of
 /// instances in other databases go as well, but not within a day: whether those have ended is not known here.
 pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     let rows = query::run(
         c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
-                             (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+                             CASE WHEN $2 > 0 THEN (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1) \
+                                  ELSE now() END) AS at), \
                far AS (SELECT greatest(now() - make_interval(days => greatest($1, 1)), \
                            (SELECT c.created_at FROM postern.elsewhere c ORDER BY c.created_at DESC, c.id OFFSET greatest($2, 10000) LIMIT 1)) AS at), \
-               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
+               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at <= (SELECT b.at FROM bound b) \
                        ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
                steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
                messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id), \
