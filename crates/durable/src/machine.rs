@@ -273,6 +273,11 @@ pub trait World {
     fn rows(&mut self, value: &Value, from: usize, most: usize) -> Vec<String> {
         value::rows(&self.json(value)).unwrap_or_default().into_iter().skip(from).take(most).collect()
     }
+    /// The JSON array of what branches came to, or why there is none: it may be too large.
+    fn array(&mut self, values: &[Value]) -> Result<String, Failure> {
+        let texts: Vec<String> = values.iter().map(|value| self.json(value)).collect();
+        Ok(value::array(&texts))
+    }
     /// A number in 0 … 1, for jitter.
     fn random(&mut self) -> f64;
     /// A node with a state of its own came to something: a loop, a step that is tried again, one that is caught, a break.
@@ -707,9 +712,9 @@ pub fn resolve<W: World>(
                     _ => {}
                 }
             }
-            Some(decided.unwrap_or_else(|| {
-                let texts: Vec<String> = results.iter().map(|value| world.json(value)).collect();
-                Outcome::Done(Value::Json(value::array(&texts)))
+            Some(decided.unwrap_or_else(|| match world.array(&results) {
+                Ok(text) => Outcome::Done(Value::Json(text)),
+                Err(failure) => Outcome::Failed(failure),
             }))
         }
         _ => Some(Outcome::Failed(lost_level())),

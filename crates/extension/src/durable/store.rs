@@ -670,6 +670,16 @@ pub fn kept(id: &str, record: Record) -> Option<(String, Option<String>)> {
     rows.first().and_then(|row| Some((row.text(0)?.to_owned(), row.text(1).map(str::to_owned))))
 }
 
+/// How many bytes results have together, without reading them.
+pub fn bytes_of(id: &str, strands: &[i32], numbers: &[i32]) -> usize {
+    let rows = query::run(
+        c"SELECT sum(octet_length(p.result))::int8 FROM unnest($2, $3) AS w (strand, n) \
+          JOIN postern.step p ON p.instance = $1 AND p.strand = w.strand AND p.n = w.n",
+        &[Arg::Text(id), Arg::Int4s(strands), Arg::Int4s(numbers)],
+    );
+    rows.first().and_then(|row| row.int(0)).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
+}
+
 /// As [`kept`], several at once: each with its strand and number.
 pub fn kept_of(id: &str, strands: &[i32], numbers: &[i32]) -> Vec<(Record, String, Option<String>)> {
     let rows = query::run(

@@ -165,6 +165,45 @@ impl World for Results {
         }
     }
 
+    fn array(&mut self, values: &[Value]) -> Result<String, Failure> {
+        // Looked at before it is read: branches may have kept more than fits into memory.
+        let (mut bytes, mut strands, mut numbers) = (0, Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Value::Json(text) => bytes += text.len(),
+                Value::Kept(Record(strand, n)) => {
+                    if let Some((text, _)) = self.kept.get(&(*strand, *n)) {
+                        bytes += text.len();
+                    } else {
+                        strands.push(*strand);
+                        numbers.push(*n);
+                    }
+                }
+            }
+        }
+        let limit = usize::try_from(guc::MAX_RESULT_BYTES.get()).unwrap_or(0);
+        if !strands.is_empty() {
+            bytes = bytes.saturating_add(as_owner(|| store::bytes_of(&self.instance, &strands, &numbers)));
+        }
+        if bytes > limit {
+            let message = format!("the results of {} branches are larger than {limit} bytes", values.len());
+            return Err(Failure {
+                detail: Some("That is postern.max_result_bytes.".into()),
+                hint: Some("Let branches return less, or write into a table of yours.".into()),
+                ..Failure::new("54000", message)
+            });
+        }
+        if strands.len() > 1 {
+            for (Record(strand, n), result, columns) in
+                as_owner(|| store::kept_of(&self.instance, &strands, &numbers))
+            {
+                self.kept.insert((strand, n), (result, columns));
+            }
+        }
+        let texts: Vec<String> = values.iter().map(|value| self.json(value)).collect();
+        Ok(value::array(&texts))
+    }
+
     fn random(&mut self) -> f64 {
         crate::pg::session::random()
     }
@@ -690,9 +729,6 @@ impl<'a> Course<'a> {
             let mine = self.strand.strand;
             let others = as_owner(|| store::branches(&id, parent.strand, parent.frame.first));
             branches.extend(others.into_iter().filter(|strand| strand.strand != mine));
-        }
-        if all {
-            self.read_ahead(&branches);
         }
         let before = rerun::fork(&parent, &branches);
         let branches: Vec<Branch> = branches.into_iter().map(branch).collect();
