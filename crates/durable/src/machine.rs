@@ -154,6 +154,9 @@ pub struct Frame {
     /// Named results.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Value>,
+    /// Of a called function that is a loop: the names that it was given, with which each iteration begins.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, Value>,
     /// Nodes around the position that have a state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<Level>,
@@ -497,7 +500,7 @@ impl<'a, W: World> Machine<'a, W> {
             )));
         }
         if parent == 0 {
-            self.frame.names.clear();
+            self.frame.names.clone_from(&self.frame.given);
         }
         let due = if waited { self.now } else { self.now.max(began.saturating_add(self.pace.interval)) };
         self.frame.levels.push(Level::Loop {

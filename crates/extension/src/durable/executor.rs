@@ -316,6 +316,10 @@ impl Executor {
             if !turn.counts() {
                 return (Done::Turn(id, number, turn), Finish::Rollback);
             }
+            // It was held, or has ended: no identity stands that others could share.
+            if !identity::is_entered() {
+                return (Done::Turn(id, number, turn), Finish::Commit);
+            }
             let shared = match self.share(strands, &instance, began, &mut awaited, &mut company) {
                 Ok(shared) => shared,
                 Err(done) => return (done, Finish::Rollback),

@@ -50,6 +50,10 @@ pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
     let Ok(text) = CString::new(sql) else {
         return Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: the text has a NUL byte")));
     };
+    // Whoever calls sees to it; if that were forgotten, the statement would run as the superuser that this process is.
+    if !identity::is_entered() {
+        return Err(Stopped::Failed(Failure::new("XX000", "SQL execution failed: no identity stands")));
+    }
     let attempt = subxact::attempt(|| {
         let level = Level::open();
         // The executor's own are for its own statements.

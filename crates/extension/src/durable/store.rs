@@ -246,7 +246,7 @@ pub fn companions(first: &Strand, now: i64, limit: i64) -> Result<Vec<(Strand, I
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label \
+                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
              FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
                         WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT 4 * $4) q, ",
                 locked!(),

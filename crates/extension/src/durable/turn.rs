@@ -672,7 +672,9 @@ impl<'a> Course<'a> {
             _ => false,
         };
         if all {
-            let next = self.more_of_a_map(&mut parent, done || self.succeeded);
+            // Said of this fork only: the strand may come to the end of an outer one in the same turn.
+            let succeeded = std::mem::take(&mut self.succeeded);
+            let next = self.more_of_a_map(&mut parent, done || succeeded);
             if next || parent.frame.pending > 0 {
                 return Err(self.one_less(&parent));
             }
