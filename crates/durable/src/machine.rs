@@ -374,7 +374,8 @@ impl<'a, W: World> Machine<'a, W> {
                                        df.break() may only be used inside df.loop().";
                         return self.finished(node, Outcome::Failed(Failure::new("22023", message)));
                     }
-                    Outcome::Failed(failure) if !self.frame.undos.is_empty() => {
+                    // That of a branch reaches what catches it above its fork, with what can be undone.
+                    Outcome::Failed(failure) if self.base == 0 && !self.frame.undos.is_empty() => {
                         return self.unwind(node, 0, failure);
                     }
                     outcome => return Next::End(outcome),

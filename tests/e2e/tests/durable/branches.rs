@@ -193,3 +193,24 @@ fn a_row_of_a_map_that_fails_in_a_fork_of_its_own_is_the_last() {
     }
     assert_eq!(stage.admin("select what, count(*) from app.log group by what order by what"), "row 1|20");
 }
+
+#[test]
+fn what_a_branch_has_done_is_undone_when_the_failure_is_caught_and_not_before() {
+    let step = |what: &str| {
+        format!(
+            "df.compensate('insert into app.log(what) values (''{what}'')', 'insert into app.log(what) values (''undo {what}'')') ~> 'select 1/0'"
+        )
+    };
+    let log = |what: &str| {
+        STAGE.admin(&format!(
+            "select string_agg(what, ', ' order by at) from app.log where what like '%{what}'"
+        ))
+    };
+    // Another one has succeeded, and the function with it.
+    STAGE.result(&format!("df.first(array[{}, 'select pg_sleep(0.2)'])", step("of first")));
+    assert_eq!(log("of first"), "of first");
+    // The fork fails when all have ended.
+    let late = "df.sleep(interval '200 ms') ~> 'insert into app.log(what) values (''late of all'')'";
+    STAGE.result(&format!("df.catch(df.all(array[{}, {late}]), 'select 1')", step("of all")));
+    assert_eq!(log("of all"), "of all, late of all, undo of all");
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::oracle::{ANY, Expected, How, Trace};
+use crate::oracle::{ANY, Event, Expected, How, Trace};
 
 /// A row of the log, as it is.
 #[derive(Debug, Clone)]
@@ -63,8 +63,16 @@ pub fn end(expected: &Expected, end: &End) -> Result<(), String> {
 }
 
 /// Whether everything that surely happens has happened.
-pub fn has_all(expected: &Expected, rows: usize) -> bool {
-    rows >= expected.events.iter().filter(|event| !event.maybe).count()
+pub fn has_all(expected: &Expected, rows: &[Row]) -> bool {
+    let sure = |event: &&Event| !event.maybe;
+    expected.events.iter().filter(sure).all(|event| {
+        let wanted = expected
+            .events
+            .iter()
+            .filter(sure)
+            .filter(|other| other.id == event.id && other.key == event.key);
+        rows.iter().filter(|row| row.id == event.id && row.key == event.key).count() >= wanted.count()
+    })
 }
 
 /// What is wrong with the log, if anything is.
