@@ -28,6 +28,13 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.trim().parse().ok()
 }
 
+fn seed() -> u64 {
+    setting("PROPTEST_RNG_SEED").unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(1, |now| now.as_secs())
+    })
+}
+
 /// A function with nothing left to chance.
 fn function(seed: u64) -> Run {
     let mut rng = Rng::new(seed);
@@ -88,12 +95,9 @@ fn told(fault: &Fault) -> String {
 
 #[test]
 fn functions_do_what_they_say_whatever_happens_around_them() {
-    let count = setting("POSTERN_MODEL_FUNCTIONS").unwrap_or(150);
+    let count = setting("POSTERN_MODEL_FUNCTIONS").unwrap_or(120);
     let rounds = setting("POSTERN_MODEL_ROUNDS").unwrap_or(1);
-    let seed = setting("PROPTEST_RNG_SEED").unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.map_or(1, |now| now.as_secs() * 1_000)
-    });
+    let seed = seed();
     let stage = Stage::start(Cluster::builder());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut total = 0;
@@ -121,4 +125,22 @@ fn functions_do_what_they_say_whatever_happens_around_them() {
         assert_eq!(left, "", "seed {base}");
     }
     println!("{total} functions");
+}
+
+#[test]
+fn functions_do_what_they_say_when_an_executor_is_killed() {
+    // The server starts again by itself: sessions are lost, rows are not.
+    let stage = Stage::start(Cluster::builder().setting("restart_after_crash", "on"));
+    let seed = seed();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for round in 0..3 {
+        let runs: Vec<Run> =
+            (0..25).map(|n| function(seed.wrapping_mul(104_729).wrapping_add(round * 25 + n))).collect();
+        let runs = runtime.block_on(play::begin(&stage, runs, seed));
+        play::kill(&stage);
+        let faults = runtime.block_on(play::finish(&stage, runs));
+        let left = runtime.block_on(play::remains(&stage));
+        let told: String = faults.iter().take(3).map(told).collect();
+        assert!(told.is_empty() && left.is_empty(), "seed {seed}, round {round}: {left}\n{told}");
+    }
 }

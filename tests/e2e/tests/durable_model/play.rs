@@ -278,14 +278,8 @@ async fn storm(stage: &Stage, seed: u64) {
     }
 }
 
-/// A function that did not do what it was to do.
-pub struct Fault {
-    pub run: Run,
-    pub what: String,
-}
-
-/// Has them all run to their end; gives those that went wrong.
-pub async fn play(stage: &Stage, runs: Vec<Run>, weather: Weather, seed: u64) -> Vec<Fault> {
+/// Starts them all, and does to them what is to be done.
+pub async fn begin(stage: &Stage, runs: Vec<Run>, seed: u64) -> Vec<Run> {
     let mut parts: Vec<Vec<Run>> = (0..SESSIONS).map(|_| Vec::new()).collect();
     for (place, run) in runs.into_iter().enumerate() {
         parts[place % SESSIONS].push(run);
@@ -294,10 +288,37 @@ pub async fn play(stage: &Stage, runs: Vec<Run>, weather: Weather, seed: u64) ->
         .into_iter()
         .zip(1_u64..)
         .map(|(part, n)| session(stage, part, seed.wrapping_mul(31).wrapping_add(n)));
-    let all = async {
-        let runs: Vec<Run> = futures_util::future::join_all(sessions).await.into_iter().flatten().collect();
-        finish(stage, runs).await
-    };
+    futures_util::future::join_all(sessions).await.into_iter().flatten().collect()
+}
+
+/// Kills an executor; the server takes that for a crash, and starts again.
+pub fn kill(stage: &Stage) {
+    let ask = |sql: &str| stage.cluster.psql("postgres", sql).map(|text| text.trim().to_owned());
+    let executor =
+        "select pid from pg_stat_activity where backend_type = 'postern executor' order by random() limit 1";
+    let began = "select pg_postmaster_start_time()::text || (select min(backend_start) from pg_stat_activity where backend_type = 'checkpointer')";
+    let before = ask(began).unwrap();
+    // One may just be about to end.
+    while let Some(pid) = ask(executor).ok().filter(|pid| !pid.is_empty()) {
+        let _ = std::process::Command::new("kill").args(["-9", &pid]).status();
+        for _ in 0..200 {
+            if ask(began).is_ok_and(|now| now != before) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A function that did not do what it was to do.
+pub struct Fault {
+    pub run: Run,
+    pub what: String,
+}
+
+/// Has them all run to their end; gives those that went wrong.
+pub async fn play(stage: &Stage, runs: Vec<Run>, weather: Weather, seed: u64) -> Vec<Fault> {
+    let all = async { finish(stage, begin(stage, runs, seed).await).await };
     match weather {
         Weather::Calm => all.await,
         Weather::Rough => tokio::select! {
@@ -340,7 +361,7 @@ async fn ends(admin: &Client) -> HashMap<String, End> {
 const STUCK: Duration = Duration::from_secs(20);
 
 /// Waits for the end of all, and judges them.
-async fn finish(stage: &Stage, runs: Vec<Run>) -> Vec<Fault> {
+pub async fn finish(stage: &Stage, runs: Vec<Run>) -> Vec<Fault> {
     let admin = stage.connect("postgres").await;
     let mut cancelled: Vec<bool> = runs.iter().map(|_| false).collect();
     let mut last = (String::new(), Instant::now());
