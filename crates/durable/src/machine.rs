@@ -154,6 +154,9 @@ pub struct Frame {
     /// Named results.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Value>,
+    /// Of a called function that is a loop: the names that it was given, with which each iteration begins.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, Value>,
     /// Nodes around the position that have a state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<Level>,
@@ -376,7 +379,8 @@ impl<'a, W: World> Machine<'a, W> {
                                        df.break() may only be used inside df.loop().";
                         return self.finished(node, Outcome::Failed(Failure::new("22023", message)));
                     }
-                    Outcome::Failed(failure) if !self.frame.undos.is_empty() => {
+                    // That of a branch reaches what catches it above its fork, with what can be undone.
+                    Outcome::Failed(failure) if self.base == 0 && !self.frame.undos.is_empty() => {
                         return self.unwind(node, 0, failure);
                     }
                     outcome => return Next::End(outcome),
@@ -502,7 +506,7 @@ impl<'a, W: World> Machine<'a, W> {
             )));
         }
         if parent == 0 {
-            self.frame.names.clear();
+            self.frame.names.clone_from(&self.frame.given);
         }
         let due = if waited { self.now } else { self.now.max(began.saturating_add(self.pace.interval)) };
         self.frame.levels.push(Level::Loop {

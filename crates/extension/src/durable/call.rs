@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use postern_durable::machine::{Frame, Outcome, Record, Value};
-use postern_durable::{Failure, Graph};
+use postern_durable::{Failure, Graph, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::store::{self, Caller, State, Step, Strand};
@@ -34,6 +34,7 @@ struct Ended {
 pub fn begin(graph: &Graph, root: u32, label: Option<&str>, caller: &Strand) -> Result<String, Failure> {
     let text = graph.text_of(root).ok_or_else(|| Failure::new("XX000", "the function is not there"))?;
     let id = start::fresh_id().map_err(super::rights::failure)?;
+    let is_loop = graph.node(root).is_some_and(|node| matches!(node.kind, Kind::Loop { .. }));
     let now = worker::now();
     query::run(
         c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, created_at, updated_at, \
@@ -49,7 +50,9 @@ pub fn begin(graph: &Graph, root: u32, label: Option<&str>, caller: &Strand) -> 
             Arg::Int4(caller.strand),
         ],
     );
-    let frame = Frame { names: given(&id, &text, caller), ..Frame::default() };
+    let names = given(&id, &text, caller);
+    let given = if is_loop { names.clone() } else { BTreeMap::new() };
+    let frame = Frame { names, given, ..Frame::default() };
     store::add(&Strand {
         instance: id.clone(),
         strand: 0,

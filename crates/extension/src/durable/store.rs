@@ -712,6 +712,25 @@ pub fn take_signal_at_once(id: &str, name: &str) -> Option<String> {
     rows.first().map(|row| row.string(0))
 }
 
+/// Locks the oldest signal of this name, unless somebody else is delivering it: its number and its payload.
+pub fn oldest_signal_at_once(id: &str, name: &str) -> Option<(i64, Option<String>)> {
+    let rows = query::run(
+        c"SELECT m.id, m.payload FROM postern.message m WHERE m.id = (SELECT min(o.id) \
+              FROM postern.message o WHERE o.instance = $1 AND o.name = $2 AND o.kind = 's') FOR UPDATE SKIP LOCKED",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    rows.first().map(|row| (row.int(0).unwrap_or(0), row.text(1).map(str::to_owned)))
+}
+
+/// Whether there is a signal of this name.
+pub fn has_signal(id: &str, name: &str) -> bool {
+    let rows = query::run(
+        c"SELECT FROM postern.message m WHERE m.instance = $1 AND m.name = $2 AND m.kind = 's' LIMIT 1",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    !rows.is_empty()
+}
+
 /// Locks the oldest signal of this name: its number and its payload. Waits for whoever is delivering it.
 pub fn lock_signal(id: &str, name: &str) -> Option<(i64, Option<String>)> {
     let rows = query::run(

@@ -719,7 +719,9 @@ impl<'a> Course<'a> {
             _ => false,
         };
         if all {
-            let next = self.more_of_a_map(&mut parent, done || self.succeeded);
+            // Said of this fork only: the strand may come to the end of an outer one in the same turn.
+            let succeeded = std::mem::take(&mut self.succeeded);
+            let next = self.more_of_a_map(&mut parent, done || succeeded);
             if next || parent.frame.pending > 0 {
                 return Err(self.one_less(&parent));
             }
@@ -810,17 +812,27 @@ impl<'a> Course<'a> {
     fn drop_branches(&mut self, above: i32, counted: Option<i32>, frame: &mut Frame) {
         let id = &self.strand.instance;
         let all = as_owner(|| store::strands(id));
-        let mut below = vec![above];
+        let mine = self.strand.strand;
+        let (mut below, mut live) = (vec![above], vec![above]);
         // A branch has a higher number than the strand that it was made by.
         for strand in &all {
-            if strand.parent.is_some_and(|parent| below.contains(&parent)) {
-                below.push(strand.strand);
-                if counted.is_some_and(|counted| counted != strand.strand) || above == self.strand.strand {
-                    frame.undos.extend(strand.frame.undos.iter().cloned());
-                }
+            let Some(parent) = strand.parent.filter(|parent| below.contains(parent)) else { continue };
+            below.push(strand.strand);
+            // What is left of an earlier fork was undone when that was decided, or is kept elsewhere; and so below the branch that has ended.
+            let wanted = if parent == above {
+                strand.strand >= frame.first
+            } else {
+                let waits = |other: &Strand| other.strand == parent && other.waits_for(strand.strand);
+                parent != mine && live.contains(&parent) && all.iter().any(waits)
+            };
+            if !wanted {
+                continue;
+            }
+            live.push(strand.strand);
+            if counted.is_some_and(|counted| counted != strand.strand) || above == mine {
+                frame.undos.extend(strand.frame.undos.iter().cloned());
             }
         }
-        let mine = self.strand.strand;
         let others: Vec<i32> =
             below.into_iter().filter(|number| *number != above && *number != mine).collect();
         as_owner(|| debris::clear(id, &others));

@@ -186,3 +186,13 @@ fn called_functions_survive_and_run_once() {
         "0"
     );
 }
+
+#[test]
+fn a_called_loop_has_what_it_was_given_in_each_iteration() {
+    STAGE.admin("create sequence app.rounds; grant usage on app.rounds to alice");
+    // What it binds itself does not outlast an iteration.
+    let function = "'select 5 as v' |=> 'x' ~> df.call(df.loop(
+        ('select $x.v + 1 as v' |=> 'x') ~> 'select $x.v as v', 'select nextval(''app.rounds'') < 3'))";
+    let (status, text) = STAGE.outcome(function);
+    assert_eq!((status.as_str(), text.as_str()), ("completed", r#"{"rows": [{"v": 6}], "row_count": 1}"#));
+}
