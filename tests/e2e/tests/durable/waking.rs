@@ -152,11 +152,18 @@ fn one_executor_keeps_a_time_for_all() {
             "select status from df.instances where schedule = 'tick'".into()
         };
         let before = asleep(&stage);
+        let told = "select string_agg(format('%s told %s', pid, woken), ', ' order by pid) from df.executors";
+        let told_before = stage.admin(told);
         assert_eq!(stage.admin(&format!("select now() < '{at}'::timestamptz - interval '1 second'")), "t");
         stage.until("its time has come", &done, "completed");
         let after = asleep(&stage);
         let woken = after.iter().filter(|(pid, naps)| before.get(*pid) != Some(naps)).count();
-        assert!(woken <= most, "{kind}: {woken} of {}", after.len());
+        assert!(
+            woken <= most,
+            "{kind}: {woken} of {}\n{before:?}, {told_before}\n{after:?}, {}",
+            after.len(),
+            stage.admin(told)
+        );
     }
 }
 
