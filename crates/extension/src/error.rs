@@ -38,6 +38,12 @@ pub enum Error {
         /// The role that stands.
         role: String,
     },
+    /// SQL of an identity that does not stand was about to be run: a fault of ours.
+    #[error("the identity of role \"{role}\" does not stand")]
+    NotEntered {
+        /// The role as which it was to be run.
+        role: String,
+    },
     /// `enter` in a subtransaction, a transaction block, a function with SET, not first, or in a parallel operation.
     #[error("cannot enter an identity here")]
     WrongState {
@@ -213,6 +219,7 @@ impl Error {
             | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NotPreloaded
             | Self::AlreadyEntered { .. }
+            | Self::NotEntered { .. }
             | Self::WrongState { .. }
             | Self::NotInstalled
             | Self::OtherVersion { .. }
