@@ -66,6 +66,9 @@ pub static DEFINER_RULE_IN_EXTENSIONS: GucSetting<bool> = GucSetting::<bool>::ne
 /// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
 pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
 
+/// `postern.max_result_bytes` (32 MB; superuser): a step of a durable function whose rows are larger, as JSON, fails.
+pub static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024 * 1024);
+
 /// `postern.retention_days` (30; superuser, configuration file): how long functions that have ended are kept.
 pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 
@@ -374,6 +377,16 @@ fn durable() {
         i32::MAX,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"postern.max_result_bytes",
+        c"Sets the size of the rows of a step, as JSON, above which it fails.",
+        c"An executor holds them in memory, and they are kept with the instance.",
+        &MAX_RESULT_BYTES,
+        1_024,
+        1_000_000_000,
+        GucContext::Suset,
+        GucFlags::UNIT_BYTE,
     );
     GucRegistry::define_int_guc(
         c"postern.retention_days",

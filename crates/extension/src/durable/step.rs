@@ -67,7 +67,7 @@ pub fn run(who: As<'_>, sql: &str, params: &[Param], timeout: i32) -> Result<Don
         identity::worker::apply_settings();
         limit::begin(xact::nest_level(), limit::shorter(timeout, limit::of_settings()), board::is_asked);
         let parameters = params.iter().map(parameter).collect::<Option<Vec<_>>>();
-        let output = parameters.map(|parameters| statement::run(&text, &parameters));
+        let output = parameters.map(|parameters| statement::run(&text, &parameters, most()));
         statement::constraints_immediate();
         limit::end();
         statement::close_cursors();
@@ -108,7 +108,7 @@ pub fn run_at_top_level(sql: &str, params: &[Param], timeout: i32) -> Result<Don
         Err(caught) => return Err(Stopped::Failed(failure(caught))),
     };
     limit::begin(1, limit::shorter(timeout, limit::of_settings()), board::is_asked);
-    let output = toplevel::run(&text, &parameters);
+    let output = toplevel::run(&text, &parameters, most());
     let late = limit::end();
     // The next step may begin before this process has ended.
     session::release_advisory_locks();
@@ -123,6 +123,11 @@ pub fn run_at_top_level(sql: &str, params: &[Param], timeout: i32) -> Result<Don
 fn cancelled(caught: Caught, late: bool) -> Failure {
     let message = if late { limit::TIME_IS_UP.to_owned() } else { caught.message };
     failure(Caught { message, ..caught })
+}
+
+/// How many bytes a result may have.
+fn most() -> usize {
+    usize::try_from(crate::guc::MAX_RESULT_BYTES.get()).unwrap_or(0)
 }
 
 fn parameter(param: &Param) -> Option<Parameter> {

@@ -20,6 +20,7 @@ mod messages;
 mod outside;
 mod pause;
 mod quotas;
+mod results;
 mod retention;
 mod room;
 mod schedules;
