@@ -67,13 +67,18 @@ fn a_restored_copy_waits_for_a_word_and_goes_on_where_it_was() {
          select df.pause_schedule('each second'); select df.schedule('yearly', '@yearly', 'select 1')",
     );
     source.until("it waits", &format!("select state from postern.strand where instance = '{id}'"), "w");
-    source.admin("update postern.schedule set next_at = now() - interval '1 second' where name = 'yearly'; drop owned by gone; drop role gone");
+    source.admin("drop owned by gone; drop role gone");
 
     let target = Stage::start();
     copy(&source, &target, "copy");
-    // Its time is up in the copy too, where it is not done.
+    // Its time is up in the copy too, where it is not done; and that of the schedule, which the original would do.
     let up = "update postern.strand s set due = now() from postern.instance i where i.id = s.instance and i.label = 'sleeper'";
     ask(&target, "copy", up);
+    ask(
+        &target,
+        "copy",
+        "update postern.schedule set next_at = now() - interval '1 second' where name = 'yearly'",
+    );
     ask(&target, "copy", "set role alice; select df.schedule('a change', '@yearly', 'select 1')");
     until(&target, "copy", "select status, away from df.instances where label = 'sleeper'", "paused|t");
     until(
