@@ -2,6 +2,7 @@
 
 use pgrx::{pg_guard, pg_sys};
 
+use super::function;
 use crate::durable;
 use crate::error::{Error, raise};
 use crate::identity::{self, confine};
@@ -40,6 +41,13 @@ unsafe extern "C-unwind" fn object_access(
             {
                 prepared_statements();
             }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
+                if class == pg_sys::ProcedureRelationId
+                    && compat::SESSION_LOCKS.contains(&object.to_u32()) =>
+            {
+                session_lock();
+            }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE => function::prepares(object),
             // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
             pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
             pg_sys::ObjectAccessType::OAT_POST_ALTER => touched(class, object, sub, false),
@@ -91,6 +99,11 @@ extern "C-unwind" fn created() {
 #[pg_guard]
 extern "C-unwind" fn prepared_statements() {
     refuse_unless(confine::prepared_statements);
+}
+
+#[pg_guard]
+extern "C-unwind" fn session_lock() {
+    refuse_unless(confine::session_lock);
 }
 
 fn refuse_unless(judge: fn() -> Result<(), Error>) {

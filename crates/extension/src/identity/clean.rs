@@ -4,7 +4,7 @@
 //! |---|---|
 //! | settings | undone with the level of settings |
 //! | session advisory locks, cached sequence values | at the end of the transaction, committed or not |
-//! | the seed of `random()` | with fresh randomness at the next entering |
+//! | the seed of `random()` | with fresh randomness at the next entering, and after a look |
 //! | which text search configuration the default one is | at the next entering |
 //! | what PL/pgSQL keeps of functions | when it was made otherwise than the next caller's would be: [`super::kept`] |
 //! | temporary objects (with `postern.allow_temp`) | at the next entering: dropping them needs a transaction |
@@ -48,10 +48,13 @@ fn seed() -> Result<f64, Error> {
     })
 }
 
-/// After a look through another's eyes: what goes on is the operator's own session, with its locks, sequences and seed. Must not
-/// raise.
+/// After a look through another's eyes: what goes on is the operator's own session, with its locks and sequences. What the look
+/// has made of the seed nobody else is to know. Must not raise.
 pub fn after_look() {
     session::forget_text_search();
+    if let Ok(seed) = seed() {
+        session::seed_random(seed);
+    }
 }
 
 /// After an identity has ended. Must not raise.

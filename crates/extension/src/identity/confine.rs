@@ -44,3 +44,9 @@ pub fn created() -> Result<(), Error> {
 pub fn prepared_statements() -> Result<(), Error> {
     Err(Error::PreparedStatements)
 }
+
+/// Judges a call of a function that takes or releases advisory locks of the session: at the end of an identity they are released;
+/// but a look ends in the operator's own session, which goes on.
+pub fn session_lock() -> Result<(), Error> {
+    if super::enter::is_a_look() { Err(Error::SessionLock) } else { Ok(()) }
+}

@@ -23,6 +23,9 @@ pub const ANUM_CONSTRAINT_CONTYPID: pg_sys::AttrNumber = ANUM_CONSTRAINT_CONRELI
 /// (`src/include/catalog/pg_proc.dat`; OIDs below 10000 never change).
 pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);
 
+/// OIDs of the functions that take or release advisory locks of the session, as above.
+pub const SESSION_LOCKS: core::ops::RangeInclusive<u32> = 2880..=2892;
+
 /// All settings.
 ///
 /// # Safety
@@ -187,6 +190,8 @@ unsafe extern "C" {
     pub static standard_conforming_strings: bool;
     /// `src/backend/parser/scan.l`.
     pub static backslash_quote: core::ffi::c_int;
+    /// `src/backend/utils/adt/varlena.c`.
+    pub static bytea_output: core::ffi::c_int;
     /// `src/backend/utils/adt/xml.c`.
     pub static xmloption: core::ffi::c_int;
     /// `src/backend/utils/adt/pg_locale.c`.
