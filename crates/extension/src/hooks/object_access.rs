@@ -5,7 +5,7 @@ use pgrx::{pg_guard, pg_sys};
 use super::function;
 use crate::durable;
 use crate::error::{Error, raise};
-use crate::identity::{self, confine};
+use crate::identity::{self, clean, confine};
 use crate::names;
 use crate::pg::{catalog, compat, inval, role_setting};
 use crate::{replication, version};
@@ -47,6 +47,7 @@ unsafe extern "C-unwind" fn object_access(
             {
                 session_lock();
             }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE if object == compat::SETSEED => clean::seeds(),
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE => function::prepares(object),
             // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
             pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
