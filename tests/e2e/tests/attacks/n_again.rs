@@ -262,6 +262,31 @@ async fn n40_rows_that_a_change_gives_back() {
     world.canary().await;
 }
 
+// From 17 on: the client says when the server ends its connection. It costs her request, and nobody else's.
+#[tokio::test]
+async fn n41_a_timeout_that_ends_the_connection() {
+    let world = world().await;
+    let newer = version(&world).await >= 170_000;
+    let before = world.backend().await;
+    for setting in
+        ["transaction_timeout = 20", "idle_in_transaction_session_timeout = 1", "idle_session_timeout = 1"]
+    {
+        let ends = newer && setting.starts_with("transaction_timeout");
+        let sleep = if ends { "select pg_sleep(20)" } else { "select pg_sleep(0.05)" };
+        let outcome = world.alice().batch(&[&format!("set {setting}"), sleep]).await;
+        match outcome.result {
+            Err(refusal) if ends => assert_eq!(refusal.code, "25P04", "{refusal}"),
+            Err(refusal) => assert_eq!((setting, &*refusal.code), ("transaction_timeout = 20", "42704")),
+            Ok(_) => assert!(!ends, "{setting}"),
+        }
+        assert_eq!(world.bob().sql("select current_user").await.text(), "bob", "after {setting}");
+    }
+    if !newer {
+        assert_eq!(world.backend().await, before, "no connection was lost");
+    }
+    world.canary().await;
+}
+
 /// The server's version as a number.
 async fn version(world: &postern_e2e::World) -> u32 {
     world.look("show server_version_num").await.parse().expect("a number")
