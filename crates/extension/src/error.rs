@@ -110,9 +110,9 @@ pub enum Error {
     /// The texts of named statements, which belong to everyone who uses the connection.
     #[error("permission denied to read prepared statements while an identity is entered")]
     PreparedStatements,
-    /// An advisory lock of the session, taken or released in a look.
-    #[error("advisory locks of the session are not available in a look as somebody else")]
-    SessionLock,
+    /// What is of the operator's session, in a look.
+    #[error("{0} of the session are not available in a look as somebody else")]
+    OfOperator(&'static str),
     /// A temporary object while `postern.allow_temp` is off.
     #[error("temporary objects are not available while an identity is entered")]
     TemporaryObject,
@@ -228,7 +228,7 @@ impl Error {
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
-            Self::NotOffered(_) | Self::TemporaryObject | Self::SessionLock | Self::MadeCaller => {
+            Self::NotOffered(_) | Self::TemporaryObject | Self::OfOperator(_) | Self::MadeCaller => {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
             Self::UnsafeDefiner { .. } => C::ERRCODE_INVALID_FUNCTION_DEFINITION,
@@ -282,7 +282,7 @@ impl Error {
                 Some(format!("The server has loaded the library of version {}.", crate::version::LIBRARY))
             }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
-            Self::SessionLock => Some("It would outlast the look, in the session of whoever looks.".into()),
+            Self::OfOperator(what) => Some(format!("After the look, {what} are of whoever looks.")),
             Self::Durable(refusal) => refusal.detail(),
             Self::Replication(refusal) => Some(refusal.detail()),
             _ => None,
@@ -354,7 +354,8 @@ impl Error {
                 Some("Use INSERT with arrays as parameters: unnest($1::text[], …).")
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
-            Self::SessionLock => Some("Use pg_advisory_xact_lock() and its kin, which end with the look."),
+            Self::OfOperator("cursors") => Some("Ask for them outside the look."),
+            Self::OfOperator(_) => Some("Use pg_advisory_xact_lock() and its kin, which end with the look."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
             Self::MadeCaller | Self::NoCaller => Some("Call postern.caller()."),
             Self::RevokedMeanwhile => Some("Run the transaction again."),

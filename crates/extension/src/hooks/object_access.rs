@@ -47,6 +47,7 @@ unsafe extern "C-unwind" fn object_access(
             {
                 session_lock();
             }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE if object == compat::PG_CURSOR => cursors(),
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE if object == compat::SETSEED => clean::seeds(),
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE => function::prepares(object),
             // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
@@ -105,6 +106,11 @@ extern "C-unwind" fn prepared_statements() {
 #[pg_guard]
 extern "C-unwind" fn session_lock() {
     refuse_unless(confine::session_lock);
+}
+
+#[pg_guard]
+extern "C-unwind" fn cursors() {
+    refuse_unless(confine::cursors);
 }
 
 fn refuse_unless(judge: fn() -> Result<(), Error>) {

@@ -48,5 +48,10 @@ pub fn prepared_statements() -> Result<(), Error> {
 /// Judges a call of a function that takes or releases advisory locks of the session: at the end of an identity they are released;
 /// but a look ends in the operator's own session, which goes on.
 pub fn session_lock() -> Result<(), Error> {
-    if super::enter::is_a_look() { Err(Error::SessionLock) } else { Ok(()) }
+    if super::enter::is_a_look() { Err(Error::OfOperator("advisory locks")) } else { Ok(()) }
+}
+
+/// Judges a call of the function behind `pg_cursors`, which tells how the operator's cursors were written.
+pub fn cursors() -> Result<(), Error> {
+    if super::enter::is_a_look() { Err(Error::OfOperator("cursors")) } else { Ok(()) }
 }

@@ -26,6 +26,9 @@ pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);
 /// OIDs of the functions that take or release advisory locks of the session, as above.
 pub const SESSION_LOCKS: core::ops::RangeInclusive<u32> = 2880..=2892;
 
+/// OID of `pg_catalog.pg_cursor()`, the function behind the view `pg_cursors`, as above.
+pub const PG_CURSOR: pg_sys::Oid = pg_sys::Oid::from_u32(2511);
+
 /// OID of `pg_catalog.setseed(float8)`, as above.
 pub const SETSEED: pg_sys::Oid = pg_sys::Oid::from_u32(1599);
 

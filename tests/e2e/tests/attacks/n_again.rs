@@ -287,6 +287,78 @@ async fn n41_a_timeout_that_ends_the_connection() {
     world.canary().await;
 }
 
+// What an operator who looks has open: cursors, with what is in them and how they were written.
+#[tokio::test]
+async fn n42_cursors_of_who_looks() {
+    let world = world().await;
+    world
+        .alice()
+        .batch(&[
+            "create function work.by_language(name text) returns text language plpgsql as
+                $$ declare c refcursor := name; r record; begin fetch next from c into r; return to_jsonb(r); end $$",
+            "create function work.by_text(name text) returns text language plpgsql as
+                $$ declare r record; begin execute format('fetch next from %I', name) into r; return to_jsonb(r); end $$",
+            "create function work.moved(name text) returns text language plpgsql as
+                $$ begin execute format('move 2 from %I', name); return 'moved'; end $$",
+            "create function work.closed(name text) returns text language plpgsql as
+                $$ begin execute format('close %I', name); return 'closed'; end $$",
+            "create function work.all_closed(name text) returns text language plpgsql as
+                $$ begin execute 'close all'; return ''; end $$",
+            "create function work.own(name text) returns text language plpgsql as $$
+                declare c cursor for select 'own' || i as x from generate_series(1, 3) i; x text; said text := '';
+                begin
+                    open c; fetch c into x; said := x; close c;
+                    for x in select 'loop' || i from generate_series(1, 2) i loop said := said || x; end loop;
+                    return said;
+                end $$",
+        ])
+        .await
+        .fine();
+    let look = |call: &str, cursor: &str| {
+        format!("select postern.run_as('alice', null, 'select work.{call}(''{cursor}'')')::text")
+    };
+    let declared =
+        "declare held cursor with hold for select 'OP-SECRET' || i as s from generate_series(1, 5) i";
+    world.superuser(declared).await;
+    let opened = format!("begin; {}", declared.replace("held cursor with hold", "open cursor"));
+    world.superuser(&opened).await;
+    for cursor in ["held", "open"] {
+        for call in ["by_language", "by_text", "moved", "closed"] {
+            world.superuser("savepoint s").await;
+            let error = world.admin().simple_query(&look(call, cursor)).await.expect_err(call);
+            let error = error.as_db_error().expect("an error of the server");
+            assert!(!error.to_string().contains("SECRET"), "{error}");
+            assert!(["55000", "24000"].contains(&error.code().code()), "{call} of {cursor}: {error}");
+            world.superuser("rollback to s").await;
+        }
+        world.look(&look("all_closed", cursor)).await;
+    }
+    let names = "select postern.run_as('alice', null, 'select * from pg_cursors')";
+    world.superuser("savepoint s").await;
+    let error = world.admin().simple_query(names).await.expect_err("cursors");
+    assert_eq!(error.as_db_error().expect("an error of the server").code().code(), "0A000");
+    world.superuser("rollback to s").await;
+    // Her own work as ever, and so do the operator's afterwards: at their first rows.
+    assert_eq!(world.look(&look("own", "")).await, r#"{"own": "own1loop1loop2"}"#);
+    assert_eq!(world.look("fetch next from open").await, "OP-SECRET1");
+    world.superuser("commit").await;
+    assert_eq!(world.look("fetch next from held").await, "OP-SECRET1");
+    world.superuser("close held").await;
+    // A loop of the operator's is a cursor, too.
+    let looping = "do $$ declare s text; mine text; said text := '';
+        begin
+            for s in select 'OP-SECRET' || i from generate_series(1, 3) i loop
+                select name into strict mine from pg_cursors where name like '<unnamed portal%';
+                begin
+                    said := said || postern.run_as('alice', null, format('select work.by_text(%L)', mine))::text;
+                exception when others then said := said || sqlstate; end;
+            end loop;
+            if said <> '550005500055000' then raise '%', said; end if;
+        end $$";
+    world.superuser(looping).await;
+    world.canary().await;
+}
+
 /// The server's version as a number.
 async fn version(world: &postern_e2e::World) -> u32 {
     world.look("show server_version_num").await.parse().expect("a number")
