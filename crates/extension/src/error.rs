@@ -282,7 +282,7 @@ impl Error {
                 Some(format!("The server has loaded the library of version {}.", crate::version::LIBRARY))
             }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
-            Self::OfOperator(what) => Some(format!("After the look, {what} are of whoever looks.")),
+            Self::OfOperator(what) => Some(format!("The session's {what} are those of whoever looks.")),
             Self::Durable(refusal) => refusal.detail(),
             Self::Replication(refusal) => Some(refusal.detail()),
             _ => None,
@@ -354,6 +354,7 @@ impl Error {
                 Some("Use INSERT with arrays as parameters: unnest($1::text[], …).")
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
+            Self::OfOperator("descriptors of large objects") => Some("Use lo_get() and lo_put()."),
             Self::OfOperator("cursors") => Some("Ask for them outside the look."),
             Self::OfOperator(_) => Some("Use pg_advisory_xact_lock() and its kin, which end with the look."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),

@@ -47,6 +47,11 @@ unsafe extern "C-unwind" fn object_access(
             {
                 session_lock();
             }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
+                if compat::OF_LARGE_OBJECTS.contains(&object.to_u32()) =>
+            {
+                descriptor();
+            }
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE if object == compat::PG_CURSOR => cursors(),
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE if object == compat::SETSEED => clean::seeds(),
             pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE => function::prepares(object),
@@ -111,6 +116,11 @@ extern "C-unwind" fn session_lock() {
 #[pg_guard]
 extern "C-unwind" fn cursors() {
     refuse_unless(confine::cursors);
+}
+
+#[pg_guard]
+extern "C-unwind" fn descriptor() {
+    refuse_unless(confine::descriptor);
 }
 
 fn refuse_unless(judge: fn() -> Result<(), Error>) {

@@ -55,3 +55,8 @@ pub fn session_lock() -> Result<(), Error> {
 pub fn cursors() -> Result<(), Error> {
     if super::enter::is_a_look() { Err(Error::OfOperator("cursors")) } else { Ok(()) }
 }
+
+/// Judges a call of a function that takes a descriptor of a large object: it may be one that the operator has opened.
+pub fn descriptor() -> Result<(), Error> {
+    if super::enter::is_a_look() { Err(Error::OfOperator("descriptors of large objects")) } else { Ok(()) }
+}

@@ -29,6 +29,10 @@ pub const SESSION_LOCKS: core::ops::RangeInclusive<u32> = 2880..=2892;
 /// OID of `pg_catalog.pg_cursor()`, the function behind the view `pg_cursors`, as above.
 pub const PG_CURSOR: pg_sys::Oid = pg_sys::Oid::from_u32(2511);
 
+/// OIDs of the functions that take a descriptor of a large object, as above: `lo_close`, `loread`, `lowrite`, `lo_lseek`, `lo_tell`,
+/// `lo_truncate`, and the last three with 64 bits.
+pub const OF_LARGE_OBJECTS: [u32; 9] = [953, 954, 955, 956, 958, 1004, 3170, 3171, 3172];
+
 /// OID of `pg_catalog.setseed(float8)`, as above.
 pub const SETSEED: pg_sys::Oid = pg_sys::Oid::from_u32(1599);
 

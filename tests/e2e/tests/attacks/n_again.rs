@@ -359,6 +359,41 @@ async fn n42_cursors_of_who_looks() {
     world.canary().await;
 }
 
+// A large object that the operator has opened: whoever says its number reads it.
+#[tokio::test]
+async fn n43_large_objects_that_are_open_in_a_look() {
+    let world = world().await;
+    let object = world.look("select lo_from_bytea(0, 'OP-SECRET')").await;
+    world.superuser("begin").await;
+    let descriptor = world.look(&format!("select lo_open({object}, 393216)")).await;
+    for call in [
+        format!("select loread({descriptor}, 100)"),
+        format!("select lowrite({descriptor}, 'hers')"),
+        format!("select lo_lseek({descriptor}, 3, 0)"),
+        format!("select lo_lseek64({descriptor}, 3, 0)"),
+        format!("select lo_tell({descriptor})"),
+        format!("select lo_tell64({descriptor})"),
+        format!("select lo_truncate({descriptor}, 0)"),
+        format!("select lo_truncate64({descriptor}, 0)"),
+        format!("select lo_close({descriptor})"),
+    ] {
+        world.superuser("savepoint s").await;
+        let look = format!("select postern.run_as('alice', null, '{}')", call.replace('\'', "''"));
+        let error = world.admin().simple_query(&look).await.expect_err(&call);
+        assert_eq!(
+            error.as_db_error().expect("an error of the server").code().code(),
+            "0A000",
+            "{call}: {error}"
+        );
+        world.superuser("rollback to s").await;
+    }
+    world.superuser("commit").await;
+    // Her own.
+    let own = "select postern.run_as('alice', null, 'select lo_from_bytea(0, ''own'') > 0 x')::text";
+    assert_eq!(world.look(own).await, r#"{"x": true}"#);
+    world.canary().await;
+}
+
 /// The server's version as a number.
 async fn version(world: &postern_e2e::World) -> u32 {
     world.look("show server_version_num").await.parse().expect("a number")
