@@ -33,6 +33,7 @@ pub mod path;
 pub mod policy;
 pub mod portal;
 pub mod query;
+mod receiver;
 pub mod role;
 pub mod role_setting;
 pub mod session;
