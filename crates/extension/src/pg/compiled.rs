@@ -226,9 +226,7 @@ struct OfLanguage {
 impl OfLanguage {
     /// Nothing before the language is loaded: until then a client may have made up settings of these names.
     fn find() -> Option<Self> {
-        if HANDLER.get().is_none() {
-            return None;
-        }
+        HANDLER.get()?;
         if OF_LANGUAGE.get().is_none() {
             use pg_sys::config_type as T;
             // SAFETY: a setting of a library stays where it is once the library has defined it, and libraries are never unloaded; each
