@@ -25,6 +25,7 @@ mod room;
 mod schedules;
 mod stage;
 mod stubborn;
+mod values;
 mod waiting;
 mod waking;
 mod workflows;
