@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::value::{self, Failure};
-use crate::{Graph, Kind};
+use crate::{Graph, Kind, node_id};
 
 /// A node, by its number in the [`Graph`].
 pub type NodeId = u32;
@@ -366,6 +366,10 @@ impl<'a, W: World> Machine<'a, W> {
     pub fn finished(&mut self, mut node: NodeId, mut outcome: Outcome) -> Next {
         loop {
             let Some(here) = self.graph.node(node) else { return Next::End(outcome) };
+            if let Outcome::Failed(failure) = &mut outcome {
+                // Of all that it goes up through, the node where it began.
+                failure.node_id.get_or_insert_with(|| node_id(node));
+            }
             if let (Outcome::Done(value), Some(name)) = (&outcome, &here.result_name)
                 && binds(&here.kind)
             {

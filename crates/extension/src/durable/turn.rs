@@ -445,7 +445,7 @@ impl<'a> Course<'a> {
                 if !self.lock_root() {
                     return Err(Turn::NotNow);
                 }
-                match as_owner(|| call::begin(self.graph, *child, label.as_deref(), &self.strand)) {
+                match as_owner(|| call::begin(self.graph, node, *child, label.as_deref(), &self.strand)) {
                     Ok(id) => {
                         self.strand.frame.waited();
                         self.strand.frame.child = Some(id);
