@@ -55,7 +55,7 @@ async fn walks(server: Installation, seeds: std::ops::Range<u64>) {
         cluster.create_database(&database, true).unwrap();
         walk(&cluster, &database, seed).await;
         cluster.psql("postgres", &format!("drop database {database} with (force)")).unwrap();
-        cluster.psql("postgres", "drop role m0, m1, m2, m3, m4, m5").unwrap();
+        cluster.psql("postgres", "drop role m0, m1, m2, m3, m4, m5, m6").unwrap();
     }
 }
 
@@ -223,13 +223,17 @@ async fn compare(
         "{}\n\n{sql}\nas {how}\nmodel  {expected:?}\nserver {heard:?} {}\n{:?}",
         place(),
         session.error,
-        model.policies.iter().filter(|policy| policy.table == root).collect::<Vec<_>>(),
+        model
+            .policies
+            .iter()
+            .filter(|policy| sql.contains(&format!("w.{} ", policy.table)) || policy.table == root)
+            .collect::<Vec<_>>(),
     );
 }
 
 /// `postern.row_access`, of all roles, tables and commands.
 async fn matrix(client: &Client, model: &Model, place: &dyn Fn() -> String) {
-    let sql = "select c.relname, a.role, a.command, a.access from postern.row_access a join pg_class c on c.oid = a.relation where a.role ~ '^m[0-9]$'";
+    let sql = "select c.relname, a.role, a.command, a.access from postern.row_access a join pg_class c on c.oid = a.relation where a.role ~ '^m[0-5]$' and c.relname <> 'elsewhere'";
     let mut seen = 0;
     for message in client.simple_query(sql).await.unwrap() {
         let SimpleQueryMessage::Row(row) = message else { continue };

@@ -276,7 +276,7 @@ fn expression(random: &mut Random, table: &str) -> Expression {
         6 => Expression::Below(50),
         7 => Expression::Null,
         _ if others.is_empty() => Expression::Modulo(3, 0),
-        _ => Expression::In(random.pick(others)),
+        _ => Expression::In(others[random.below(others.len())]),
     }
 }
 
