@@ -434,8 +434,10 @@ impl Model {
         access.merges = statement == Statement::Merge;
         access.writes = statement != Statement::Lock;
         self.faults(access, &mut found);
-        // An INSERT of values asks no condition of the view; with ON CONFLICT the server checks the privileges for it all the same.
-        let also = also.filter(|_| !matches!(statement, Statement::Insert | Statement::InsertReturning));
+        // An INSERT of values asks no condition of the view.
+        let also = also.filter(|_| {
+            !matches!(statement, Statement::Insert | Statement::InsertReturning | Statement::Upsert)
+        });
         if let Some(also) = also {
             self.faults(also, &mut found);
         }
