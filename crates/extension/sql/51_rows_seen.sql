@@ -18,7 +18,11 @@ BEGIN ATOMIC
     SELECT coalesce((
         SELECT m.mode OPERATOR(pg_catalog.=) 'e' FROM postern.row_security_modes m
          WHERE m.command OPERATOR(pg_catalog.=) is_error.command
-           AND (m.relation OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR m.relation OPERATOR(pg_catalog.=) is_error.relation)
+           AND (m.relation OPERATOR(pg_catalog.=) is_error.relation
+                OR m.relation OPERATOR(pg_catalog.=) 0::pg_catalog.oid
+                   -- Everybody has some of what is in ours, and asks for that.
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                                    WHERE c.oid OPERATOR(pg_catalog.=) is_error.relation AND n.nspname OPERATOR(pg_catalog.=) ANY ('{postern,df}'::pg_catalog.name[])))
            AND (m.role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(is_error.role, m.role, 'USAGE'))
          ORDER BY (m.relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 OPERATOR(pg_catalog.+) (m.role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 DESC,
                   m.mode OPERATOR(pg_catalog.=) 'e' DESC

@@ -38,6 +38,18 @@ pub enum Error {
         /// The role that stands.
         role: String,
     },
+    /// A step of a durable function returns too much.
+    #[error("the result of the step is larger than {limit} bytes")]
+    ResultTooLarge {
+        /// The most that a result may have.
+        limit: usize,
+    },
+    /// SQL of an identity that does not stand was about to be run: a fault of ours.
+    #[error("the identity of role \"{role}\" does not stand")]
+    NotEntered {
+        /// The role as which it was to be run.
+        role: String,
+    },
     /// `enter` in a subtransaction, a transaction block, a function with SET, not first, or in a parallel operation.
     #[error("cannot enter an identity here")]
     WrongState {
@@ -213,6 +225,7 @@ impl Error {
             | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NotPreloaded
             | Self::AlreadyEntered { .. }
+            | Self::NotEntered { .. }
             | Self::WrongState { .. }
             | Self::NotInstalled
             | Self::OtherVersion { .. }
@@ -224,6 +237,7 @@ impl Error {
             Self::FactsNotJson(_) => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Self::ResultTooLarge { .. } => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
             Self::NotOffered(_) | Self::TemporaryObject | Self::MadeCaller => {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
@@ -254,6 +268,7 @@ impl Error {
             Self::FactsTooLarge { bytes, limit } => {
                 Some(format!("They have {bytes} bytes; postern.max_facts_bytes is {limit}."))
             }
+            Self::ResultTooLarge { .. } => Some("That is postern.max_result_bytes.".into()),
             Self::TransactionControl(_) => {
                 Some("The transaction belongs to whoever entered it, and ends with the request.".into())
             }
@@ -309,6 +324,9 @@ impl Error {
             }
             Self::NotAdmitted { .. } => Some("An operator may admit it: SELECT postern.admit('…')."),
             Self::TooPowerful { .. } => Some("Enter a role that owns and may do only what its users need."),
+            Self::ResultTooLarge { .. } => {
+                Some("Let the step return less: aggregate, or write into a table of yours.")
+            }
             Self::FactPath(_) => Some("Write 'claims.sub', or the JSON pointer '/claims/sub'."),
             Self::TransactionControl(_) => Some("Send the statements that belong together as one batch."),
             Self::NotOffered("PREPARE" | "EXECUTE" | "DEALLOCATE") => {

@@ -18,6 +18,43 @@ $before$;
 
 -- ---- The changes, in the order of the parts ----
 
+CREATE FUNCTION postern.written_by_us() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_catalog.pg_has_role(CURRENT_USER, (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID), 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied for table %', TG_TABLE_NAME
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'It is changed by functions of Postern alone, whatever tables a role may write.',
+                  HINT = pg_catalog.obj_description(TG_RELID, 'pg_class');
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.written_by_us() FROM PUBLIC;
+COMMENT ON FUNCTION postern.written_by_us() IS
+    'Refuses who may write all tables (pg_write_all_data): what is in this one is a right, which no row security keeps';
+
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.admitted
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.admitted ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.api_key
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.api_key ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.http_allow
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.http_allow ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.quota
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.quota ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.direct_access
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.direct_access ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.row_security_modes
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.row_security_modes ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.apply_counts
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.apply_counts ENABLE ALWAYS TRIGGER written_by_us;
+
 CREATE OR REPLACE FUNCTION postern.dismiss(role pg_catalog.text) RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -595,6 +632,24 @@ END;
 GRANT EXECUTE ON FUNCTION postern.is_invoker(pg_catalog.text[]) TO PUBLIC;
 
 COMMENT ON FUNCTION postern.is_invoker(pg_catalog.text[]) IS 'Whether a view with these options reads as whoever asks';
+
+CREATE OR REPLACE FUNCTION postern.is_error(relation pg_catalog.oid, role pg_catalog.oid, command pg_catalog."char") RETURNS pg_catalog.bool
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- As src/rows/mode.rs: the most specific counts, and of two on one level the error.
+    SELECT coalesce((
+        SELECT m.mode OPERATOR(pg_catalog.=) 'e' FROM postern.row_security_modes m
+         WHERE m.command OPERATOR(pg_catalog.=) is_error.command
+           AND (m.relation OPERATOR(pg_catalog.=) is_error.relation
+                OR m.relation OPERATOR(pg_catalog.=) 0::pg_catalog.oid
+                   -- Everybody has some of what is in ours, and asks for that.
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                                    WHERE c.oid OPERATOR(pg_catalog.=) is_error.relation AND n.nspname OPERATOR(pg_catalog.=) ANY ('{postern,df}'::pg_catalog.name[])))
+           AND (m.role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(is_error.role, m.role, 'USAGE'))
+         ORDER BY (m.relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 OPERATOR(pg_catalog.+) (m.role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 DESC,
+                  m.mode OPERATOR(pg_catalog.=) 'e' DESC
+         LIMIT 1), false);
+END;
 
 CREATE OR REPLACE FUNCTION postern.row_access_of(roles pg_catalog.oid[], relations pg_catalog.oid[])
 RETURNS TABLE (

@@ -92,6 +92,8 @@ pub struct Instance {
     pub paused: bool,
     /// It came with a copy of its database.
     pub away: bool,
+    /// When it was started: another instance may have got the id since one that ended was removed.
+    pub created: i64,
 }
 
 /// How an instance ended.
@@ -154,6 +156,13 @@ fn strand(row: &Row) -> Strand {
     }
 }
 
+/// The columns that [`instance`] reads, after those of a strand. All who claim one read all of them.
+macro_rules! instance_columns {
+    () => {
+        ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home, i.created_at"
+    };
+}
+
 fn instance(row: &Row, from: usize) -> Instance {
     let text = |n: usize| row.text(from + n).map(str::to_owned);
     Instance {
@@ -163,6 +172,7 @@ fn instance(row: &Row, from: usize) -> Instance {
         label: text(3),
         paused: row.time(from + 4).is_some(),
         away: row.text(from + 5).is_some_and(home::is_away),
+        created: row.time(from + 6).unwrap_or(0),
     }
 }
 
@@ -221,8 +231,8 @@ pub fn claim(owner: Oid, priority: i16, now: i64) -> Result<Option<(Strand, Inst
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM (SELECT l.* FROM (SELECT q.instance, q.strand FROM postern.strand q \
+                instance_columns!(),
+                " FROM (SELECT l.* FROM (SELECT q.instance, q.strand FROM postern.strand q \
                         WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT $4) q, ",
                 locked!(),
                 " LIMIT 1) s \
@@ -246,8 +256,8 @@ pub fn companions(first: &Strand, now: i64, limit: i64) -> Result<Vec<(Strand, I
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label \
-             FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
+                instance_columns!(),
+                " FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
                         WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT 4 * $4) q, ",
                 locked!(),
                 " WHERE CASE WHEN $6 = 0 THEN q.strand = 0 AND q.instance <> $5 \
@@ -279,8 +289,8 @@ macro_rules! one {
         sql!(
             "SELECT ",
             strand_columns!(),
-            ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
+            instance_columns!(),
+            " FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.instance = $1 AND s.strand = $2 ",
             $lock
         )
@@ -841,16 +851,17 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
     };
 }
 
-/// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
+/// Removes some of the instances that ended more than `days` ago, or before the newest `keep` of all were started; gives how many.
 /// They are looked for by when they were created, which never changes: an index on their end would be written at every end. Notes of
 /// instances in other databases go as well, but not within a day: whether those have ended is not known here.
 pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     let rows = query::run(
         c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
-                             (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+                             CASE WHEN $2 > 0 THEN (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1) \
+                                  ELSE now() END) AS at), \
                far AS (SELECT greatest(now() - make_interval(days => greatest($1, 1)), \
                            (SELECT c.created_at FROM postern.elsewhere c ORDER BY c.created_at DESC, c.id OFFSET greatest($2, 10000) LIMIT 1)) AS at), \
-               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
+               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at <= (SELECT b.at FROM bound b) \
                        ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
                steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
                messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id), \

@@ -104,13 +104,15 @@ pub struct Course<'a> {
 /// Results, as they were read or made in this turn, and what nodes with a state came to.
 struct Results {
     instance: String,
+    /// When it was started.
+    created: i64,
     gave: Vec<Gave>,
     kept: HashMap<(i32, i32), (String, Option<String>)>,
 }
 
 thread_local! {
-    /// Rows of maps, by instance and record.
-    static ROWS: RefCell<RowSets<(String, i32, i32)>> = RefCell::default();
+    /// Rows of maps, by instance, when that was started, and record.
+    static ROWS: RefCell<RowSets<(String, i64, i32, i32)>> = RefCell::default();
 }
 
 /// Whether there are any.
@@ -154,7 +156,7 @@ impl World for Results {
         match value {
             // Those of a map that goes on: they were committed with its beginning.
             Value::Kept(record) if from > 0 => ROWS.with_borrow_mut(|rows| {
-                let key = (self.instance.clone(), record.0, record.1);
+                let key = (self.instance.clone(), self.created, record.0, record.1);
                 rows.some(key, from, most, |_| self.get(*record).0)
             }),
             _ => {
@@ -186,7 +188,12 @@ impl<'a> Course<'a> {
         seen: u64,
         patience: Option<i32>,
     ) -> Self {
-        let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
+        let results = Results {
+            instance: strand.instance.clone(),
+            created: instance.created,
+            gave: Vec::new(),
+            kept: HashMap::new(),
+        };
         let root = strand.strand == 0;
         Self {
             graph,
@@ -463,8 +470,9 @@ impl<'a> Course<'a> {
                 Value::Json(text) => (text.clone(), None),
             });
         worker::report(Some(&activity(&self.strand.instance, node, query)));
+        let who = step::As { role: self.strand.owner, facts: self.instance.facts.as_deref() };
         let ran = match &prepared {
-            Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
+            Ok(prepared) => step::run(who, &prepared.sql, &prepared.params, limit),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
         };
         board::executing(self.slot, None, 0, 0);

@@ -32,6 +32,7 @@ pub mod owner_run;
 pub mod path;
 pub mod policy;
 pub mod query;
+mod receiver;
 pub mod role;
 pub mod role_setting;
 pub mod session;
