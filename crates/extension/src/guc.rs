@@ -72,8 +72,8 @@ pub static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024 
 /// `postern.retention_days` (30; superuser, configuration file): how long functions that have ended are kept.
 pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 
-/// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; one that
-/// has ended is removed when so many have been started since.
+/// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; of older
+/// ones, those that have ended are removed, but for a tenth of so many that ended last.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// `postern.adopt_copies` (off; superuser, configuration file): what came with a copy of a database goes on in it by itself.
@@ -401,7 +401,7 @@ fn durable() {
     GucRegistry::define_int_guc(
         c"postern.retention_instances",
         c"Sets how many instances of durable functions are kept in each database.",
-        c"One that has ended is removed when so many have been started since.",
+        c"Of older ones, those that have ended are removed, but for a tenth of so many that ended last.",
         &RETENTION_INSTANCES,
         0,
         i32::MAX,

@@ -880,18 +880,25 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
     };
 }
 
-/// Removes some of the instances that ended more than `days` ago, or before the newest `keep` of all were started; gives how many.
-/// They are looked for by when they were created, which never changes: an index on their end would be written at every end. Notes of
-/// instances in other databases go as well, but not within a day: whether those have ended is not known here.
+/// Removes some of the instances that ended more than `days` ago, or are older than the newest `keep` of all, but for the tenth part
+/// of so many that ended last: what took long is not gone as soon as it has ended. Gives how many. They are looked for by when they were
+/// created, which never changes: an index on their end would be written at every end. Notes of instances in other databases go as
+/// well, but not within a day: whether those have ended is not known here.
 pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     let rows = query::run(
-        c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
-                             CASE WHEN $2 > 0 THEN (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1) \
-                                  ELSE now() END) AS at), \
+        c"WITH bound AS (SELECT now() - make_interval(days => $1) AS day, \
+                             (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1) AS newest), \
                far AS (SELECT greatest(now() - make_interval(days => greatest($1, 1)), \
                            (SELECT c.created_at FROM postern.elsewhere c ORDER BY c.created_at DESC, c.id OFFSET greatest($2, 10000) LIMIT 1)) AS at), \
-               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at <= (SELECT b.at FROM bound b) \
-                       ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
+               ended AS MATERIALIZED (SELECT i.id, i.created_at, i.ended_at FROM postern.instance i \
+                       WHERE i.created_at <= (SELECT greatest(b.day, b.newest) FROM bound b) AND i.ended_at IS NOT NULL), \
+               last AS (SELECT (SELECT e.ended_at FROM ended e, bound b WHERE e.created_at <= b.newest \
+                                 ORDER BY e.ended_at DESC OFFSET CASE WHEN $2 > 0 THEN $2 / 10 + 1 ELSE 0 END LIMIT 1) AS at), \
+               found AS (SELECT e.id FROM ended e, bound b, last l \
+                          WHERE e.ended_at <= b.day OR e.created_at <= b.newest AND e.ended_at <= l.at \
+                          ORDER BY e.created_at, e.id DESC LIMIT $3), \
+               old AS (SELECT i.id FROM postern.instance i WHERE i.id IN (SELECT f.id FROM found f) AND i.ended_at IS NOT NULL \
+                       ORDER BY i.created_at, i.id DESC FOR UPDATE SKIP LOCKED), \
                steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
                messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id), \
                notes AS (DELETE FROM postern.elsewhere e WHERE e.created_at <= (SELECT b.at FROM far b)) \

@@ -65,7 +65,7 @@ const GIVEN: &str = "exists (select from aclexplode(o.acl) a left join pg_roles 
       and (a.grantee = 0 or r.rolname in ('postern_admin', 'postern_application', 'postern_monitor', 'postern_read_all_stats', 'postern_read_all_conflicts')))";
 
 /// What other objects of ours are made of, and so has to be given with them: it may be another thing in the next version.
-const INNER: [&str; 54] = [
+const INNER: [&str; 55] = [
     // The operators' functions.
     "df.as_op",
     "df.if_else_op",
