@@ -37,10 +37,13 @@ fn a_pause_is_part_of_the_transaction_that_asks_for_it() {
 
 #[test]
 fn a_paused_instance_takes_no_step_whatever_becomes_due() {
-    let id = STAGE.start_as_alice(
-        "df.sleep(interval '300 milliseconds') ~> 'insert into app.log(what) values (''after the pause'')'",
+    // In one transaction, or it may be over before.
+    let id = STAGE.run(
+        "alice",
+        "do $$ declare id text := df.start(df.sleep(interval '300 milliseconds') ~> 'insert into app.log(what) values (''after the pause'')', 'held');
+         begin perform df.pause(id); end $$;
+         select id from df.instances where label = 'held'",
     );
-    STAGE.run("alice", &format!("select df.pause('{id}')"));
     STAGE.until(
         "its time is up, and it is held",
         &format!("select held < now() from postern.strand where instance = '{id}'"),
@@ -264,7 +267,7 @@ fn an_instance_that_lost_its_role_s_rights_goes_on_when_it_has_them_again() {
 #[test]
 fn what_is_due_beside_one_that_does_not_run_runs_as_its_owner() {
     STAGE.run(
-        "alice",
+        "bob",
         "select count(df.start(df.wait_for_signal('go') ~> 'insert into app.log(what) values (''beside'')', 'beside'))
            from generate_series(1, 40)",
     );
@@ -274,7 +277,7 @@ fn what_is_due_beside_one_that_does_not_run_runs_as_its_owner() {
         "40",
     );
     STAGE.run(
-        "alice",
+        "bob",
         "select count(df.pause(id)) from (select id, row_number() over (order by id) as n from df.instances where label = 'beside') i where n % 2 = 1",
     );
     STAGE.until(
@@ -283,18 +286,18 @@ fn what_is_due_beside_one_that_does_not_run_runs_as_its_owner() {
         "20",
     );
     // All are due at one moment, and every other is held when its turn comes.
-    STAGE.run("alice", "select count(df.signal(id, 'go')) from df.instances where label = 'beside'");
+    STAGE.run("bob", "select count(df.signal(id, 'go')) from df.instances where label = 'beside'");
     STAGE.until("the others have run", "select count(*) from app.log where what = 'beside'", "20");
     STAGE.until(
         "the rest is held",
         "select count(held) from postern.strand s join postern.instance i on i.id = s.instance where i.label = 'beside'",
         "20",
     );
-    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "alice");
+    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "bob");
     STAGE.run(
-        "alice",
+        "bob",
         "select count(df.resume(id)) from df.instances where label = 'beside' and status = 'paused'",
     );
     STAGE.until("all have run", "select count(*) from app.log where what = 'beside'", "40");
-    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "alice");
+    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "bob");
 }
