@@ -284,7 +284,7 @@ fn an_instance_that_lost_its_role_s_rights_goes_on_when_it_has_them_again() {
 #[test]
 fn what_is_due_beside_one_that_does_not_run_runs_as_its_owner() {
     STAGE.run(
-        "alice",
+        "bob",
         "select count(df.start(df.wait_for_signal('go') ~> 'insert into app.log(what) values (''beside'')', 'beside'))
            from generate_series(1, 40)",
     );
@@ -294,7 +294,7 @@ fn what_is_due_beside_one_that_does_not_run_runs_as_its_owner() {
         "40",
     );
     STAGE.run(
-        "alice",
+        "bob",
         "select count(df.pause(id)) from (select id, row_number() over (order by id) as n from df.instances where label = 'beside') i where n % 2 = 1",
     );
     STAGE.until(
@@ -303,18 +303,18 @@ fn what_is_due_beside_one_that_does_not_run_runs_as_its_owner() {
         "20",
     );
     // All are due at one moment, and every other is held when its turn comes.
-    STAGE.run("alice", "select count(df.signal(id, 'go')) from df.instances where label = 'beside'");
+    STAGE.run("bob", "select count(df.signal(id, 'go')) from df.instances where label = 'beside'");
     STAGE.until("the others have run", "select count(*) from app.log where what = 'beside'", "20");
     STAGE.until(
         "the rest is held",
         "select count(held) from postern.strand s join postern.instance i on i.id = s.instance where i.label = 'beside'",
         "20",
     );
-    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "alice");
+    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "bob");
     STAGE.run(
-        "alice",
+        "bob",
         "select count(df.resume(id)) from df.instances where label = 'beside' and status = 'paused'",
     );
     STAGE.until("all have run", "select count(*) from app.log where what = 'beside'", "40");
-    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "alice");
+    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "bob");
 }

@@ -158,13 +158,13 @@ struct Oracle {
 
 type Ran = Result<(How, Trace), Unclear>;
 
-fn rows(all: Vec<Value>) -> Value {
+fn rows(all: &[Value]) -> Value {
     let count = all.len();
     json!({"rows": all, "row_count": count})
 }
 
 fn one(column: &str, value: impl Into<Value>) -> Value {
-    rows(vec![json!({column: value.into()})])
+    rows(&[json!({column: value.into()})])
 }
 
 fn first<'v>(value: &'v Value, column: &str) -> Option<&'v Value> {
@@ -213,12 +213,7 @@ impl Oracle {
     }
 
     /// Runs what was registered from there on, latest first; true: one of it never ends.
-    fn undo<'a>(
-        &mut self,
-        frame: &mut Frame<'a>,
-        mark: usize,
-        why: &mut Failure,
-    ) -> Result<(Trace, bool), Unclear> {
+    fn undo(&mut self, frame: &mut Frame, mark: usize, why: &mut Failure) -> Result<(Trace, bool), Unclear> {
         let due = frame.undos.split_off(mark);
         self.undo_all(due, why)
     }
@@ -387,7 +382,7 @@ impl Oracle {
                     How::Done(one("v", *count))
                 }
             }
-            S::Rows { count, add } => How::Done(rows(table(*count, *add))),
+            S::Rows { count, add } => How::Done(rows(&table(*count, *add))),
             S::Sleep { millis } if *millis > 10_000 => How::Never,
             S::Sleep { millis: 0 } => How::Done(json!({"slept": true, "seconds": 0})),
             S::Sleep { millis } => How::Done(json!({"slept": true, "seconds": f64::from(*millis) / 1000.0})),
@@ -624,7 +619,7 @@ impl Oracle {
         let room = concurrency as usize;
         for (place, row) in rows.iter().enumerate() {
             let mut branch = frame.branch();
-            branch.names.insert(format!("i{item}"), self::rows(vec![row.clone()]));
+            branch.names.insert(format!("i{item}"), self::rows(std::slice::from_ref(row)));
             branch.key.push(row["k"].to_string());
             let (how, trace) = self.run(body, &mut branch)?;
             undos.push(branch.undos);

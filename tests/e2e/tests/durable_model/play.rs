@@ -43,7 +43,7 @@ impl Stage {
             cluster.set_password(role).unwrap();
         }
         let weight = oracle::WEIGHT;
-        let vars: String = ROLES
+        let vars: Vec<String> = ROLES
             .iter()
             .map(|role| format!("set role {role}; select df.setvar('weight', '{weight}'); reset role; "))
             .collect();
@@ -52,8 +52,9 @@ impl Stage {
                 "postgres",
                 &format!(
                     "{SCHEMA} grant usage on schema app to {roles}; grant select, insert on app.mark to {roles};
-                     grant postern_application to {roles}; {vars}
-                     select postern.set_quota('dave', concurrency => 1)"
+                     grant postern_application to {roles}; {}
+                     select postern.set_quota('dave', concurrency => 1)",
+                    vars.concat()
                 ),
             )
             .unwrap();
@@ -172,7 +173,8 @@ fn acts(expected: &Expected, rng: &mut Rng) -> Vec<Act> {
 }
 
 fn signals(id: &str, all: &[(String, i64)]) -> String {
-    all.iter().map(|(name, value)| format!("select df.signal('{id}', '{name}', '{value}'); ")).collect()
+    let all = all.iter().map(|(name, value)| format!("select df.signal('{id}', '{name}', '{value}'); "));
+    all.collect::<Vec<_>>().concat()
 }
 
 async fn cell(client: &Client, sql: &str) -> Option<String> {
@@ -220,7 +222,11 @@ async fn act(client: &Client, run: &mut Run, act: Act) {
         Act::Pause | Act::Resume => {
             let what = if matches!(act, Act::Pause) { "pause" } else { "resume" };
             if let Err(error) = client.batch_execute(&format!("select df.{what}('{id}')")).await {
-                assert_eq!(error.code().map(|code| code.code()), Some("55000"), "{error:?}");
+                assert_eq!(
+                    error.code().map(tokio_postgres::error::SqlState::code),
+                    Some("55000"),
+                    "{error:?}"
+                );
             }
         }
         Act::Nap(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
