@@ -135,6 +135,7 @@ unsafe extern "C-unwind" fn decide(
     if !identity::is_entered() {
         return context;
     }
+    identity::kept::reads();
     // SAFETY: the statement is the one that the server passed to the hook.
     let kind = unsafe { node::utility(statement, crate::guc::is_claim_setting) };
     if let Err(error) = confine::utility(kind) {

@@ -31,6 +31,7 @@ pub mod nonatomic;
 pub mod owner_run;
 pub mod path;
 pub mod policy;
+pub mod portal;
 pub mod query;
 mod receiver;
 pub mod role;
