@@ -250,6 +250,15 @@ set role sn_clerk;
 select count(*) from sn_alone;
 insert into sn_alone values (2);
 reset role;
+-- Nor is it where somebody else has direct access.
+select count(*) from postern.grant_direct('{all}', 'sn_alone', '{sn_member}');
+grant update, delete on sn_alone to sn_clerk;
+set role sn_clerk;
+select count(*) from sn_alone;
+insert into sn_alone values (2);
+update sn_alone set id = 3 where id = 1 returning id;
+delete from sn_alone;
+reset role;
 select step, name, says from postern.explain_row('sn_alone', '{"id": 1}', as_role => 'sn_clerk') where step <> 'privilege';
 select says from postern.explain_row('sn_alone', null, 'INSERT', 'sn_clerk', new_row => '{"id": 2}', reads => false) where step = 'verdict';
 create policy opens on sn_alone using (true);

@@ -215,7 +215,16 @@ pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) {
                 let checked = n + 1 == target && !(*query).withCheckOptions.is_null();
                 let Some((as_user, needs)) = compat::permissions(query, *entry) else { continue };
                 let access = Access::new((**entry).relid, as_user, needs);
-                if (last.is_none() && !checked) || access.needs.is_empty() || !lifts(access) {
+                if (last.is_none() && !checked) || access.needs.is_empty() {
+                    continue;
+                }
+                if !lifts(access) {
+                    if last.is_some() {
+                        (**entry).securityQuals = without_unasked((**entry).securityQuals);
+                    }
+                    if checked {
+                        (*query).withCheckOptions = without_unasked_checks((*query).withCheckOptions);
+                    }
                     continue;
                 }
                 if let Some(last) = last {
@@ -228,6 +237,54 @@ pub unsafe fn lift(query: *mut pg_sys::Query, lifts: impl Fn(Access) -> bool) {
             }
         }
     }
+}
+
+/// The quals without those that the server would not have added but for the marker: where a command has no permissive policy, it asks
+/// no restrictive one either, whose tables would be checked for privileges. The marker itself stays, so that nothing passes.
+///
+/// # Safety
+/// `quals` is a list of expressions.
+unsafe fn without_unasked(quals: *mut pg_sys::List) -> *mut pg_sys::List {
+    // SAFETY: the caller's word; the list is made anew.
+    unsafe {
+        let quals = elements::<pg_sys::Node>(quals);
+        let mut kept: Vec<*mut pg_sys::Node> = Vec::with_capacity(quals.len());
+        let mut begins = 0;
+        for &qual in quals {
+            if is_marked(qual) {
+                if (*qual).type_ == pg_sys::NodeTag::T_Const {
+                    kept.truncate(begins);
+                }
+                kept.push(qual);
+                begins = kept.len();
+            } else {
+                kept.push(qual);
+            }
+        }
+        kept.into_iter().fold(core::ptr::null_mut(), |list, qual| pg_sys::lappend(list, qual.cast()))
+    }
+}
+
+/// As [`without_unasked`], of the checks for new rows: a restrictive policy has a name there, and follows the permissive ones, which have
+/// none.
+///
+/// # Safety
+/// `checks` is a list of `WithCheckOption`.
+unsafe fn without_unasked_checks(checks: *mut pg_sys::List) -> *mut pg_sys::List {
+    let (mut kept, mut unasked) = (core::ptr::null_mut(), false);
+    // SAFETY: the caller's word.
+    unsafe {
+        for check in elements::<pg_sys::WithCheckOption>(checks) {
+            if (**check).polname.is_null() {
+                let qual = (**check).qual;
+                unasked = !qual.is_null() && (*qual).type_ == pg_sys::NodeTag::T_Const && is_marked(qual);
+            } else if unasked {
+                continue;
+            }
+            kept = pg_sys::lappend(kept, (*check).cast());
+        }
+    }
+    kept
 }
 
 /// A copy of the query, if it reads from functions: the planner may put the query of one in its place.

@@ -191,7 +191,12 @@ async fn plain(random: &mut Random, session: &Session, by: &str, gives: bool) ->
     let commands = if random.percent(15) { "all".to_owned() } else { names(&random.some(&COMMANDS)) };
     let to = if random.percent(8) { "public".to_owned() } else { random.some(&ROLES).join(", ") };
     let option = random.percent(25);
-    let sql = if gives {
+    let sql = if gives && random.percent(25) {
+        // Not on tables below views, which use other columns than the statement.
+        let on = random.pick(&["t1a", "t1b", "t2", "c2", "t4"]);
+        let columns = random.some(&["select (k)", "insert (k, who, v)", "update (v)"]).join(", ");
+        format!("grant {columns} on w.{on} to {to}")
+    } else if gives {
         let option = if option && to != "public" { " with grant option" } else { "" };
         format!("grant {commands} on {on} to {to}{option}")
     } else if random.percent(15) && to != "public" && !on.contains([',', ' ']) && TABLES.contains(&&on[2..]) {

@@ -33,6 +33,8 @@ pub struct Relation {
     pub forced: bool,
     pub invoker: bool,
     pub acl: BTreeSet<Entry>,
+    /// What was given on columns: the column, to whom, the command.
+    columns: BTreeSet<(String, Oid, Command)>,
 }
 
 /// Relation, grantee, command: grantor (0: the owner), with grant option.
@@ -61,7 +63,9 @@ const QUERY: &str = "select json_build_object(
     'relations', (select json_agg(json_build_array(c.relname, c.oid::int8, c.relowner::int8, c.relrowsecurity, c.relforcerowsecurity,
                          'security_invoker=true' = any (coalesce(c.reloptions, '{}')),
                          (select coalesce(json_agg(json_build_array(a.grantee::int8, a.privilege_type, a.grantor::int8, a.is_grantable)), '[]')
-                            from aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a)))
+                            from aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a),
+                         (select coalesce(json_agg(json_build_array(t.attname, a.grantee::int8, a.privilege_type)), '[]')
+                            from pg_attribute t, aclexplode(t.attacl) a where t.attrelid = c.oid)))
                     from pg_class c where c.relnamespace = 'w'::regnamespace and c.relkind in ('r', 'p', 'v')),
     'policies', (select coalesce(json_agg(json_build_array(c.relname, p.polname, (select json_agg(r::int8) from unnest(p.polroles) r))), '[]')
                    from pg_policy p join pg_class c on c.oid = p.polrelid and c.relnamespace = 'w'::regnamespace),
@@ -143,6 +147,10 @@ impl World {
                     })
                 })
                 .collect(),
+            columns: list(&r[7])
+                .iter()
+                .filter_map(|c| Some((text(&c[0]), oid(&c[1]), command(&c[2])?)))
+                .collect(),
         };
         Self {
             inherits,
@@ -183,9 +191,26 @@ impl World {
         let given = |command: char| {
             relation.acl.iter().any(|entry| entry.command == command && self.has(who, entry.grantee))
         };
+        // The columns that our statements use.
+        let on_columns = |command: char| {
+            let used: &[&str] = match command {
+                'r' => &["k"],
+                'a' => &["k", "who", "v"],
+                'w' => &["v"],
+                _ => return false,
+            };
+            let is_given = |column: &&str| {
+                relation
+                    .columns
+                    .iter()
+                    .any(|(name, grantee, of)| name == column && *of == command && self.has(who, *grantee))
+            };
+            used.iter().all(is_given)
+        };
         let writes = needs.chars().any(|command| command != 'r' && given(command));
         needs.chars().all(|command| {
             given(command)
+                || on_columns(command)
                 || (command == 'r' && self.has(who, self.roles["pg_read_all_data"].oid))
                 || (command != 'r' && !writes && self.has(who, self.roles["pg_write_all_data"].oid))
         })
