@@ -402,6 +402,8 @@ DECLARE
     vote pg_catalog.record;
     opened pg_catalog.bool;
     closed pg_catalog.bool;
+    asked pg_catalog.bool;
+    failed pg_catalog.bool;
     raised pg_catalog.bool := false;
     hidden pg_catalog.bool := false;
     refused pg_catalog.bool := false;
@@ -519,15 +521,18 @@ BEGIN
             ('CHECK', 'SELECT', false, new_text, reads AND verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[]))
         ) p (kind, command, checks, row_text, asked) WHERE p.asked
     LOOP
-        opened := false; closed := false;
+        opened := false; closed := false; asked := false; failed := false;
         FOR vote IN SELECT v.* FROM postern.policy_votes(relation, role, part.command, part.checks, part.row_text, facts) v LOOP
             step := pg_catalog.concat(part.kind, ' ', part.command, CASE WHEN vote.permissive THEN ' permissive' ELSE ' restrictive' END);
             name := vote.policy; says := vote.vote; expression := vote.expression;
             RETURN NEXT;
-            raised := raised OR says OPERATOR(pg_catalog.~~) 'error%';
+            failed := failed OR says OPERATOR(pg_catalog.~~) 'error%';
+            asked := asked OR vote.permissive;
             IF vote.permissive THEN opened := opened OR says OPERATOR(pg_catalog.=) 'true';
             ELSE closed := closed OR says OPERATOR(pg_catalog.<>) 'true'; END IF;
         END LOOP;
+        -- Without a permissive policy the server asks no restrictive one.
+        raised := raised OR (failed AND asked);
         IF NOT opened OR closed THEN
             hidden := hidden OR part.kind OPERATOR(pg_catalog.=) 'USING';
             refused := refused OR part.kind OPERATOR(pg_catalog.=) 'CHECK';

@@ -138,11 +138,16 @@ fn parameter(param: &Param) -> Option<Parameter> {
 
 /// What the server raised, with the words that pg_durable puts before it.
 pub fn failure(caught: Caught) -> Failure {
+    // What is left of a `$name` is no SQL.
+    let unknown = caught.sqlstate == "42601" && caught.message.ends_with("at or near \"$\"");
+    let hint = unknown.then(|| {
+        "$name is the result that a step before it was given by |=>; no such name is known here.".into()
+    });
     Failure {
         sqlstate: Some(caught.sqlstate),
         message: format!("SQL execution failed: error returned from database: {}", caught.message),
         detail: caught.detail,
-        hint: caught.hint,
+        hint: caught.hint.or(hint),
         context: caught.context,
         ..Failure::default()
     }
@@ -155,7 +160,29 @@ fn refused(refusal: Refusal) -> Failure {
             Failure::new("42601", words("cannot insert multiple commands into a prepared statement"))
         }
         Refusal::Spi(name) => {
-            Failure::new("0A000", words(&format!("the statement cannot be run in a step: {name}")))
+            let (message, detail, hint) = match name.as_str() {
+                "SPI_ERROR_TRANSACTION" => (
+                    "a step cannot begin or end a transaction",
+                    Some("It is one: with the statement goes the record of what it did."),
+                    Some("Leave it out. A procedure may commit: CALL runs it at top level."),
+                ),
+                "SPI_ERROR_COPY" => (
+                    "a step cannot COPY from or to a client",
+                    Some("There is none."),
+                    Some("Use INSERT or SELECT, or COPY with a file of the server."),
+                ),
+                other => {
+                    return Failure::new(
+                        "0A000",
+                        words(&format!("the statement cannot be run in a step: {other}")),
+                    );
+                }
+            };
+            Failure {
+                detail: detail.map(Into::into),
+                hint: hint.map(Into::into),
+                ..Failure::new("0A000", words(message))
+            }
         }
     }
 }

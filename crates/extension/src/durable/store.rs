@@ -670,6 +670,16 @@ pub fn kept(id: &str, record: Record) -> Option<(String, Option<String>)> {
     rows.first().and_then(|row| Some((row.text(0)?.to_owned(), row.text(1).map(str::to_owned))))
 }
 
+/// How many bytes results have together, without reading them.
+pub fn bytes_of(id: &str, strands: &[i32], numbers: &[i32]) -> usize {
+    let rows = query::run(
+        c"SELECT sum(octet_length(p.result))::int8 FROM unnest($2, $3) AS w (strand, n) \
+          JOIN postern.step p ON p.instance = $1 AND p.strand = w.strand AND p.n = w.n",
+        &[Arg::Text(id), Arg::Int4s(strands), Arg::Int4s(numbers)],
+    );
+    rows.first().and_then(|row| row.int(0)).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
+}
+
 /// As [`kept`], several at once: each with its strand and number.
 pub fn kept_of(id: &str, strands: &[i32], numbers: &[i32]) -> Vec<(Record, String, Option<String>)> {
     let rows = query::run(
@@ -700,6 +710,25 @@ pub fn take_signal_at_once(id: &str, name: &str) -> Option<String> {
         &[Arg::Text(id), Arg::Text(name)],
     );
     rows.first().map(|row| row.string(0))
+}
+
+/// Locks the oldest signal of this name, unless somebody else is delivering it: its number and its payload.
+pub fn oldest_signal_at_once(id: &str, name: &str) -> Option<(i64, Option<String>)> {
+    let rows = query::run(
+        c"SELECT m.id, m.payload FROM postern.message m WHERE m.id = (SELECT min(o.id) \
+              FROM postern.message o WHERE o.instance = $1 AND o.name = $2 AND o.kind = 's') FOR UPDATE SKIP LOCKED",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    rows.first().map(|row| (row.int(0).unwrap_or(0), row.text(1).map(str::to_owned)))
+}
+
+/// Whether there is a signal of this name.
+pub fn has_signal(id: &str, name: &str) -> bool {
+    let rows = query::run(
+        c"SELECT FROM postern.message m WHERE m.instance = $1 AND m.name = $2 AND m.kind = 's' LIMIT 1",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    !rows.is_empty()
 }
 
 /// Locks the oldest signal of this name: its number and its payload. Waits for whoever is delivering it.

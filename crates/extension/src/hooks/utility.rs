@@ -81,6 +81,10 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
     let granted = unsafe { grant::targets(statement) };
     if !granted.is_empty() {
         replication::judge_grant(&granted);
+        // SAFETY: as above.
+        if unsafe { grant::is_on_functions(statement) } {
+            replication::touched_by_grant(&granted);
+        }
     }
     // SAFETY: as above.
     let disowned = unsafe { grant::disowned(statement) };

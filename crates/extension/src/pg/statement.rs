@@ -205,7 +205,8 @@ pub(super) unsafe fn converters(descriptor: pg_sys::TupleDesc) -> Vec<Converter>
                 let type_oid = pg_sys::SPI_gettypeid(descriptor, column);
                 let name =
                     CStr::from_ptr(pg_sys::SPI_fname(descriptor, column)).to_string_lossy().into_owned();
-                let flags = pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+                // Given none, and said so: else `character` and `bit` are written, which are read as those of length one.
+                let flags = pg_sys::FORMAT_TYPE_FORCE_QUALIFY | pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN;
                 let qualified = pg_sys::format_type_extended(type_oid, -1, u16::try_from(flags).unwrap_or(0));
                 // A record without a type of its own cannot be read again; what is kept of it is an object.
                 let type_name = match type_oid {

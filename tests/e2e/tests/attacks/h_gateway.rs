@@ -160,13 +160,7 @@ async fn h05_a_backend_that_dies() {
     ];
     let running = alice.batch(&batch);
     let kill = async {
-        while world
-            .look(&format!("select 1 from pg_stat_activity where pid = {before} and wait_event = 'PgSleep'"))
-            .await
-            .is_empty()
-        {
-            tokio::task::yield_now().await;
-        }
+        world.until_asleep(&before).await;
         world.superuser(&format!("select pg_terminate_backend({before})")).await;
     };
     let (outcome, ()) = tokio::join!(running, kill);
@@ -188,15 +182,7 @@ async fn h05_a_client_that_disconnects() {
         let (token, connection) = (alice.token(), alice.connection_string());
         {
             let stream = raw(&world, &sql_request(&token, &connection, &body.to_string())).await;
-            while world
-                .look(&format!(
-                    "select 1 from pg_stat_activity where pid = {before} and wait_event = 'PgSleep'"
-                ))
-                .await
-                .is_empty()
-            {
-                tokio::task::yield_now().await;
-            }
+            world.until_asleep(&before).await;
             drop(stream);
         }
         // Bob's requests wait for the connection, and are all answered.

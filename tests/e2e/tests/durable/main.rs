@@ -27,6 +27,7 @@ mod schedules;
 mod stage;
 mod stubborn;
 mod together;
+mod values;
 mod waiting;
 mod waking;
 mod workflows;

@@ -45,6 +45,19 @@ fn a_step_that_returns_too_much_fails_without_effect_and_takes_no_memory() {
 }
 
 #[test]
+fn branches_that_return_too_much_together_fail_where_they_meet() {
+    let stage = Stage::with(Cluster::builder().setting("postern.max_result_bytes", "10kB"));
+    let map =
+        |rows: u32| format!("df.map('select generate_series(1, {rows}) as n', 'select repeat(''x'', 1000)')");
+    assert_eq!(stage.failure(&map(20)), "the results of 20 branches are larger than 10240 bytes");
+    assert_eq!(
+        stage.failure("df.all(array['select repeat(''x'', 6000)', 'select repeat(''x'', 6000)'])"),
+        "the results of 2 branches are larger than 10240 bytes"
+    );
+    assert!(stage.result(&map(8)).len() > 8_000);
+}
+
+#[test]
 fn whatever_returns_rows_gives_them() {
     let stage = Stage::start();
     for (statement, gives) in [
