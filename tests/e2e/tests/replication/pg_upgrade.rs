@@ -10,7 +10,7 @@ use crate::pair::builder;
 const STATE: &str = "
     select r.rolname, m.rolname from pg_auth_members a join pg_roles r on r.oid = a.roleid join pg_roles m on m.oid = a.member
      where r.rolname like 'postern%' or m.rolname like 'postern%' order by 1, 2;
-    select tgname, tgenabled, tgrelid::regclass, tgfoid::regprocedure from pg_trigger where not tgisinternal order by 1;
+    select tgname, tgenabled, tgrelid::regclass, tgfoid::regprocedure from pg_trigger where not tgisinternal order by 1, tgrelid::regclass::text;
     select pubname, schemaname, tablename from pg_publication_tables order by 1, 2, 3;
     select e.extname, e.extversion from pg_extension e order by 1;
     select subscription, kind, errors, message from postern.apply_conflicts;
