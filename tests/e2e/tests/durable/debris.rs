@@ -200,7 +200,12 @@ fn signals_arrive_in_the_order_in_which_they_were_sent_whoever_delivers_them() {
     std::thread::scope(|scope| {
         held(&id, "true", || {
             send("first");
-            scope.spawn(|| locked("message", &id, "true", || drop((release.wait(), release.wait()))));
+            scope.spawn(|| {
+                locked("message", &id, "true", || {
+                    release.wait();
+                    release.wait();
+                });
+            });
             release.wait();
         });
         // The first is in somebody's hands; the strand is not.
