@@ -83,6 +83,8 @@ impl Executor {
         self.seen = sent;
         let (mut after, mut again) = (0, false);
         loop {
+            // First: a signal of the same commit must not have a step run that was to be paused.
+            Self::answer_pauses();
             match ours(|| as_owner(|| messages::deliver(after))) {
                 Ok(delivered) => {
                     again |= delivered.again;
@@ -112,7 +114,6 @@ impl Executor {
         } else {
             (self.look_at, self.again) = (None, LOOK_AGAIN.0);
         }
-        Self::answer_pauses();
     }
 
     /// Pauses and resumes what somebody asked for.
