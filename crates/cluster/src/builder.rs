@@ -12,6 +12,7 @@ use crate::installation::Installation;
 use crate::passwords::{Passwords, SUPERUSER};
 use crate::settings::Settings;
 use crate::template::Template;
+use crate::watchdog::{Orphan, Watchdog};
 use crate::{Error, Result};
 
 /// The number in a socket's name when no port is taken.
@@ -97,6 +98,8 @@ impl Builder {
         let installation = self.chosen()?;
         let account = Account::current()?;
         let home = Home::temporary(&account, self.room.as_deref())?;
+        // Before anything is copied, which takes long enough for being killed meanwhile.
+        let watchdog = Watchdog::start(home.folder(), Orphan::Remove)?;
         let mut settings = self.settled(&account, &home)?;
         // What is removed anyway need not reach the disk. A test of durability says otherwise.
         settings.set_default("fsync", "off");
@@ -105,7 +108,7 @@ impl Builder {
         let passwords = Passwords::open(home.passwords())?;
         passwords.set(SUPERUSER, &password)?;
         let extension = self.chosen_extension();
-        let cluster = Cluster::new(installation, account, home, passwords, settings, extension)?;
+        let cluster = Cluster::new(installation, account, home, watchdog, passwords, settings, extension);
         let cluster = cluster.begin(self.tcp)?;
         if self.extension {
             cluster.psql("postgres", "create extension postern")?;

@@ -22,7 +22,7 @@ use crate::installation::Installation;
 use crate::passwords::{Passwords, SUPERUSER, random};
 use crate::server::Server;
 use crate::settings::Settings;
-use crate::watchdog::{Orphan, Watchdog};
+use crate::watchdog::Watchdog;
 use crate::{Error, Result};
 
 /// What may stand in a URL as it is.
@@ -64,10 +64,11 @@ impl Cluster {
         installation: Installation,
         account: Account,
         home: Home,
+        watchdog: Watchdog,
         passwords: Passwords,
         mut settings: Settings,
         extension: Extension,
-    ) -> Result<Self> {
+    ) -> Self {
         let sockets = home.sockets();
         settings.set("unix_socket_directories", &sockets.to_string_lossy());
         settings.set("logging_collector", "off");
@@ -75,20 +76,18 @@ impl Cluster {
         settings.set_default("timezone", "UTC");
         // Executors of durable functions, what runs at top level, and the server's own: eight are too few for two databases.
         settings.set_default("max_worker_processes", "32");
-        let orphan = if home.is_temporary() { Orphan::Remove } else { Orphan::Keep };
-        let watchdog = Some(Watchdog::start(home.folder(), orphan)?);
-        Ok(Self {
+        Self {
             installation,
             account,
             home,
-            watchdog,
+            watchdog: Some(watchdog),
             passwords,
             extension,
             sockets,
             settings,
             port: 0,
             server: Mutex::new(None),
-        })
+        }
     }
 
     /// The folder of the socket: the `host` of a connection.

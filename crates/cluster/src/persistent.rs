@@ -16,6 +16,7 @@ use crate::home::{self, Home};
 use crate::passwords::{Passwords, SUPERUSER, random};
 use crate::server;
 use crate::template::{Durability, initialize};
+use crate::watchdog::{Orphan, Watchdog};
 use crate::{Error, Result};
 
 impl Cluster {
@@ -50,7 +51,9 @@ impl Builder {
         }
         let extension = self.chosen_extension();
         let settings = self.settled(&account, &home)?;
-        let cluster = Cluster::new(installation, account, home, passwords, settings, extension.clone())?;
+        let watchdog = Watchdog::start(home.folder(), Orphan::Keep)?;
+        let cluster =
+            Cluster::new(installation, account, home, watchdog, passwords, settings, extension.clone());
         let cluster = cluster.begin(self.tcp)?;
         if extension != Extension::Without {
             // The files may be newer than what the database has; both statements do nothing otherwise.

@@ -8,6 +8,7 @@ use crate::account::run;
 use crate::cluster::Cluster;
 use crate::home::Home;
 use crate::passwords::{Passwords, SUPERUSER};
+use crate::watchdog::{Orphan, Watchdog};
 use crate::{Error, Result};
 
 /// How long a standby may take to replay what the primary has written.
@@ -18,6 +19,7 @@ impl Cluster {
     pub fn standby(&self) -> Result<Self> {
         let (account, settings, extension) = self.parts();
         let home = Home::temporary(account, None)?;
+        let watchdog = Watchdog::start(home.folder(), Orphan::Remove)?;
         let passwords = Passwords::open(home.passwords())?;
         let password = self.password(SUPERUSER).unwrap_or_default();
         passwords.set(SUPERUSER, &password)?;
@@ -31,7 +33,8 @@ impl Cluster {
         let installation = self.installation().clone();
         let mut settings = settings.clone();
         settings.set("listen_addresses", "");
-        let standby = Self::new(installation, account.clone(), home, passwords, settings, extension.clone())?;
+        let standby =
+            Self::new(installation, account.clone(), home, watchdog, passwords, settings, extension.clone());
         standby.begin(false)
     }
 

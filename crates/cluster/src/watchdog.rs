@@ -30,7 +30,12 @@ while lives; do
     [ "$tries" -eq 600 ] && kill -s KILL "$pid"
     sleep 0.05
 done
-[ "$remove" = remove ] && rm -rf -- "$folder"
+# What copies into the folder may go on for a moment.
+tries=0
+while [ "$remove" = remove ] && [ -e "$folder" ] && [ "$tries" -lt 600 ]; do
+    tries=$((tries + 1))
+    rm -rf -- "$folder" || sleep 0.05
+done
 exit 0
 "#;
 

@@ -233,6 +233,7 @@ fn holder() {
     let folder = PathBuf::from(std::env::var_os("HOLD_FOLDER").unwrap());
     let cluster = match kind.as_str() {
         "temporary" => Cluster::builder().start().unwrap(),
+        "in a room" => Cluster::builder().under(&folder).start().unwrap(),
         _ => Cluster::builder().open_or_init(&folder).unwrap(),
     };
     cluster.psql("postgres", "create table if not exists t as select 1 i").unwrap();
@@ -245,6 +246,23 @@ fn a_temporary_cluster_goes_away_when_its_process_is_killed() {
     let (folder, pid) = killed_while_holding("temporary", Path::new("-"));
     until("the server has ended", || !lives(pid));
     until("the folder is gone", || !folder.exists());
+}
+
+#[test]
+fn a_temporary_cluster_that_is_being_made_goes_away_when_its_process_is_killed() {
+    let room = project();
+    let mut other = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "holder", "--nocapture"])
+        .env("HOLD", "in a room")
+        .env("HOLD_FOLDER", room.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let made = || fs::read_dir(room.path()).unwrap().map(|entry| entry.unwrap().path());
+    until("its data is being copied", || made().any(|folder| folder.join("data").exists()));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    until("the folder is gone", || made().next().is_none());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::cron::Schedule;
 use crate::graph::is_name;
 use crate::kind::{Kind, MAX_SLEEP_MILLIS};
 use crate::tree::{self, Tree};
-use crate::{Error, Http, Retry};
+use crate::{Error, Http, Retry, check_name};
 
 /// Node JSON from children that are node JSON already.
 #[derive(Default)]
@@ -131,6 +131,7 @@ pub fn wait_for_signal(name: &str, timeout_seconds: Option<i32>) -> Result<Strin
     if name.is_empty() {
         return Err(Error::argument("Signal name cannot be empty"));
     }
+    check_name("Signal name", name)?;
     let timeout_millis = timeout_seconds.map(timeout_millis).transpose()?;
     Ok(leaf(&Kind::Signal { name: name.into(), timeout_millis }))
 }
@@ -319,6 +320,7 @@ pub fn map(query: &str, body: &str, concurrency: i32, item: &str) -> Result<Stri
 
 /// `df.call`.
 pub fn call(fut: &str, label: Option<&str>) -> Result<String, Error> {
+    check_name("label", label.unwrap_or_default())?;
     one("CALL", fut, Kind::Call { child: 0, label: label.map(Into::into) }.config())
 }
 
@@ -344,6 +346,32 @@ pub fn misused(text: &str, called: Option<&str>) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::Graph;
+
+    #[test]
+    fn half_an_if_is_no_step() {
+        let half = half_if("a", "b").unwrap();
+        for text in [half.clone(), seq(&half, "c").unwrap(), seq("c", &half).unwrap()] {
+            assert_eq!(Graph::parse(&text).unwrap().check_new(), Err(Error::HalfIf));
+        }
+        let whole = whole_if(&half, "").unwrap();
+        assert_eq!(Graph::parse(&whole).unwrap().check_new(), Ok(()));
+        // SQL that speaks of one is SQL.
+        let sql = Graph::parse("select '{\"condition\": 1, \"_partial_if\": true}'").unwrap();
+        assert_eq!(sql.check_new(), Ok(()));
+    }
+
+    #[test]
+    fn names_fit_an_index() {
+        let long = "é".repeat(1_001);
+        let refused = Error::TooLong { what: "Signal name", bytes: 2_002 };
+        assert_eq!(wait_for_signal(&long, None), Err(refused.clone()));
+        assert_eq!(call("a", Some(&long)), Err(Error::TooLong { what: "label", bytes: 2_002 }));
+        assert_eq!(
+            (refused.sqlstate(), refused.detail().unwrap().as_str()),
+            ("54000", "It has 2002 bytes; 2000 are the most.")
+        );
+        assert!(wait_for_signal(&long[2..], None).is_ok() && call("a", Some(&long[2..])).is_ok());
+    }
 
     #[test]
     fn a_sequence_is_spelled_as_everyone_expects() {

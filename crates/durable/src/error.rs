@@ -3,10 +3,30 @@
 //! Where a known durable-function script may look at a message, ours is the known one, capital letter and function name
 //! included; messages for what only Postern has follow PostgreSQL's style guide.
 
+/// The most bytes of a label, a key, and the names of signals, schedules and variables: each is in an index, whose rows the server
+/// bounds.
+pub const MAX_NAME: usize = 2_000;
+
+/// Refuses a name that is too long.
+pub fn check_name(what: &'static str, name: &str) -> Result<(), Error> {
+    if name.len() > MAX_NAME { Err(Error::TooLong { what, bytes: name.len() }) } else { Ok(()) }
+}
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A name that is too long for an index.
+    #[error("{what} is too long")]
+    TooLong {
+        /// What.
+        what: &'static str,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A `?>` without its `!>`, where a step is expected.
+    #[error("Invalid if-then-else: a ?> expression needs !> and its other branch")]
+    HalfIf,
     /// A value of a constructor's argument that means nothing. The text is the whole message.
     #[error("{0}")]
     Argument(String),
@@ -73,13 +93,17 @@ impl Error {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             Self::NotJson => "22P02",
-            Self::Graph { limit: true, .. } | Self::TooManyRows(_) | Self::TooLarge => "54000",
+            Self::Graph { limit: true, .. }
+            | Self::TooManyRows(_)
+            | Self::TooLarge
+            | Self::TooLong { .. } => "54000",
             Self::Reference(_) => "22004",
             Self::MissingField(_) => "42703",
             Self::Positional(_) => "42P02",
             Self::Nul => "22P05",
             Self::Argument(_)
             | Self::NotHalfIf
+            | Self::HalfIf
             | Self::Misused(_)
             | Self::MisusedStart(_)
             | Self::Step(_)
@@ -96,6 +120,7 @@ impl Error {
                 Some("It runs at once and what it answers is no SQL statement.".into())
             }
             Self::TooLarge => Some("It may have 256 MB.".into()),
+            Self::TooLong { bytes, .. } => Some(format!("It has {bytes} bytes; {MAX_NAME} are the most.")),
             _ => None,
         }
     }
@@ -103,6 +128,10 @@ impl Error {
     /// What to do instead; whole sentences.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::HalfIf => Some(
+                "Write c ?> (a) !> (b): all these operators have one precedence. For nothing to be done otherwise, let b be an empty text.",
+            ),
+            Self::TooLong { .. } => Some("What is long belongs into a table, or into the data of a signal."),
             Self::NotHalfIf => Some(
                 "All these operators have one precedence and associate to the left: put the branches in parentheses.",
             ),

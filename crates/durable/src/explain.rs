@@ -71,6 +71,21 @@ pub struct Instance<'a> {
     pub output: Option<&'a str>,
     /// For each node, whether it may have taken effect more than once.
     pub repeats: &'a [bool],
+    /// The instances that it has called.
+    pub calls: &'a [Called],
+}
+
+/// What was called at a node, by [`Kind::Call`].
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Called {
+    /// The node.
+    pub node: u32,
+    /// The instance that was called last.
+    pub id: String,
+    /// Its status.
+    pub status: String,
+    /// How many were called there.
+    pub of: u64,
 }
 
 /// The text of `df.explain` for an instance: header, empty line, tree with marks.
@@ -87,18 +102,18 @@ pub fn instance(graph: &Graph, statuses: &[Status], instance: Instance<'_>) -> S
         "Instance: {}{label}\nStatus:   {mark} {}\n{output}\n{}",
         instance.id,
         instance.status,
-        drawn(graph, Some(statuses), instance.repeats)
+        drawn(graph, Some(statuses), instance.repeats, instance.calls)
     )
 }
 
 /// The tree as text, every line padded to the longest and four more.
 pub fn tree(graph: &Graph, statuses: Option<&[Status]>) -> String {
-    drawn(graph, statuses, &[])
+    drawn(graph, statuses, &[], &[])
 }
 
-fn drawn(graph: &Graph, statuses: Option<&[Status]>, repeats: &[bool]) -> String {
+fn drawn(graph: &Graph, statuses: Option<&[Status]>, repeats: &[bool], calls: &[Called]) -> String {
     let mut lines = Vec::new();
-    Printer { graph, statuses, repeats, lines: &mut lines }.node(0, "", true);
+    Printer { graph, statuses, repeats, calls, lines: &mut lines }.node(0, "", true);
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0) + 4;
     lines.iter().map(|line| format!("{line:width$}")).collect::<Vec<_>>().join("\n")
 }
@@ -108,6 +123,7 @@ struct Printer<'a> {
     graph: &'a Graph,
     statuses: Option<&'a [Status]>,
     repeats: &'a [bool],
+    calls: &'a [Called],
     lines: &'a mut Vec<String>,
 }
 
@@ -132,7 +148,13 @@ impl Printer<'_> {
             let repeats =
                 matches!(node.kind, Kind::Sql { .. }) && self.repeats.get(step as usize) == Some(&true);
             let often = if repeats { " (at least once)" } else { "" };
-            self.lines.push(format!("{prefix}{connector}{}{mark}{often}", title(node)));
+            let called = self.calls.iter().find(|called| called.node == step).map(called).unwrap_or_default();
+            self.lines.push(format!("{prefix}{connector}{}{mark}{often}{called}", title(node)));
+            // What the nodes of a function that was called have come to is shown where it is drawn itself.
+            let statuses = self.statuses;
+            if matches!(node.kind, Kind::Call { .. }) {
+                self.statuses = None;
+            }
             let below = if one && !last && !prefix.is_empty() {
                 format!("{prefix}│   ")
             } else {
@@ -145,7 +167,16 @@ impl Printer<'_> {
                 self.lines.push(format!("{below}{label}:"));
                 self.node(child, &format!("{below}  "), !branches || place == end);
             }
+            self.statuses = statuses;
         }
+    }
+}
+
+/// The instance that was called at a node.
+fn called(called: &Called) -> String {
+    match called.of {
+        0 | 1 => format!(" → {} {}", called.id, called.status),
+        of => format!(" → {of} instances, the latest {} {}", called.id, called.status),
     }
 }
 
@@ -255,9 +286,10 @@ pub enum Subject {
 
 /// Says what a text for `df.explain` is. A statement is one by its first word, so that SQL with `@>` in it is SQL.
 pub fn subject(input: &str) -> Subject {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 25] = [
         "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER", "DROP", "CALL", "DO", "TRUNCATE",
-        "GRANT", "REVOKE", "EXPLAIN",
+        "GRANT", "REVOKE", "EXPLAIN", "VALUES", "TABLE", "MERGE", "VACUUM", "ANALYZE", "REFRESH", "REINDEX",
+        "CLUSTER", "COMMENT", "NOTIFY", "LOCK",
     ];
     let text = input.trim();
     let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
@@ -348,6 +380,7 @@ mod tests {
             status: "Completed",
             output: Some("{\"rows\":[{\"d\":1}],\"row_count\":1}"),
             repeats: &[false, true],
+            calls: &[],
         };
         let text = instance(&graph, &statuses, of);
         assert!(text.starts_with(
@@ -355,6 +388,18 @@ mod tests {
         ));
         assert!(text.contains("└─SQL: select true ✓ (at least once)"));
         assert!(text.contains("└─SQL: select 2 ⊘ "));
+    }
+
+    #[test]
+    fn what_was_called_is_named_and_its_nodes_have_no_marks() {
+        let call = call(&seq("select 1", "select 2").unwrap(), Some("kid")).unwrap();
+        let graph = Graph::parse(&join(&call, &call).unwrap()).unwrap();
+        let called = |node, of| Called { node, id: "02fa9a27".into(), status: "failed".into(), of };
+        let statuses = vec![Status::Pending; graph.nodes().len()];
+        let text = drawn(&graph, Some(&statuses), &[], &[called(1, 1), called(5, 3)]);
+        assert!(text.contains("├─CALL 'kid' ○ → 02fa9a27 failed  "), "{text}");
+        assert!(text.contains("└─CALL 'kid' ○ → 3 instances, the latest 02fa9a27 failed"), "{text}");
+        assert!(text.contains("└─SQL: select 1   ") && text.contains("→ SQL: select 2   "), "{text}");
     }
 
     #[test]

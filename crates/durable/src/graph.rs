@@ -81,6 +81,12 @@ impl Graph {
         Ok(Self { nodes, text: tree.to_text() })
     }
 
+    /// Refuses a function with half an IF where a statement should be. What runs was let through once, and is not asked again.
+    pub fn check_new(&self) -> Result<(), Error> {
+        let half = |node: &GraphNode| matches!(&node.kind, Kind::Sql { query } if tree::is_half_if(query));
+        if self.nodes.iter().any(half) { Err(Error::HalfIf) } else { Ok(()) }
+    }
+
     /// All nodes, by number.
     pub fn nodes(&self) -> &[GraphNode] {
         &self.nodes

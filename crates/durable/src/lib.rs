@@ -46,7 +46,7 @@ pub mod ticks;
 pub mod tree;
 pub mod value;
 
-pub use error::Error;
+pub use error::{Error, MAX_NAME, check_name};
 pub use graph::{Graph, GraphNode, is_name, node_id};
 pub use kind::{Http, Kind, MAX_SLEEP_MILLIS, Part};
 pub use retry::Retry;

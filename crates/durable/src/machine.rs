@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::value::{self, Failure};
-use crate::{Graph, Kind};
+use crate::{Graph, Kind, node_id};
 
 /// A node, by its number in the [`Graph`].
 pub type NodeId = u32;
@@ -154,6 +154,9 @@ pub struct Frame {
     /// Named results.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Value>,
+    /// Of a called function that is a loop: the names that it was given, with which each iteration begins.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, Value>,
     /// Nodes around the position that have a state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<Level>,
@@ -273,6 +276,11 @@ pub trait World {
     fn rows(&mut self, value: &Value, from: usize, most: usize) -> Vec<String> {
         value::rows(&self.json(value)).unwrap_or_default().into_iter().skip(from).take(most).collect()
     }
+    /// The JSON array of what branches came to, or why there is none: it may be too large.
+    fn array(&mut self, values: &[Value]) -> Result<String, Failure> {
+        let texts: Vec<String> = values.iter().map(|value| self.json(value)).collect();
+        Ok(value::array(&texts))
+    }
     /// A number in 0 … 1, for jitter.
     fn random(&mut self) -> f64;
     /// A node with a state of its own came to something: a loop, a step that is tried again, one that is caught, a break.
@@ -358,6 +366,10 @@ impl<'a, W: World> Machine<'a, W> {
     pub fn finished(&mut self, mut node: NodeId, mut outcome: Outcome) -> Next {
         loop {
             let Some(here) = self.graph.node(node) else { return Next::End(outcome) };
+            if let Outcome::Failed(failure) = &mut outcome {
+                // Of all that it goes up through, the node where it began.
+                failure.node_id.get_or_insert_with(|| node_id(node));
+            }
             if let (Outcome::Done(value), Some(name)) = (&outcome, &here.result_name)
                 && binds(&here.kind)
             {
@@ -371,7 +383,8 @@ impl<'a, W: World> Machine<'a, W> {
                                        df.break() may only be used inside df.loop().";
                         return self.finished(node, Outcome::Failed(Failure::new("22023", message)));
                     }
-                    Outcome::Failed(failure) if !self.frame.undos.is_empty() => {
+                    // That of a branch reaches what catches it above its fork, with what can be undone.
+                    Outcome::Failed(failure) if self.base == 0 && !self.frame.undos.is_empty() => {
                         return self.unwind(node, 0, failure);
                     }
                     outcome => return Next::End(outcome),
@@ -497,7 +510,7 @@ impl<'a, W: World> Machine<'a, W> {
             )));
         }
         if parent == 0 {
-            self.frame.names.clear();
+            self.frame.names.clone_from(&self.frame.given);
         }
         let due = if waited { self.now } else { self.now.max(began.saturating_add(self.pace.interval)) };
         self.frame.levels.push(Level::Loop {
@@ -707,9 +720,9 @@ pub fn resolve<W: World>(
                     _ => {}
                 }
             }
-            Some(decided.unwrap_or_else(|| {
-                let texts: Vec<String> = results.iter().map(|value| world.json(value)).collect();
-                Outcome::Done(Value::Json(value::array(&texts)))
+            Some(decided.unwrap_or_else(|| match world.array(&results) {
+                Ok(text) => Outcome::Done(Value::Json(text)),
+                Err(failure) => Outcome::Failed(failure),
             }))
         }
         _ => Some(Outcome::Failed(lost_level())),

@@ -34,6 +34,9 @@ struct Strand {
     frame: Value,
     #[serde(default)]
     outbound: Option<Outbound>,
+    /// The node that an executor is at right now.
+    #[serde(default)]
+    at: Option<u32>,
 }
 
 impl Strand {
@@ -307,6 +310,7 @@ fn under_way(graph: &Graph, strand: &Strand, states: &mut [State]) {
     if strand.state != "r" {
         open.push(strand.node);
     }
+    open.extend(strand.at);
     for node in open {
         if graph.node(node).is_some() {
             let state = &mut states[node as usize];

@@ -368,8 +368,9 @@ impl Writer<'_, '_> {
                 if json.starts_with(['[', '{']) && !is_json(kind) {
                     // PostgreSQL's input functions do not read arrays and composites as JSON; this does.
                     let value = self.value("pg_catalog.json", Some(format!("{{\"v\":{json}}}")))?;
+                    // The cast makes it an expression for `= ANY(…)` too, which takes a query for rows.
                     return Ok(format!(
-                        "(SELECT \"v\" FROM pg_catalog.json_to_record({value}) AS \"r\"(\"v\" {kind}))"
+                        "((SELECT \"v\" FROM pg_catalog.json_to_record({value}) AS \"r\"(\"v\" {kind}))::{kind})"
                     ));
                 }
                 let value = if is_json(kind) { json.to_owned() } else { plain(json) };

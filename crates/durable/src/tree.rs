@@ -103,6 +103,11 @@ pub(crate) fn classify(text: &str) -> Input {
     }
 }
 
+/// Whether a text is what `?>` gives, which is no SQL.
+pub(crate) fn is_half_if(text: &str) -> bool {
+    text.starts_with("{\"condition\": ") && text.contains("\"_partial_if\": true")
+}
+
 /// An open node while reading.
 struct Frame {
     node: u32,

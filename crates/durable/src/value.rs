@@ -18,8 +18,20 @@ pub struct Column {
     /// Its key in each row; see [`column_names`].
     pub name: String,
     /// Its type as SQL, best with its schema: `pg_catalog.int4`, `pg_catalog."numeric"(10,2)`, `public.mood[]`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "of_any_length")]
     pub type_name: String,
+}
+
+/// A type's name as it is kept. Before 0.2.0 two types were written by the names under which they have a length of one.
+fn of_any_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(match name.as_str() {
+        "character" => "pg_catalog.bpchar".into(),
+        "character[]" => "pg_catalog.bpchar[]".into(),
+        "bit" => "pg_catalog.\"bit\"".into(),
+        "bit[]" => "pg_catalog.\"bit\"[]".into(),
+        _ => name,
+    })
 }
 
 /// The columns of a row set, in order; kept beside the result.

@@ -1,5 +1,20 @@
 -- The primitive. See src/identity/mod.rs for its invariants.
 
+CREATE FUNCTION postern.written_by_us() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_catalog.pg_has_role(CURRENT_USER, (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID), 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied for table %', TG_TABLE_NAME
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'It is changed by functions of Postern alone, whatever tables a role may write.',
+                  HINT = pg_catalog.obj_description(TG_RELID, 'pg_class');
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.written_by_us() FROM PUBLIC;
+COMMENT ON FUNCTION postern.written_by_us() IS
+    'Refuses who may write all tables (pg_write_all_data): what is in this one is a right, which no row security keeps';
+
 CREATE TABLE postern.admitted (
     role pg_catalog.regrole NOT NULL,
     role_name pg_catalog.name NOT NULL,
@@ -13,6 +28,9 @@ COMMENT ON TABLE postern.admitted IS 'The roles that may be entered; changed by 
 COMMENT ON COLUMN postern.admitted.role IS 'The role, by OID';
 COMMENT ON COLUMN postern.admitted.role_name IS 'Its name when it was admitted: a rename ends the admission';
 SELECT pg_catalog.pg_extension_config_dump('postern.admitted', '');
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.admitted
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.admitted ENABLE ALWAYS TRIGGER written_by_us;
 
 CREATE FUNCTION postern.admitted_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'admitted_changed_wrapper';

@@ -22,6 +22,9 @@ GRANT SELECT (id, role, subject, claims, label, created_by, created_at, expires_
     ON TABLE postern.api_key TO postern_admin, postern_monitor;
 COMMENT ON TABLE postern.api_key IS 'API keys of the gate, hashed; made by postern.create_api_key()';
 SELECT pg_catalog.pg_extension_config_dump('postern.api_key', '');
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.api_key
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.api_key ENABLE ALWAYS TRIGGER written_by_us;
 
 CREATE FUNCTION postern.create_api_key(
     role pg_catalog.text,

@@ -35,6 +35,7 @@ CREATE TABLE postern.instance (
     away pg_catalog.bool NOT NULL DEFAULT false,
     parent pg_catalog.varchar(8),
     parent_strand pg_catalog.int4,
+    parent_node pg_catalog.int4,
     CONSTRAINT instance_pkey PRIMARY KEY (id)
 ) WITH (fillfactor = 80);
 CREATE INDEX instance_created_at ON postern.instance (created_at DESC, id);
@@ -70,6 +71,7 @@ COMMENT ON COLUMN postern.instance.away IS 'It was paused for that';
 COMMENT ON COLUMN postern.instance.format IS 'Version of graph and frames; new code reads old ones';
 COMMENT ON COLUMN postern.instance.parent IS 'The instance that called it by df.call(), and waits for it';
 COMMENT ON COLUMN postern.instance.parent_strand IS 'The line of execution of that instance';
+COMMENT ON COLUMN postern.instance.parent_node IS 'The node of that instance at which it was called';
 SELECT pg_catalog.pg_extension_config_dump('postern.instance', '');
 
 CREATE TABLE postern.strand (

@@ -25,6 +25,14 @@ CREATE FUNCTION df.sleep(duration pg_catalog.interval) RETURNS pg_catalog.text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'df_sleep_interval_wrapper';
 COMMENT ON FUNCTION df.sleep(pg_catalog.interval) IS 'Waits; a fraction of a second counts';
 
+-- For literals: without it df.sleep('2 seconds') could mean either.
+CREATE FUNCTION df.sleep(duration pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT df.sleep(duration::pg_catalog.interval);
+END;
+COMMENT ON FUNCTION df.sleep(pg_catalog.text) IS 'Waits, as an interval is written; a number alone is seconds';
+
 CREATE FUNCTION df.wait_for_schedule(cron_expr pg_catalog.text) RETURNS pg_catalog.text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'df_wait_for_schedule_wrapper';
 COMMENT ON FUNCTION df.wait_for_schedule(pg_catalog.text) IS 'Waits until the schedule says';

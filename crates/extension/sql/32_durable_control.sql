@@ -4,14 +4,26 @@ CREATE FUNCTION df.start(
     fut pg_catalog.text,
     label pg_catalog.text DEFAULT NULL,
     database pg_catalog.text DEFAULT NULL,
+    transaction_mode pg_catalog.text DEFAULT 'caller'
+) RETURNS pg_catalog.text
+-- Neither SECURITY DEFINER nor SET: it captures who calls it. The signature is pg_durable's, which scripts ask for.
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_start_plain_wrapper';
+COMMENT ON FUNCTION df.start(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
+    'Starts a durable function as the current user, with the caller''s commit; gives the id of the instance';
+
+-- The first argument is a varchar so that a call that means either is none of this: text is preferred to it.
+CREATE FUNCTION df.start(
+    fut pg_catalog.varchar,
+    label pg_catalog.text DEFAULT NULL,
+    database pg_catalog.text DEFAULT NULL,
     transaction_mode pg_catalog.text DEFAULT 'caller',
     key pg_catalog.text DEFAULT NULL,
     priority pg_catalog.int4 DEFAULT 0
 ) RETURNS pg_catalog.text
 -- Neither SECURITY DEFINER nor SET: it captures who calls it.
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_start_wrapper';
-COMMENT ON FUNCTION df.start(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4) IS
-    'Starts a durable function as the current user, with the caller''s commit; gives the id of the instance';
+COMMENT ON FUNCTION df.start(pg_catalog.varchar, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4) IS
+    'The same with an idempotency key, and a priority';
 
 CREATE FUNCTION df.signal(instance_id pg_catalog.text, signal_name pg_catalog.text, signal_data pg_catalog.text DEFAULT '{}')
 RETURNS pg_catalog.text

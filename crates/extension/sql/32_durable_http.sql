@@ -36,6 +36,9 @@ COMMENT ON COLUMN postern.http_allow.host IS 'A name, or *.name for every name b
 COMMENT ON COLUMN postern.http_allow.methods IS 'NULL: all';
 SELECT pg_catalog.pg_extension_config_dump('postern.http_allow', '');
 SELECT pg_catalog.pg_extension_config_dump('postern.http_allow_id_seq', '');
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.http_allow
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.http_allow ENABLE ALWAYS TRIGGER written_by_us;
 
 CREATE FUNCTION postern.allow_http(
     host pg_catalog.text,

@@ -7,6 +7,12 @@ REVOKE ALL ON FUNCTION postern.durable_running(pg_catalog.text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION postern.durable_running(pg_catalog.text) TO postern_application, postern_admin, postern_monitor;
 COMMENT ON FUNCTION postern.durable_running(pg_catalog.text) IS 'Whether an executor is at the instance right now';
 
+CREATE FUNCTION postern.durable_at(instance pg_catalog.text, strand pg_catalog.int4) RETURNS pg_catalog.int4
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_at_wrapper';
+REVOKE ALL ON FUNCTION postern.durable_at(pg_catalog.text, pg_catalog.int4) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postern.durable_at(pg_catalog.text, pg_catalog.int4) TO postern_application, postern_admin, postern_monitor;
+COMMENT ON FUNCTION postern.durable_at(pg_catalog.text, pg_catalog.int4) IS 'The node of a line of execution that an executor is at right now';
+
 CREATE FUNCTION postern.durable_nodes(graph pg_catalog.text, status pg_catalog.text, steps pg_catalog.text, strands pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_nodes_wrapper';
@@ -59,7 +65,8 @@ SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
                 WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
        i.submitted_by, i.database, i.created_at, i.updated_at, i.completed_at,
        i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.parent, i.paused_at, i.reruns,
-       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick, i.away
+       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick, i.away,
+       pg_catalog.lpad(pg_catalog.to_hex(i.parent_node), 8, '0')::pg_catalog.varchar(8) AS parent_node
   FROM postern.instance i;
 REVOKE ALL ON TABLE df.instances FROM PUBLIC;
 GRANT SELECT ON TABLE df.instances TO postern_application, postern_admin, postern_monitor;
@@ -68,6 +75,7 @@ COMMENT ON COLUMN df.instances.status IS 'pending, running, paused, completed, f
 COMMENT ON COLUMN df.instances.paused_at IS 'Since when it is paused; a step that was running then was let end';
 COMMENT ON COLUMN df.instances.away IS 'It came with a copy of its database, and was paused for that';
 COMMENT ON COLUMN df.instances.tick IS 'The time for which its schedule started it';
+COMMENT ON COLUMN df.instances.parent_node IS 'The node of its parent at which it was called';
 COMMENT ON COLUMN df.instances.can_rerun IS 'Whether df.rerun() can have it go on from the step that failed';
 
 CREATE VIEW df.nodes WITH (security_invoker = true) AS
@@ -85,6 +93,7 @@ SELECT n.id::pg_catalog.varchar(8) AS id, i.id AS instance_id, n.node_type, n.qu
               FROM postern.step p WHERE p.instance OPERATOR(pg_catalog.=) i.id AND p.strand OPERATOR(pg_catalog.>=) 0),
            (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
                        'strand', s.strand, 'node', s.node, 'state', s.state, 'base', s.base, 'frame', s.frame::pg_catalog.jsonb,
+                       'at', postern.durable_at(s.instance, s.strand),
                        'outbound', (SELECT pg_catalog.jsonb_build_object(
                                                'host', o.host, 'sends', o.sends, 'sent_at', o.sent_at,
                                                'worker', EXISTS (SELECT FROM pg_catalog.pg_stat_activity a
@@ -386,7 +395,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION df.target_database() IS 'Where steps run: here';
 
-CREATE FUNCTION df.explain(input pg_catalog.text, format pg_catalog.text DEFAULT 'text') RETURNS pg_catalog.text
+CREATE FUNCTION df.explain(input pg_catalog.text, format pg_catalog.text) RETURNS pg_catalog.text
 -- No path of its own: an expression means what it means where it is written.
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE AS $$
 #variable_conflict use_column
@@ -404,7 +413,12 @@ BEGIN
                    'nodes', (SELECT pg_catalog.jsonb_agg(n.inferred_status ORDER BY n.id)
                                FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id),
                    'repeats', (SELECT pg_catalog.jsonb_agg(coalesce(n.status_details OPERATOR(pg_catalog.->>) 'delivery' OPERATOR(pg_catalog.=) 'at-least-once', false) ORDER BY n.id)
-                                 FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id))::pg_catalog.text
+                                 FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id),
+                   'calls', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('node', c.parent_node, 'id', c.id, 'status', s.status, 'of', c.calls))
+                               FROM (SELECT DISTINCT ON (k.parent_node) k.parent_node, k.id, pg_catalog.count(*) OVER (PARTITION BY k.parent_node) AS calls
+                                       FROM postern.instance k WHERE k.parent OPERATOR(pg_catalog.=) i.id AND k.parent_node IS NOT NULL
+                                      ORDER BY k.parent_node, k.created_at DESC, k.id) c
+                               JOIN df.instances s ON s.id OPERATOR(pg_catalog.=) c.id))::pg_catalog.text
           INTO graph, instance
           FROM postern.instance i JOIN df.instances v ON v.id OPERATOR(pg_catalog.=) i.id
          WHERE i.id OPERATOR(pg_catalog.=) trimmed;
@@ -427,3 +441,12 @@ END
 $$;
 COMMENT ON FUNCTION df.explain(pg_catalog.text, pg_catalog.text) IS
     'Draws an instance, or a function that is not started; an expression is evaluated as the caller. Format: text, mermaid or svg';
+
+-- A function of its own, not a default: scripts ask for its signature.
+CREATE FUNCTION df.explain(input pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN df.explain($1, 'text');
+END
+$$;
+COMMENT ON FUNCTION df.explain(pg_catalog.text) IS 'Draws an instance, or a function that is not started, as text';

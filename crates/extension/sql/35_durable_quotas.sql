@@ -16,6 +16,9 @@ COMMENT ON COLUMN postern.quota.concurrency IS 'Steps of the role at one time; N
 COMMENT ON COLUMN postern.quota.per_second IS 'Turns of the role in a second, in this database; NULL: as many as there is time for';
 COMMENT ON COLUMN postern.quota.gap IS 'Microseconds from one turn to the next';
 SELECT pg_catalog.pg_extension_config_dump('postern.quota', '');
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.quota
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.quota ENABLE ALWAYS TRIGGER written_by_us;
 
 CREATE FUNCTION postern.durable_changed() RETURNS pg_catalog.void
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_changed_wrapper';

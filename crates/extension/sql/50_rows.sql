@@ -41,6 +41,13 @@ SELECT pg_catalog.pg_extension_config_dump('postern.row_security_modes',
     'WHERE (relation OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) relation))
        AND (role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role))');
 
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.direct_access
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.direct_access ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.row_security_modes
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.row_security_modes ENABLE ALWAYS TRIGGER written_by_us;
+
 CREATE FUNCTION postern.rows_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'rows_changed_wrapper';
 REVOKE ALL ON FUNCTION postern.rows_changed() FROM PUBLIC;

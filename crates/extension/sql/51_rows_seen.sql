@@ -18,7 +18,11 @@ BEGIN ATOMIC
     SELECT coalesce((
         SELECT m.mode OPERATOR(pg_catalog.=) 'e' FROM postern.row_security_modes m
          WHERE m.command OPERATOR(pg_catalog.=) is_error.command
-           AND (m.relation OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR m.relation OPERATOR(pg_catalog.=) is_error.relation)
+           AND (m.relation OPERATOR(pg_catalog.=) is_error.relation
+                OR m.relation OPERATOR(pg_catalog.=) 0::pg_catalog.oid
+                   -- Everybody has some of what is in ours, and asks for that.
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                                    WHERE c.oid OPERATOR(pg_catalog.=) is_error.relation AND n.nspname OPERATOR(pg_catalog.=) ANY ('{postern,df}'::pg_catalog.name[])))
            AND (m.role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(is_error.role, m.role, 'USAGE'))
          ORDER BY (m.relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 OPERATOR(pg_catalog.+) (m.role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 DESC,
                   m.mode OPERATOR(pg_catalog.=) 'e' DESC
@@ -398,6 +402,8 @@ DECLARE
     vote pg_catalog.record;
     opened pg_catalog.bool;
     closed pg_catalog.bool;
+    asked pg_catalog.bool;
+    failed pg_catalog.bool;
     raised pg_catalog.bool := false;
     hidden pg_catalog.bool := false;
     refused pg_catalog.bool := false;
@@ -515,15 +521,18 @@ BEGIN
             ('CHECK', 'SELECT', false, new_text, reads AND verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[]))
         ) p (kind, command, checks, row_text, asked) WHERE p.asked
     LOOP
-        opened := false; closed := false;
+        opened := false; closed := false; asked := false; failed := false;
         FOR vote IN SELECT v.* FROM postern.policy_votes(relation, role, part.command, part.checks, part.row_text, facts) v LOOP
             step := pg_catalog.concat(part.kind, ' ', part.command, CASE WHEN vote.permissive THEN ' permissive' ELSE ' restrictive' END);
             name := vote.policy; says := vote.vote; expression := vote.expression;
             RETURN NEXT;
-            raised := raised OR says OPERATOR(pg_catalog.~~) 'error%';
+            failed := failed OR says OPERATOR(pg_catalog.~~) 'error%';
+            asked := asked OR vote.permissive;
             IF vote.permissive THEN opened := opened OR says OPERATOR(pg_catalog.=) 'true';
             ELSE closed := closed OR says OPERATOR(pg_catalog.<>) 'true'; END IF;
         END LOOP;
+        -- Without a permissive policy the server asks no restrictive one.
+        raised := raised OR (failed AND asked);
         IF NOT opened OR closed THEN
             hidden := hidden OR part.kind OPERATOR(pg_catalog.=) 'USING';
             refused := refused OR part.kind OPERATOR(pg_catalog.=) 'CHECK';

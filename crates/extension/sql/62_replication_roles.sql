@@ -100,6 +100,9 @@ CREATE TABLE postern.apply_counts (
 REVOKE ALL ON TABLE postern.apply_counts FROM PUBLIC;
 COMMENT ON TABLE postern.apply_counts IS
     'How far the server''s counters of errors have been seen, and how many errors were noted that they did not show yet';
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.apply_counts
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.apply_counts ENABLE ALWAYS TRIGGER written_by_us;
 
 ALTER TABLE postern.apply_conflicts ENABLE ROW LEVEL SECURITY;
 

@@ -38,6 +38,18 @@ pub enum Error {
         /// The role that stands.
         role: String,
     },
+    /// A step of a durable function returns too much.
+    #[error("the result of the step is larger than {limit} bytes")]
+    ResultTooLarge {
+        /// The most that a result may have.
+        limit: usize,
+    },
+    /// SQL of an identity that does not stand was about to be run: a fault of ours.
+    #[error("the identity of role \"{role}\" does not stand")]
+    NotEntered {
+        /// The role as which it was to be run.
+        role: String,
+    },
     /// `enter` in a subtransaction, a transaction block, a function with SET, not first, or in a parallel operation.
     #[error("cannot enter an identity here")]
     WrongState {
@@ -110,6 +122,9 @@ pub enum Error {
     /// The texts of named statements, which belong to everyone who uses the connection.
     #[error("permission denied to read prepared statements while an identity is entered")]
     PreparedStatements,
+    /// What is of the operator's session, in a look.
+    #[error("{0} of the session are not available in a look as somebody else")]
+    OfOperator(&'static str),
     /// A temporary object while `postern.allow_temp` is off.
     #[error("temporary objects are not available while an identity is entered")]
     TemporaryObject,
@@ -213,6 +228,7 @@ impl Error {
             | Self::PreparedStatements => C::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NotPreloaded
             | Self::AlreadyEntered { .. }
+            | Self::NotEntered { .. }
             | Self::WrongState { .. }
             | Self::NotInstalled
             | Self::OtherVersion { .. }
@@ -224,8 +240,9 @@ impl Error {
             Self::FactsNotJson(_) => C::ERRCODE_INVALID_TEXT_REPRESENTATION,
             Self::NameTooLong { .. } => C::ERRCODE_NAME_TOO_LONG,
             Self::FactsTooLarge { .. } => C::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Self::ResultTooLarge { .. } => C::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::TransactionControl(_) => C::ERRCODE_INVALID_TRANSACTION_TERMINATION,
-            Self::NotOffered(_) | Self::TemporaryObject | Self::MadeCaller => {
+            Self::NotOffered(_) | Self::TemporaryObject | Self::OfOperator(_) | Self::MadeCaller => {
                 C::ERRCODE_FEATURE_NOT_SUPPORTED
             }
             Self::UnsafeDefiner { .. } => C::ERRCODE_INVALID_FUNCTION_DEFINITION,
@@ -254,6 +271,7 @@ impl Error {
             Self::FactsTooLarge { bytes, limit } => {
                 Some(format!("They have {bytes} bytes; postern.max_facts_bytes is {limit}."))
             }
+            Self::ResultTooLarge { .. } => Some("That is postern.max_result_bytes.".into()),
             Self::TransactionControl(_) => {
                 Some("The transaction belongs to whoever entered it, and ends with the request.".into())
             }
@@ -279,6 +297,7 @@ impl Error {
                 Some(format!("The server has loaded the library of version {}.", crate::version::LIBRARY))
             }
             Self::TemporaryObject => Some("The connection serves others after this request.".into()),
+            Self::OfOperator(what) => Some(format!("The session's {what} are those of whoever looks.")),
             Self::Durable(refusal) => refusal.detail(),
             Self::Replication(refusal) => Some(refusal.detail()),
             _ => None,
@@ -307,8 +326,42 @@ impl Error {
             Self::NotPreloaded => {
                 Some("Add postern to shared_preload_libraries in postgresql.conf and restart the server.")
             }
+            Self::WrongCaller => {
+                Some("Send the request to the gate, or look as the role with postern.run_as().")
+            }
+            Self::InDefiner => Some("Call it directly, as the first statement of a transaction."),
+            Self::WrongSeal => {
+                Some("Only the program that has sealed a connection enters on it; connect anew.")
+            }
+            Self::AlreadySealed => Some("Connect anew to use another key."),
+            Self::EmptySeal => Some("Give a random key."),
+            Self::AlreadyEntered { .. } => Some("Enter in a transaction of its own."),
+            Self::WrongState { .. } => Some(
+                "Call postern.enter() first in a transaction, without BEGIN, savepoint or function around it.",
+            ),
+            Self::UnknownRole(_) => Some("Check the spelling; upper and lower case count."),
+            Self::NameTooLong { .. } => Some("Give the name as the server has it: it cuts longer ones."),
+            Self::DroppedRole(_) => Some("Name a role that exists."),
+            Self::FactsNotObject | Self::FactsNotJson(_) => {
+                Some("Give an object such as {\"claims\": {}}, or NULL for no facts.")
+            }
+            Self::FactsTooLarge { .. } => {
+                Some("Leave out claims that no policy reads, or raise postern.max_facts_bytes.")
+            }
+            Self::PreparedStatements => Some("Send the statement itself, with parameters."),
+            Self::NotOffered("LISTEN" | "UNLISTEN") => {
+                Some("Listen on a direct connection, in a role with a login.")
+            }
+            Self::NotOffered("DISCARD") => Some("Leave it out: nothing of a request is left for the next."),
+            Self::NotOffered("COPY") => Some("Use SELECT or INSERT."),
+            Self::NoRandomness => {
+                Some("Try again; if it stays so, look at the system's source of randomness.")
+            }
             Self::NotAdmitted { .. } => Some("An operator may admit it: SELECT postern.admit('…')."),
             Self::TooPowerful { .. } => Some("Enter a role that owns and may do only what its users need."),
+            Self::ResultTooLarge { .. } => {
+                Some("Let the step return less: aggregate, or write into a table of yours.")
+            }
             Self::FactPath(_) => Some("Write 'claims.sub', or the JSON pointer '/claims/sub'."),
             Self::TransactionControl(_) => Some("Send the statements that belong together as one batch."),
             Self::NotOffered("PREPARE" | "EXECUTE" | "DEALLOCATE") => {
@@ -319,6 +372,9 @@ impl Error {
                 Some("Use INSERT with arrays as parameters: unnest($1::text[], …).")
             }
             Self::NotOffered("COPY TO STDOUT") => Some("Use SELECT; the answer may be streamed as CSV."),
+            Self::OfOperator("descriptors of large objects") => Some("Use lo_get() and lo_put()."),
+            Self::OfOperator("cursors") => Some("Ask for them outside the look."),
+            Self::OfOperator(_) => Some("Use pg_advisory_xact_lock() and its kin, which end with the look."),
             Self::TemporaryObject => Some("Use WITH queries or arrays, or set postern.allow_temp."),
             Self::MadeCaller | Self::NoCaller => Some("Call postern.caller()."),
             Self::RevokedMeanwhile => Some("Run the transaction again."),

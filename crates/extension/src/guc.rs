@@ -66,11 +66,14 @@ pub static DEFINER_RULE_IN_EXTENSIONS: GucSetting<bool> = GucSetting::<bool>::ne
 /// `postern.step_commit` (group; superuser): whether short steps of one identity share a commit.
 pub static STEP_COMMIT: GucSetting<StepCommit> = GucSetting::<StepCommit>::new(StepCommit::Group);
 
+/// `postern.max_result_bytes` (32 MB; superuser): a step of a durable function whose rows are larger, as JSON, fails.
+pub static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(32 * 1024 * 1024);
+
 /// `postern.retention_days` (30; superuser, configuration file): how long functions that have ended are kept.
 pub static RETENTION_DAYS: GucSetting<i32> = GucSetting::<i32>::new(30);
 
-/// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; of older
-/// ones, those that have ended are removed.
+/// `postern.retention_instances` (10 000; superuser, configuration file): how many instances are kept in each database; one that
+/// has ended is removed when so many have been started since.
 pub static RETENTION_INSTANCES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// `postern.adopt_copies` (off; superuser, configuration file): what came with a copy of a database goes on in it by itself.
@@ -376,6 +379,16 @@ fn durable() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"postern.max_result_bytes",
+        c"Sets the size of the rows of a step, as JSON, above which it fails.",
+        c"An executor holds them in memory, and they are kept with the instance.",
+        &MAX_RESULT_BYTES,
+        1_024,
+        1_000_000_000,
+        GucContext::Suset,
+        GucFlags::UNIT_BYTE,
+    );
+    GucRegistry::define_int_guc(
         c"postern.retention_days",
         c"Sets how many days durable functions that have ended are kept.",
         c"",
@@ -388,7 +401,7 @@ fn durable() {
     GucRegistry::define_int_guc(
         c"postern.retention_instances",
         c"Sets how many instances of durable functions are kept in each database.",
-        c"Of older ones, those that have ended are removed.",
+        c"One that has ended is removed when so many have been started since.",
         &RETENTION_INSTANCES,
         0,
         i32::MAX,

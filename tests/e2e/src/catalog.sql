@@ -3,7 +3,7 @@
 with ours(schema) as (select n.oid from pg_namespace n where n.nspname in ('postern', 'df', '_duroxide'))
 select string_agg(line, chr(10) order by line collate "C") from (
     select format('function %s owner %s privileges %s comment %s',
-                  pg_get_functiondef(p.oid), p.proowner::regrole, (select array_agg(a order by a::text) from unnest(p.proacl) a), obj_description(p.oid, 'pg_proc'))
+                  pg_get_functiondef(p.oid), p.proowner::regrole, (select array_agg(a order by a::text) from unnest(coalesce(p.proacl, acldefault('f', p.proowner))) a), obj_description(p.oid, 'pg_proc'))
       from pg_proc p where p.pronamespace in (select schema from ours)
     union all
     select format('relation %s kind %s owner %s privileges %s comment %s row security %s %s options %s',

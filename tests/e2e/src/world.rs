@@ -230,18 +230,33 @@ impl World {
         there
     }
 
-    /// Waits until a backend waits for a lock.
-    pub async fn until_waiting(&self, pid: impl std::fmt::Display) {
-        let sql = format!("select 1 from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
-        while self.look(&sql).await.is_empty() {
+    /// Waits until a query of the superuser's gives something. It must: what is waited for may have failed at once.
+    pub async fn until(&self, sql: &str) {
+        let begun = std::time::Instant::now();
+        while self.look(sql).await.is_empty() {
+            assert!(begun.elapsed() < Duration::from_mins(2), "never happened: {sql}");
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Waits until a backend waits for a lock.
+    pub async fn until_waiting(&self, pid: impl std::fmt::Display) {
+        self.until(&format!("select 1 from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'"))
+            .await;
+    }
+
+    /// Waits until a backend sleeps.
+    pub async fn until_asleep(&self, pid: impl std::fmt::Display) {
+        self.until(&format!("select 1 from pg_stat_activity where pid = {pid} and wait_event = 'PgSleep'"))
+            .await;
     }
 
     /// Waits until a backend has ended. Asks the system: a server that is short of locks answers no query.
     pub async fn until_gone(&self, pid: impl std::fmt::Display) {
         let process = std::path::PathBuf::from(format!("/proc/{pid}"));
+        let begun = std::time::Instant::now();
         while process.exists() {
+            assert!(begun.elapsed() < Duration::from_mins(2), "backend {pid} does not end");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

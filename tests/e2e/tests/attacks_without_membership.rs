@@ -15,6 +15,8 @@ mod a_names;
 mod b_state;
 #[path = "attacks/c_facts.rs"]
 mod c_facts;
+#[path = "attacks/n_again.rs"]
+mod n_again;
 #[path = "attacks/n_kept.rs"]
 mod n_kept;
 #[path = "attacks/n_more.rs"]

@@ -76,6 +76,9 @@ select df.wait_for_signal('go', 0);
 select df.if_rows('no name', 'a', 'b');
 select df.all('{}');
 select df.retry('a', 0);
+select df.retry('a', 3, '-1 second');
+select df.retry('a', 3, '1 second', max_backoff => '-1 day 23:00');
+select df.retry('a', 3, '0', max_backoff => '0') is not null;
 select df.timeout('a', '0');
 select df.map('a', 'b', 0);
 select df.map('a', 'b', 1, '');
@@ -106,9 +109,27 @@ begin
     for n in 1..300 loop chain := chain ~> 'SELECT 1'; end loop;
     perform df.start(chain);
 end $$;
--- A literal brace or dollar is nobody's name; what is half an IF is SQL, and none.
-select df.start('a' ?> 'b', 'half') as half \gset
-select df.await_instance(:'half');
+-- Half an IF is no statement.
+select df.start('a' ?> 'b', 'half');
+select df.start('a' ?> 'b' ~> 'c');
+select 'a' ?> 'b' ~> 'c' !> 'd';
+-- What is in an index has an end.
+select df.start('SELECT 1', repeat('x', 2001));
+select df.start('SELECT 1', key => repeat('x', 2001));
+select df.wait_for_signal(repeat('x', 2001));
+select df.call('SELECT 1', repeat('x', 2001));
+select df.signal('00000000', repeat('x', 2001));
+select df.setvar(repeat('x', 2001), '');
+select df.schedule(repeat('x', 2001), '@daily', 'SELECT 1');
+select df.schedule('s', '@daily', 'SELECT 1', label => repeat('x', 2001));
+select df.start('SELECT 1', repeat('x', 2000), key => repeat('x', 2000)) is not null as fits;
+-- Each way to call it means one function, whichever that is.
+select df.start('SELECT 1', 'a', null, 'caller') is not null, df.start('SELECT 1'::varchar, 'a'::varchar) is not null,
+       df.start('SELECT 1'::name) is not null, df.start('SELECT 1', 'a', null, 'caller', 'k') is not null,
+       df.start('SELECT 1', 'a', key => 'k') = df.start('SELECT 2'::char(8), key => 'k'), df.start(fut => 'SELECT 1', priority => 5) is not null;
+select df.sleep('2 seconds'), df.sleep('1.5'), df.sleep('30'), df.sleep(null) is null;
+select df.sleep('soon');
+select df.sleep('-1');
 -- An answer is no step.
 select df.setvar('a', 'b') ~> 'SELECT 1';
 select df.start(df.setvar('a', 'b'));

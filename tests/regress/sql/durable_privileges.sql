@@ -23,7 +23,7 @@ select df.grant_usage('prv_ann');
 select df.grant_usage('prv "odd" Ünï');
 select has_schema_privilege('prv_ann', 'df', 'USAGE'), has_table_privilege('prv_ann', 'df.instances', 'SELECT'),
        has_table_privilege('prv_ann', 'df.nodes', 'SELECT'), has_table_privilege('prv_ann', 'df.vars', 'SELECT'),
-       has_function_privilege('prv_ann', 'df.start(text, text, text, text, text, integer)', 'EXECUTE'),
+       has_function_privilege('prv_ann', 'df.start(text, text, text, text)', 'EXECUTE'),
        has_function_privilege('prv_ann', 'df.http(text, text, text, jsonb, integer)', 'EXECUTE'),
        has_function_privilege('prv_ann', 'df.metrics()', 'EXECUTE'),
        pg_has_role('prv_ann', 'postern_application', 'MEMBER WITH ADMIN OPTION');

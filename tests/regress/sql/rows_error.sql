@@ -136,6 +136,16 @@ grant insert on er_ref to er_clerk;
 set role er_clerk;
 insert into er_ref values (9);
 reset role;
+-- What is set for every table is not for ours, of which everybody has a part, and asks for that.
+select postern.set_row_security('error');
+grant postern_application to er_clerk;
+set role er_clerk;
+select count(*) from df.instances;
+select postern.is_error('postern.instance'::regclass, 'er_clerk'::regrole, 'r'), postern.is_error('er_doc'::regclass, 'er_clerk'::regrole, 'r');
+select count(*) from er_doc;
+reset role;
+select postern.set_row_security('default');
+revoke postern_application from er_clerk;
 -- What is refused.
 select postern.set_row_security('off');
 select postern.set_row_security(null);

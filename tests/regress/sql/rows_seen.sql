@@ -239,6 +239,21 @@ create policy trap on sn_plain using (sn_out());
 alter table sn_plain enable row level security;
 reset role;
 select * from postern.explain_row('sn_plain', '{"id": 1}', as_role => 'sn_clerk');
+-- A restrictive policy alone is not asked, whatever it would raise: no row is seen, and none is taken.
+set role sn_owner;
+create table sn_secret (id int);
+create table sn_alone (id int primary key); insert into sn_alone values (1);
+alter table sn_alone enable row level security;
+create policy alone on sn_alone as restrictive using (id in (select s.id from sn_secret s));
+grant select, insert on sn_alone to sn_clerk;
+set role sn_clerk;
+select count(*) from sn_alone;
+insert into sn_alone values (2);
+reset role;
+select step, name, says from postern.explain_row('sn_alone', '{"id": 1}', as_role => 'sn_clerk') where step <> 'privilege';
+select says from postern.explain_row('sn_alone', null, 'INSERT', 'sn_clerk', new_row => '{"id": 2}', reads => false) where step = 'verdict';
+create policy opens on sn_alone using (true);
+select says from postern.explain_row('sn_alone', '{"id": 1}', as_role => 'sn_clerk') where step = 'verdict';
 -- What is refused.
 select * from postern.explain_row('sn_one', '{}', as_role => 'sn_clerk');
 select * from postern.explain_row('sn_doc', '{"tenant": 1}', as_role => 'sn_bypass');

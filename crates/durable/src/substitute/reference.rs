@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use super::spell::plain;
 use super::{MAX_ROWS, Named, Scope, word_length};
 use crate::Error;
-use crate::graph::is_name;
 use crate::value::{self, Columns, Fields, Shape};
 
 /// A result that a reference has named, cut up once however often it is named.
@@ -64,6 +63,11 @@ pub(super) enum Member<'a> {
     Column(&'a str),
 }
 
+/// Whether a word may name a column without quotes: letters of any script, as in SQL.
+fn is_column(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
 /// What a reference to one value found.
 pub(super) enum Found<'a> {
     /// JSON, and the column's type if it is known.
@@ -84,7 +88,7 @@ impl<'t, 'a> Reference<'t, 'a> {
         let column = &member[..word_length(member)];
         let (part, mut length) = if member.starts_with('*') {
             (Member::Rows, name.len() + 2)
-        } else if is_name(column) {
+        } else if is_column(column) {
             (Member::Column(column), name.len() + 1 + column.len())
         } else {
             (Member::Whole, name.len())

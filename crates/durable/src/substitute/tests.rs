@@ -98,9 +98,31 @@ fn an_array_goes_through_json() {
     let found = prepare("select $o.tags", &order().scope()).unwrap();
     assert_eq!(
         found.sql,
-        r#"select (SELECT "v" FROM pg_catalog.json_to_record($1) AS "r"("v" pg_catalog.text[]))"#
+        r#"select ((SELECT "v" FROM pg_catalog.json_to_record($1) AS "r"("v" pg_catalog.text[]))::pg_catalog.text[])"#
     );
     assert_eq!(found.params, [param("pg_catalog.json", r#"{"v":["a"]}"#)]);
+}
+
+#[test]
+fn a_column_is_named_in_any_script() {
+    let world = World::default().json("r", r#"{"rows":[{"größe":1,"名":2,"a":3}]}"#);
+    assert_eq!(world.sql("select $r.größe, '$r.名!', $r.a"), "select 1, '2!', 3");
+    assert_eq!(
+        world.error("select $r.größ"),
+        "$r.größ: result has no field 'größ' (available: größe, 名, a)"
+    );
+    // A digit begins none.
+    assert_eq!(world.sql("select '$r.5'"), "select '1.5'");
+}
+
+#[test]
+fn types_that_an_older_version_kept_have_no_length() {
+    let columns: Columns = serde_json::from_str(
+        r#"[{"name":"a","type":"character"},{"name":"b","type":"bit[]"},{"name":"c","type":"integer"}]"#,
+    )
+    .unwrap();
+    let names: Vec<_> = columns.0.iter().map(|column| column.type_name.as_str()).collect();
+    assert_eq!(names, ["pg_catalog.bpchar", "pg_catalog.\"bit\"[]", "integer"]);
 }
 
 #[test]

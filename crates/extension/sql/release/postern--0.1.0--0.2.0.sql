@@ -18,6 +18,43 @@ $before$;
 
 -- ---- The changes, in the order of the parts ----
 
+CREATE FUNCTION postern.written_by_us() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_catalog.pg_has_role(CURRENT_USER, (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID), 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied for table %', TG_TABLE_NAME
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'It is changed by functions of Postern alone, whatever tables a role may write.',
+                  HINT = pg_catalog.obj_description(TG_RELID, 'pg_class');
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION postern.written_by_us() FROM PUBLIC;
+COMMENT ON FUNCTION postern.written_by_us() IS
+    'Refuses who may write all tables (pg_write_all_data): what is in this one is a right, which no row security keeps';
+
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.admitted
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.admitted ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.api_key
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.api_key ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.http_allow
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.http_allow ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.quota
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.quota ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.direct_access
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.direct_access ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.row_security_modes
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.row_security_modes ENABLE ALWAYS TRIGGER written_by_us;
+CREATE TRIGGER written_by_us BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON postern.apply_counts
+    FOR EACH STATEMENT EXECUTE FUNCTION postern.written_by_us();
+ALTER TABLE postern.apply_counts ENABLE ALWAYS TRIGGER written_by_us;
+
 CREATE OR REPLACE FUNCTION postern.dismiss(role pg_catalog.text) RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -72,6 +109,46 @@ $$;
 COMMENT ON OPERATOR pg_catalog.?> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: if ... then';
 
 COMMENT ON OPERATOR pg_catalog.!> (pg_catalog.text, pg_catalog.text) IS 'Durable functions: ... else';
+
+ALTER TABLE postern.instance ADD COLUMN parent_node pg_catalog.int4;
+COMMENT ON COLUMN postern.instance.parent_node IS 'The node of that instance at which it was called';
+
+CREATE OR REPLACE FUNCTION df.sleep(duration pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT df.sleep(duration::pg_catalog.interval);
+END;
+
+COMMENT ON FUNCTION df.sleep(pg_catalog.text) IS 'Waits, as an interval is written; a number alone is seconds';
+
+-- What calls it by way of its dependencies (BEGIN ATOMIC, a view, a default) has to go first; the text of a function has not.
+DROP FUNCTION df.start(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4);
+
+CREATE FUNCTION df.start(
+    fut pg_catalog.text,
+    label pg_catalog.text DEFAULT NULL,
+    database pg_catalog.text DEFAULT NULL,
+    transaction_mode pg_catalog.text DEFAULT 'caller'
+) RETURNS pg_catalog.text
+-- Neither SECURITY DEFINER nor SET: it captures who calls it. The signature is pg_durable's, which scripts ask for.
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_start_plain_wrapper';
+
+COMMENT ON FUNCTION df.start(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
+    'Starts a durable function as the current user, with the caller''s commit; gives the id of the instance';
+
+CREATE FUNCTION df.start(
+    fut pg_catalog.varchar,
+    label pg_catalog.text DEFAULT NULL,
+    database pg_catalog.text DEFAULT NULL,
+    transaction_mode pg_catalog.text DEFAULT 'caller',
+    key pg_catalog.text DEFAULT NULL,
+    priority pg_catalog.int4 DEFAULT 0
+) RETURNS pg_catalog.text
+-- Neither SECURITY DEFINER nor SET: it captures who calls it.
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'durable_start_wrapper';
+
+COMMENT ON FUNCTION df.start(pg_catalog.varchar, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4) IS
+    'The same with an idempotency key, and a priority';
 
 CREATE OR REPLACE FUNCTION df.grant_usage(p_role pg_catalog.text, include_http pg_catalog.bool DEFAULT false, with_grant pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.void
@@ -210,10 +287,51 @@ SELECT i.id, i.label, '00000000'::pg_catalog.varchar(8) AS root_node,
                 WHEN i.status OPERATOR(pg_catalog.=) 'pending' AND postern.durable_running(i.id) THEN 'running' ELSE i.status END AS status,
        i.submitted_by, i.database, i.created_at, i.updated_at, i.completed_at,
        i.session_role, i.priority, i.key, i.ended_at, i.facts, i.definers, i.error, i.parent, i.paused_at, i.reruns,
-       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick, i.away
+       i.left_off IS NOT NULL AS can_rerun, i.schedule, i.tick, i.away,
+       pg_catalog.lpad(pg_catalog.to_hex(i.parent_node), 8, '0')::pg_catalog.varchar(8) AS parent_node
   FROM postern.instance i;
 
+COMMENT ON COLUMN df.instances.parent_node IS 'The node of its parent at which it was called';
+
 COMMENT ON COLUMN df.instances.status IS 'pending, running, paused, completed, failed or cancelled; cancelled as soon as that is asked for: ended_at says when it is over';
+
+CREATE FUNCTION postern.durable_at(instance pg_catalog.text, strand pg_catalog.int4) RETURNS pg_catalog.int4
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'durable_at_wrapper';
+
+REVOKE ALL ON FUNCTION postern.durable_at(pg_catalog.text, pg_catalog.int4) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION postern.durable_at(pg_catalog.text, pg_catalog.int4) TO postern_application, postern_admin, postern_monitor;
+
+COMMENT ON FUNCTION postern.durable_at(pg_catalog.text, pg_catalog.int4) IS 'The node of a line of execution that an executor is at right now';
+
+CREATE OR REPLACE VIEW df.nodes WITH (security_invoker = true) AS
+SELECT n.id::pg_catalog.varchar(8) AS id, i.id AS instance_id, n.node_type, n.query, n.result_name,
+       n.left_node::pg_catalog.varchar(8) AS left_node, n.right_node::pg_catalog.varchar(8) AS right_node,
+       n.status, n.result, n.error, i.submitted_by, i.database, i.created_at,
+       coalesce(n.updated_at, i.created_at) AS updated_at, n.status_details,
+       n.inferred_status, n.inferred_status_from_ancestor_id
+  FROM postern.instance i
+ CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(postern.durable_nodes(
+           i.graph, i.status,
+           (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                       'strand', p.strand, 'n', p.n, 'node', p.node, 'attempt', p.attempt, 'turn', p.turn, 'status', p.status,
+                       'result', p.result, 'error', p.error, 'sends', p.sends, 'at', p.ended_at) ORDER BY p.ended_at, p.strand, p.n)::pg_catalog.text
+              FROM postern.step p WHERE p.instance OPERATOR(pg_catalog.=) i.id AND p.strand OPERATOR(pg_catalog.>=) 0),
+           (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                       'strand', s.strand, 'node', s.node, 'state', s.state, 'base', s.base, 'frame', s.frame::pg_catalog.jsonb,
+                       'at', postern.durable_at(s.instance, s.strand),
+                       'outbound', (SELECT pg_catalog.jsonb_build_object(
+                                               'host', o.host, 'sends', o.sends, 'sent_at', o.sent_at,
+                                               'worker', EXISTS (SELECT FROM pg_catalog.pg_stat_activity a
+                                                                  WHERE a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                                                                    AND a.usename OPERATOR(pg_catalog.=) 'postern_outbound'))
+                                      FROM postern.outbound o
+                                     WHERE o.instance OPERATOR(pg_catalog.=) s.instance AND o.strand OPERATOR(pg_catalog.=) s.strand)))::pg_catalog.text
+              FROM postern.strand s WHERE s.instance OPERATOR(pg_catalog.=) i.id))::pg_catalog.jsonb)
+    AS n(id pg_catalog.text, node_type pg_catalog.text, query pg_catalog.text, result_name pg_catalog.text, left_node pg_catalog.text,
+         right_node pg_catalog.text, status pg_catalog.text, result pg_catalog.jsonb, error pg_catalog.text,
+         updated_at pg_catalog.timestamptz, status_details pg_catalog.jsonb, inferred_status pg_catalog.text,
+         inferred_status_from_ancestor_id pg_catalog.text);
 
 CREATE OR REPLACE FUNCTION df.instance_executions(
     instance_id pg_catalog.text, limit_count pg_catalog.int4 DEFAULT 5,
@@ -338,6 +456,64 @@ BEGIN ATOMIC
       FROM found f WHERE f.place OPERATOR(pg_catalog.<=) limit_count
      ORDER BY f.place;
 END;
+
+DROP FUNCTION df.explain(pg_catalog.text, pg_catalog.text);
+
+CREATE FUNCTION df.explain(input pg_catalog.text, format pg_catalog.text) RETURNS pg_catalog.text
+-- No path of its own: an expression means what it means where it is written.
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE AS $$
+#variable_conflict use_column
+DECLARE
+    trimmed pg_catalog.text := pg_catalog.btrim($1, E' \t\r\n');
+    subject CONSTANT pg_catalog.text := postern.durable_subject(trimmed);
+    graph pg_catalog.text;
+    instance pg_catalog.text;
+BEGIN
+    IF subject OPERATOR(pg_catalog.=) 'instance' THEN
+        SELECT i.graph,
+               pg_catalog.jsonb_build_object(
+                   'id', i.id, 'label', i.label, 'status', pg_catalog.initcap(v.status),
+                   'output', coalesce(i.output, i.error OPERATOR(pg_catalog.->>) 'message'),
+                   'nodes', (SELECT pg_catalog.jsonb_agg(n.inferred_status ORDER BY n.id)
+                               FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id),
+                   'repeats', (SELECT pg_catalog.jsonb_agg(coalesce(n.status_details OPERATOR(pg_catalog.->>) 'delivery' OPERATOR(pg_catalog.=) 'at-least-once', false) ORDER BY n.id)
+                                 FROM df.nodes n WHERE n.instance_id OPERATOR(pg_catalog.=) i.id),
+                   'calls', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('node', c.parent_node, 'id', c.id, 'status', s.status, 'of', c.calls))
+                               FROM (SELECT DISTINCT ON (k.parent_node) k.parent_node, k.id, pg_catalog.count(*) OVER (PARTITION BY k.parent_node) AS calls
+                                       FROM postern.instance k WHERE k.parent OPERATOR(pg_catalog.=) i.id AND k.parent_node IS NOT NULL
+                                      ORDER BY k.parent_node, k.created_at DESC, k.id) c
+                               JOIN df.instances s ON s.id OPERATOR(pg_catalog.=) c.id))::pg_catalog.text
+          INTO graph, instance
+          FROM postern.instance i JOIN df.instances v ON v.id OPERATOR(pg_catalog.=) i.id
+         WHERE i.id OPERATOR(pg_catalog.=) trimmed;
+        IF NOT FOUND THEN
+            RETURN pg_catalog.format('Instance %L not found', trimmed);
+        END IF;
+    ELSIF subject OPERATOR(pg_catalog.=) 'expression' THEN
+        EXECUTE 'SELECT (' OPERATOR(pg_catalog.||) trimmed OPERATOR(pg_catalog.||) ')::pg_catalog.text' INTO graph;
+        IF graph IS NULL THEN
+            RETURN 'Expression returned NULL';
+        END IF;
+    ELSIF subject OPERATOR(pg_catalog.=) 'unknown' THEN
+        RETURN E'Cannot explain input: not a valid Durofut JSON, instance ID, SQL statement, or DSL expression.\n'
+               'Hint: an expression is made of df.*() and the operators ~>, |=>, &, |, ?>, !>, @>.';
+    ELSE
+        graph := trimmed;
+    END IF;
+    RETURN postern.durable_explain(graph, instance, $2);
+END
+$$;
+COMMENT ON FUNCTION df.explain(pg_catalog.text, pg_catalog.text) IS
+    'Draws an instance, or a function that is not started; an expression is evaluated as the caller. Format: text, mermaid or svg';
+
+-- A function of its own, not a default: scripts ask for its signature.
+CREATE FUNCTION df.explain(input pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN df.explain($1, 'text');
+END
+$$;
+COMMENT ON FUNCTION df.explain(pg_catalog.text) IS 'Draws an instance, or a function that is not started, as text';
 
 CREATE OR REPLACE FUNCTION postern.set_quota(
     role pg_catalog.regrole, concurrency pg_catalog.int4 DEFAULT NULL, per_second pg_catalog.float8 DEFAULT NULL
@@ -595,6 +771,24 @@ END;
 GRANT EXECUTE ON FUNCTION postern.is_invoker(pg_catalog.text[]) TO PUBLIC;
 
 COMMENT ON FUNCTION postern.is_invoker(pg_catalog.text[]) IS 'Whether a view with these options reads as whoever asks';
+
+CREATE OR REPLACE FUNCTION postern.is_error(relation pg_catalog.oid, role pg_catalog.oid, command pg_catalog."char") RETURNS pg_catalog.bool
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- As src/rows/mode.rs: the most specific counts, and of two on one level the error.
+    SELECT coalesce((
+        SELECT m.mode OPERATOR(pg_catalog.=) 'e' FROM postern.row_security_modes m
+         WHERE m.command OPERATOR(pg_catalog.=) is_error.command
+           AND (m.relation OPERATOR(pg_catalog.=) is_error.relation
+                OR m.relation OPERATOR(pg_catalog.=) 0::pg_catalog.oid
+                   -- Everybody has some of what is in ours, and asks for that.
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                                    WHERE c.oid OPERATOR(pg_catalog.=) is_error.relation AND n.nspname OPERATOR(pg_catalog.=) ANY ('{postern,df}'::pg_catalog.name[])))
+           AND (m.role OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR pg_catalog.pg_has_role(is_error.role, m.role, 'USAGE'))
+         ORDER BY (m.relation OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 OPERATOR(pg_catalog.+) (m.role OPERATOR(pg_catalog.<>) 0::pg_catalog.oid)::pg_catalog.int4 DESC,
+                  m.mode OPERATOR(pg_catalog.=) 'e' DESC
+         LIMIT 1), false);
+END;
 
 CREATE OR REPLACE FUNCTION postern.row_access_of(roles pg_catalog.oid[], relations pg_catalog.oid[])
 RETURNS TABLE (
@@ -888,6 +1082,8 @@ DECLARE
     vote pg_catalog.record;
     opened pg_catalog.bool;
     closed pg_catalog.bool;
+    asked pg_catalog.bool;
+    failed pg_catalog.bool;
     raised pg_catalog.bool := false;
     hidden pg_catalog.bool := false;
     refused pg_catalog.bool := false;
@@ -1005,15 +1201,18 @@ BEGIN
             ('CHECK', 'SELECT', false, new_text, reads AND verb OPERATOR(pg_catalog.=) ANY ('{INSERT,UPDATE}'::pg_catalog.text[]))
         ) p (kind, command, checks, row_text, asked) WHERE p.asked
     LOOP
-        opened := false; closed := false;
+        opened := false; closed := false; asked := false; failed := false;
         FOR vote IN SELECT v.* FROM postern.policy_votes(relation, role, part.command, part.checks, part.row_text, facts) v LOOP
             step := pg_catalog.concat(part.kind, ' ', part.command, CASE WHEN vote.permissive THEN ' permissive' ELSE ' restrictive' END);
             name := vote.policy; says := vote.vote; expression := vote.expression;
             RETURN NEXT;
-            raised := raised OR says OPERATOR(pg_catalog.~~) 'error%';
+            failed := failed OR says OPERATOR(pg_catalog.~~) 'error%';
+            asked := asked OR vote.permissive;
             IF vote.permissive THEN opened := opened OR says OPERATOR(pg_catalog.=) 'true';
             ELSE closed := closed OR says OPERATOR(pg_catalog.<>) 'true'; END IF;
         END LOOP;
+        -- Without a permissive policy the server asks no restrictive one.
+        raised := raised OR (failed AND asked);
         IF NOT opened OR closed THEN
             hidden := hidden OR part.kind OPERATOR(pg_catalog.=) 'USING';
             refused := refused OR part.kind OPERATOR(pg_catalog.=) 'CHECK';

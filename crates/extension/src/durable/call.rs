@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use postern_durable::machine::{Frame, Outcome, Record, Value};
-use postern_durable::{Failure, Graph};
+use postern_durable::{Failure, Graph, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::store::{self, Caller, State, Step, Strand};
@@ -30,15 +30,22 @@ struct Ended {
     failure: Option<Failure>,
 }
 
-/// Writes the instance that a strand calls; gives its id. As the owner.
-pub fn begin(graph: &Graph, root: u32, label: Option<&str>, caller: &Strand) -> Result<String, Failure> {
+/// Writes the instance that a strand calls at `node`, of the function that begins at `root`; gives its id. As the owner.
+pub fn begin(
+    graph: &Graph,
+    node: u32,
+    root: u32,
+    label: Option<&str>,
+    caller: &Strand,
+) -> Result<String, Failure> {
     let text = graph.text_of(root).ok_or_else(|| Failure::new("XX000", "the function is not there"))?;
     let id = start::fresh_id().map_err(super::rights::failure)?;
+    let is_loop = graph.node(root).is_some_and(|node| matches!(node.kind, Kind::Loop { .. }));
     let now = worker::now();
     query::run(
         c"INSERT INTO postern.instance (id, label, status, submitted_by, session_role, priority, created_at, updated_at, \
-                 graph, vars, facts, definers, format, home, parent, parent_strand) \
-          SELECT $1, $2, 'pending', i.submitted_by, i.session_role, i.priority, $3, $3, $4, i.vars, i.facts, i.definers, i.format, i.home, i.id, $6 \
+                 graph, vars, facts, definers, format, home, parent, parent_strand, parent_node) \
+          SELECT $1, $2, 'pending', i.submitted_by, i.session_role, i.priority, $3, $3, $4, i.vars, i.facts, i.definers, i.format, i.home, i.id, $6, $7 \
             FROM postern.instance i WHERE i.id = $5",
         &[
             Arg::Text(&id),
@@ -47,9 +54,12 @@ pub fn begin(graph: &Graph, root: u32, label: Option<&str>, caller: &Strand) -> 
             Arg::Text(&text),
             Arg::Text(&caller.instance),
             Arg::Int4(caller.strand),
+            Arg::Int4(node.cast_signed()),
         ],
     );
-    let frame = Frame { names: given(&id, &text, caller), ..Frame::default() };
+    let names = given(&id, &text, caller);
+    let given = if is_loop { names.clone() } else { BTreeMap::new() };
+    let frame = Frame { names, given, ..Frame::default() };
     store::add(&Strand {
         instance: id.clone(),
         strand: 0,
@@ -155,7 +165,8 @@ pub fn came_back(id: &str, child: &str, payload: &str) -> bool {
             Outcome::Done(Value::Kept(record))
         }
         // The turn that goes on with it records it.
-        Ended { failure, .. } => Outcome::Failed(failure.unwrap_or_default()),
+        // Nodes of another function are nothing here.
+        Ended { failure, .. } => Outcome::Failed(Failure { node_id: None, ..failure.unwrap_or_default() }),
     };
     strand.frame.child = None;
     strand.frame.outcome = Some(Box::new(outcome));

@@ -1,5 +1,7 @@
 //! `df.signal()`, `df.cancel()`, `df.await_instance()`.
 
+use postern_durable::check_name;
+
 use super::afar::There;
 use super::errand::{self, Errand};
 use super::error::Refusal;
@@ -57,6 +59,7 @@ pub fn signal(id: &str, name: &str, payload: &str) -> Result<(), Error> {
     if name.is_empty() {
         return Err(Refusal::Empty("Signal name").into());
     }
+    check_name("Signal name", name).map_err(Refusal::Language)?;
     post("df.signal()", id, b's', Some(name), payload)
 }
 
@@ -187,6 +190,7 @@ pub fn set_variable(function: &'static str, name: Option<&str>, value: Option<&s
         };
         return Err(Refusal::VariablesInside { function, instead }.into());
     }
+    check_name("name of a variable", name.unwrap_or_default()).map_err(Refusal::Language)?;
     let owner = user::current().oid;
     as_owner(|| store::set_variable(owner, name, value));
     Ok(())

@@ -312,6 +312,9 @@ impl Refusal {
             Self::InDefiner { .. } => Some(
                 "Make the function SECURITY INVOKER, or set postern.start_use_session_user so that steps run as whoever called.",
             ),
+            Self::TimedOut { status, .. } if status == "running" => Some(
+                "What waits for older statements, as CREATE INDEX CONCURRENTLY does, waits for this one: CALL df.await() holds nothing up.",
+            ),
             Self::TimedOut { .. } => {
                 Some("A function that was started in this transaction runs when it is committed.")
             }

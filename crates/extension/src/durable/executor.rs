@@ -90,7 +90,8 @@ struct Executor {
     superfluous: bool,
     /// Where the round of owners is.
     after: (Oid, i16),
-    graphs: HashMap<String, Rc<Graph>>,
+    /// Functions that were read, by instance and when it was started.
+    graphs: HashMap<String, (i64, Rc<Graph>)>,
     /// When the next thing is due that it knows of, and perhaps nobody else; 0: there may be something.
     later: i64,
     /// How much had been sent when the box was looked into last.
@@ -307,7 +308,10 @@ impl Executor {
             // While others are locked with it, it has no longer than they can wait; then it is run alone.
             let patience = (strands.len() > 0).then_some(PATIENCE);
             let mut company = Company::default();
-            let turn = self.one(strand, &instance, patience, &mut company);
+            let Some(turn) = self.one(strand, &instance, patience, &mut company) else {
+                // No identity stands in which others could run.
+                return (Done::Turn(id, number, Turn::Rests), Finish::Commit);
+            };
             if matches!(turn, Turn::Outside(_)) {
                 // Shown before anybody can see that it was begun, until it has come to something.
                 board::executing(self.slot, Some(&id), number, 0);
@@ -430,7 +434,7 @@ impl Executor {
             return None;
         }
         // A function that cannot be read fails in a turn of its own.
-        let graph = self.graph(&id).ok()?;
+        let graph = self.graph(&id, instance).ok()?;
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, Some(PATIENCE));
         company.prepare(&mut course);
         let turn = course.run();
@@ -451,7 +455,7 @@ impl Executor {
         if company.has_left_nothing() {
             return Ok(());
         }
-        let Ok(graph) = self.graph(id) else { return Err(Done::Nothing(worker::now())) };
+        let Ok(graph) = self.graph(id, instance) else { return Err(Done::Nothing(worker::now())) };
         let family = Family { graph: &graph, instance, slot: self.slot, seen: self.seen };
         match company.settle(&family) {
             Ok((turns, flush)) => {
@@ -492,14 +496,15 @@ impl Executor {
         }
     }
 
-    /// The turn of the strand that was claimed first; if there are no others, `patience` is `None`, and nothing is left for later.
+    /// The turn of the strand that was claimed first, in its identity, which stands from here on; nothing if there was no turn, and
+    /// nobody was entered. If there are no others, `patience` is `None`, and nothing is left for later.
     fn one(
         &mut self,
         mut strand: Strand,
         instance: &Instance,
         patience: Option<i32>,
         company: &mut Company,
-    ) -> Turn {
+    ) -> Option<Turn> {
         let before = std::mem::replace(&mut self.flush, true);
         let id = strand.instance.clone();
         self.slow.remove(&(id.clone(), strand.strand));
@@ -508,21 +513,21 @@ impl Executor {
                 store::delete(&id, strand.strand);
                 call::drop_unwanted(&id);
             });
-            return Turn::Rests;
+            return None;
         }
         if as_owner(|| pause::held(&mut strand, instance)) {
-            return Turn::Rests;
+            return None;
         }
-        let graph = match self.graph(&id) {
+        let graph = match self.graph(&id, instance) {
             Ok(graph) => graph,
             Err(failure) => {
                 fail(&id, &failure, None);
-                return Turn::Rests;
+                return None;
             }
         };
         if let Err(failure) = self.enter(&strand, instance) {
             fail(&id, &failure, Some(&graph));
-            return Turn::Rests;
+            return None;
         }
         let mut course = Course::new(&graph, strand, instance, self.slot, self.seen, patience);
         if patience.is_some() {
@@ -531,7 +536,7 @@ impl Executor {
         let turn = course.run();
         self.flush = before || course.flush;
         company.take(course);
-        turn
+        Some(turn)
     }
 
     /// Enters the identity that the instance was started with.
@@ -542,17 +547,17 @@ impl Executor {
         identity::worker::enter(&self.right, strand.owner, facts, superusers).map_err(rights::failure)
     }
 
-    fn graph(&mut self, id: &str) -> Result<Rc<Graph>, Failure> {
-        if let Some(graph) = self.graphs.get(id) {
+    fn graph(&mut self, id: &str, instance: &Instance) -> Result<Rc<Graph>, Failure> {
+        if let Some((created, graph)) = self.graphs.get(id)
+            && *created == instance.created
+        {
             return Ok(Rc::clone(graph));
         }
-        let text = as_owner(|| store::graph(id)).unwrap_or_default();
-        let graph = Graph::parse(&text).map_err(|error| Failure::new("22023", error.to_string()))?;
-        let graph = Rc::new(graph);
+        let graph = Rc::new(read_graph(id)?);
         if self.graphs.len() >= GRAPHS {
             self.graphs.clear();
         }
-        self.graphs.insert(id.to_owned(), Rc::clone(&graph));
+        self.graphs.insert(id.to_owned(), (instance.created, Rc::clone(&graph)));
         Ok(graph)
     }
 
@@ -614,8 +619,8 @@ impl Executor {
             return;
         }
         let failure = super::step::failure(caught);
-        let graph = ours(|| self.graph(id).ok()).ok().flatten();
-        let result = ours(|| fail(id, &failure, graph.as_deref()));
+        let graph = ours(|| read_graph(id).ok()).ok().flatten();
+        let result = ours(|| fail(id, &failure, graph.as_ref()));
         if let Err(caught) = result {
             log::warning(&caught.message, &format!("Durable function {id} could not be ended."), "");
             worker::wait(Some(1_000));
@@ -690,6 +695,13 @@ impl Executor {
         self.slot.idle.store(0, SeqCst);
     }
 }
+
+/// Reads the function of an instance.
+fn read_graph(id: &str) -> Result<Graph, Failure> {
+    let text = as_owner(|| store::graph(id)).unwrap_or_default();
+    Graph::parse(&text).map_err(|error| Failure::new("22023", error.to_string()))
+}
+
 /// Ends an instance for a reason that lies outside its steps.
 fn fail(id: &str, failure: &Failure, graph: Option<&Graph>) {
     as_owner(|| {

@@ -38,6 +38,9 @@ struct Drawn {
     /// For each, whether it may have taken effect more than once.
     #[serde(default)]
     repeats: Vec<bool>,
+    /// What it has called, where it has.
+    #[serde(default)]
+    calls: Option<Vec<explain::Called>>,
 }
 
 /// Whether an instance of this status, as it is drawn, has ended.
@@ -68,6 +71,7 @@ pub fn explain(graph: &str, instance: Option<&str>, format: &str) -> Result<Stri
                 status: &drawn.status,
                 output: drawn.output.as_deref(),
                 repeats: &drawn.repeats,
+                calls: drawn.calls.as_deref().unwrap_or_default(),
             };
             let mut text = explain::instance(&graph, statuses, header);
             if !has_ended(&drawn.status)

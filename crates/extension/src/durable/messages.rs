@@ -55,14 +55,32 @@ pub fn deliver(after: i64) -> Delivered {
                     again = true;
                 }
             }
-            _ => match wake_waiters(&message.instance, name, message.payload.as_deref()) {
-                Woken::Some => store::delete_message(message.id),
-                Woken::Nobody => store::keep_message(message.id),
-                Woken::Held => again = true,
-            },
+            _ => again |= !signal(message.id, &message.instance, name),
         }
     }
     Delivered { more, again }
+}
+
+/// Delivers a signal that nobody has looked at, after those of its name that came before: who has just begun to wait may not have looked
+/// into the box yet. False: it must be looked at again.
+fn signal(message: i64, id: &str, name: &str) -> bool {
+    // None: somebody is delivering one that came before.
+    while let Some((oldest, payload)) = store::oldest_signal_at_once(id, name) {
+        match wake_waiters(id, name, payload.as_deref()) {
+            Woken::Some => {
+                store::delete_message(oldest);
+                if oldest == message {
+                    return true;
+                }
+            }
+            Woken::Nobody => {
+                store::keep_message(message);
+                return true;
+            }
+            Woken::Held => return false,
+        }
+    }
+    false
 }
 
 /// A strand has begun to wait: what arrived in between wakes it.
@@ -70,7 +88,14 @@ pub fn deliver_kept(id: &str, name: &str) {
     if store::waiters(id, name).is_empty() {
         return;
     }
-    let Some((message, payload)) = store::lock_signal(id, name) else { return };
+    let (message, payload) = loop {
+        match store::lock_signal(id, name) {
+            Some(found) => break found,
+            // That one has reached somebody while we waited for it: there may be another.
+            None if store::has_signal(id, name) => {}
+            None => return,
+        }
+    };
     match wake_waiters(id, name, payload.as_deref()) {
         Woken::Some => store::delete_message(message),
         Woken::Nobody => {}

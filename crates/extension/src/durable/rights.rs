@@ -39,7 +39,7 @@ pub fn check_arrival(oid: Oid, entered: bool) -> Result<(), Error> {
     }
     let rows = query::run(
         c"SELECT 1 WHERE has_schema_privilege($1, 'df', 'USAGE') \
-             AND has_function_privilege($1, 'df.start(text,text,text,text,text,integer)', 'EXECUTE')",
+             AND has_function_privilege($1, 'df.start(text,text,text,text)', 'EXECUTE')",
         &[Arg::Oid(oid)],
     );
     if rows.is_empty() {

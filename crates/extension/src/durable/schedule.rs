@@ -9,9 +9,9 @@
 //! * A tick that waits for the function of the one before is looked at again when that one has ended: its end counts as a change.
 //! * Identity and facts are captured by the same code as those of `df.start()`, and judged anew before each step.
 
-use postern_durable::Graph;
 use postern_durable::cron::Schedule;
 use postern_durable::ticks::{Due, Overlap};
+use postern_durable::{Graph, check_name};
 
 use super::error::Refusal;
 use super::start::{self, FORMAT};
@@ -39,11 +39,15 @@ pub fn schedule(request: &Request) -> Result<i64, Error> {
     if request.name.is_empty() {
         return Err(Refusal::Empty("Schedule name").into());
     }
+    // Its name is the label of what it starts, where none is given.
+    check_name("Schedule name", request.name).map_err(Refusal::Language)?;
+    check_name("label", request.label.unwrap_or_default()).map_err(Refusal::Language)?;
     misuse::check_start(request.function)?;
     let cron = Schedule::parse(request.cron).map_err(Refusal::Language)?;
     let overlap = Overlap::parse(request.overlap).map_err(Refusal::Language)?;
     let priority = start::priority(request.priority)?;
     let graph = Graph::parse(request.function).map_err(Refusal::Language)?;
+    graph.check_new().map_err(Refusal::Language)?;
     let captured = start::capture("df.schedule()")?;
     rights::check_start(captured.role)?;
     let now = worker::now();

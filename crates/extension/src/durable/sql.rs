@@ -54,6 +54,17 @@ fn durable_start(
     Ok(id)
 }
 
+/// `df.start(fut text, label text, database text, transaction_mode text)`
+#[pg_extern(sql = false)]
+fn durable_start_plain(
+    fut: Option<&str>,
+    label: Option<&str>,
+    database: Option<&str>,
+    mode: Option<&str>,
+) -> Result<String, ErrorReport> {
+    durable_start(fut, label, database, mode, None, Some(0))
+}
+
 /// `df.signal(instance_id text, signal_name text, signal_data text)`
 #[pg_extern(sql = false)]
 fn durable_signal(id: &str, name: &str, data: &str) -> Result<&'static str, ErrorReport> {
@@ -189,6 +200,12 @@ fn durable_await_between(
 #[pg_extern(sql = false)]
 fn durable_running(id: &str) -> bool {
     !board::running(id).is_empty()
+}
+
+/// `postern.durable_at(instance text, strand integer)`: the node of it that an executor is at right now.
+#[pg_extern(sql = false)]
+fn durable_at(id: &str, strand: i32) -> Option<i32> {
+    board::running(id).into_iter().find(|(at, _)| *at == strand).map(|(_, node)| node)
 }
 
 /// `postern.durable_nodes(graph text, status text, steps text, strands text)`

@@ -2,8 +2,8 @@
 //! caller's transaction, and an executor is woken when they have. With `transaction_mode => 'new'`, or in another
 //! database, an errand writes them instead.
 
-use postern_durable::Graph;
 use postern_durable::machine::Frame;
+use postern_durable::{Graph, check_name};
 
 use super::errand::{self, Elsewhere, Errand};
 use super::error::Refusal;
@@ -56,7 +56,10 @@ pub fn start(request: &Request) -> Result<String, Error> {
         return Err(Refusal::NewInside.into());
     }
     let priority = priority(request.priority)?;
+    check_name("label", request.label.unwrap_or_default()).map_err(Refusal::Language)?;
+    check_name("key", request.key.unwrap_or_default()).map_err(Refusal::Language)?;
     let graph = Graph::parse(request.function).map_err(Refusal::Language)?;
+    graph.check_new().map_err(Refusal::Language)?;
     let home = worker::database();
     let mut target = home;
     if let Some(name) = request.database {

@@ -1,7 +1,7 @@
 //! One SQL step: someone's statement, inside the identity that stands, in a subtransaction of its own.
 //!
 //! **Invariants**
-//! * An identity stands when the statement is parsed, and until the transaction is committed ([`crate::identity`]).
+//! * The identity that is named stands when the statement is parsed, and until the transaction is committed ([`crate::identity`]).
 //! * Nothing of the step happens later than the step: what is deferred is made immediate before the subtransaction ends, so a
 //!   constraint that fails then is this step's failure.
 //! * Nothing of a session passes to the next step: settings, cursors, session locks and sequence values end here. The rest is
@@ -14,11 +14,12 @@ use postern_durable::value::{self, Column, Columns};
 use postern_durable::{Failure, Param};
 
 use super::board;
+use crate::error::raise;
 use crate::identity;
 use crate::pg::caught::Caught;
 use crate::pg::guc::{self, Level};
 use crate::pg::statement::{self, Output, Parameter, Refusal};
-use crate::pg::{catalog, json, limit, session, subxact, toplevel, worker, xact};
+use crate::pg::{Oid, catalog, json, limit, session, subxact, toplevel, worker, xact};
 
 /// What a step gave.
 #[derive(Debug)]
@@ -44,9 +45,17 @@ pub enum Stopped {
 /// where it may not. It decides; we keep no list.
 const ONLY_AT_TOP_LEVEL: [&str; 2] = ["25001", "2D000"];
 
-/// Runs a statement. `timeout` in milliseconds, 0: none; beside the role's own `statement_timeout`. Neither, nor a request to cancel, is shaken
+/// As whom a statement is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct As<'a> {
+    pub role: Oid,
+    pub facts: Option<&'a str>,
+}
+
+/// Runs a statement as somebody who was entered before: anything else is an ERROR, which ends the turn. `timeout` in milliseconds, 0: none; beside the role's own `statement_timeout`. Neither, nor a request to cancel, is shaken
 /// off by catching it.
-pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
+pub fn run(who: As<'_>, sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
+    identity::worker::must_stand(who.role, who.facts).unwrap_or_else(|error| raise(error));
     let Ok(text) = CString::new(sql) else {
         return Err(Stopped::Failed(Failure::new("22021", "SQL execution failed: the text has a NUL byte")));
     };
@@ -58,7 +67,7 @@ pub fn run(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
         identity::worker::apply_settings();
         limit::begin(xact::nest_level(), limit::shorter(timeout, limit::of_settings()), board::is_asked);
         let parameters = params.iter().map(parameter).collect::<Option<Vec<_>>>();
-        let output = parameters.map(|parameters| statement::run(&text, &parameters));
+        let output = parameters.map(|parameters| statement::run(&text, &parameters, most()));
         statement::constraints_immediate();
         limit::end();
         statement::close_cursors();
@@ -99,7 +108,7 @@ pub fn run_at_top_level(sql: &str, params: &[Param], timeout: i32) -> Result<Don
         Err(caught) => return Err(Stopped::Failed(failure(caught))),
     };
     limit::begin(1, limit::shorter(timeout, limit::of_settings()), board::is_asked);
-    let output = toplevel::run(&text, &parameters);
+    let output = toplevel::run(&text, &parameters, most());
     let late = limit::end();
     // The next step may begin before this process has ended.
     session::release_advisory_locks();
@@ -116,6 +125,11 @@ fn cancelled(caught: Caught, late: bool) -> Failure {
     failure(Caught { message, ..caught })
 }
 
+/// How many bytes a result may have.
+fn most() -> usize {
+    usize::try_from(crate::guc::MAX_RESULT_BYTES.get()).unwrap_or(0)
+}
+
 fn parameter(param: &Param) -> Option<Parameter> {
     let name = CString::new(param.type_name.as_str()).ok()?;
     let text = param.value.as_deref().map(CString::new).transpose().ok()?;
@@ -124,11 +138,16 @@ fn parameter(param: &Param) -> Option<Parameter> {
 
 /// What the server raised, with the words that pg_durable puts before it.
 pub fn failure(caught: Caught) -> Failure {
+    // What is left of a `$name` is no SQL.
+    let unknown = caught.sqlstate == "42601" && caught.message.ends_with("at or near \"$\"");
+    let hint = unknown.then(|| {
+        "$name is the result that a step before it was given by |=>; no such name is known here.".into()
+    });
     Failure {
         sqlstate: Some(caught.sqlstate),
         message: format!("SQL execution failed: error returned from database: {}", caught.message),
         detail: caught.detail,
-        hint: caught.hint,
+        hint: caught.hint.or(hint),
         context: caught.context,
         ..Failure::default()
     }
@@ -141,7 +160,29 @@ fn refused(refusal: Refusal) -> Failure {
             Failure::new("42601", words("cannot insert multiple commands into a prepared statement"))
         }
         Refusal::Spi(name) => {
-            Failure::new("0A000", words(&format!("the statement cannot be run in a step: {name}")))
+            let (message, detail, hint) = match name.as_str() {
+                "SPI_ERROR_TRANSACTION" => (
+                    "a step cannot begin or end a transaction",
+                    Some("It is one: with the statement goes the record of what it did."),
+                    Some("Leave it out. A procedure may commit: CALL runs it at top level."),
+                ),
+                "SPI_ERROR_COPY" => (
+                    "a step cannot COPY from or to a client",
+                    Some("There is none."),
+                    Some("Use INSERT or SELECT, or COPY with a file of the server."),
+                ),
+                other => {
+                    return Failure::new(
+                        "0A000",
+                        words(&format!("the statement cannot be run in a step: {other}")),
+                    );
+                }
+            };
+            Failure {
+                detail: detail.map(Into::into),
+                hint: hint.map(Into::into),
+                ..Failure::new("0A000", words(message))
+            }
         }
     }
 }

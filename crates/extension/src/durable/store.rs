@@ -92,6 +92,8 @@ pub struct Instance {
     pub paused: bool,
     /// It came with a copy of its database.
     pub away: bool,
+    /// When it was started: another instance may have got the id since one that ended was removed.
+    pub created: i64,
 }
 
 /// How an instance ended.
@@ -154,6 +156,13 @@ fn strand(row: &Row) -> Strand {
     }
 }
 
+/// The columns that [`instance`] reads, after those of a strand. All who claim one read all of them.
+macro_rules! instance_columns {
+    () => {
+        ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home, i.created_at"
+    };
+}
+
 fn instance(row: &Row, from: usize) -> Instance {
     let text = |n: usize| row.text(from + n).map(str::to_owned);
     Instance {
@@ -163,6 +172,7 @@ fn instance(row: &Row, from: usize) -> Instance {
         label: text(3),
         paused: row.time(from + 4).is_some(),
         away: row.text(from + 5).is_some_and(home::is_away),
+        created: row.time(from + 6).unwrap_or(0),
     }
 }
 
@@ -221,8 +231,8 @@ pub fn claim(owner: Oid, priority: i16, now: i64) -> Result<Option<(Strand, Inst
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM (SELECT l.* FROM (SELECT q.instance, q.strand FROM postern.strand q \
+                instance_columns!(),
+                " FROM (SELECT l.* FROM (SELECT q.instance, q.strand FROM postern.strand q \
                         WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT $4) q, ",
                 locked!(),
                 " LIMIT 1) s \
@@ -246,8 +256,8 @@ pub fn companions(first: &Strand, now: i64, limit: i64) -> Result<Vec<(Strand, I
             sql!(
                 "SELECT ",
                 strand_columns!(),
-                ", i.status, i.facts::text, i.vars::text, i.label \
-             FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
+                instance_columns!(),
+                " FROM (SELECT l.* FROM (SELECT q.instance, q.strand, q.state FROM postern.strand q \
                         WHERE q.owner = $1 AND q.priority = $2 AND q.due <= $3 ORDER BY q.due LIMIT 4 * $4) q, ",
                 locked!(),
                 " WHERE CASE WHEN $6 = 0 THEN q.strand = 0 AND q.instance <> $5 \
@@ -279,8 +289,8 @@ macro_rules! one {
         sql!(
             "SELECT ",
             strand_columns!(),
-            ", i.status, i.facts::text, i.vars::text, i.label, i.paused_at, i.home \
-             FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
+            instance_columns!(),
+            " FROM postern.strand s JOIN postern.instance i ON i.id = s.instance \
              WHERE s.instance = $1 AND s.strand = $2 ",
             $lock
         )
@@ -660,6 +670,16 @@ pub fn kept(id: &str, record: Record) -> Option<(String, Option<String>)> {
     rows.first().and_then(|row| Some((row.text(0)?.to_owned(), row.text(1).map(str::to_owned))))
 }
 
+/// How many bytes results have together, without reading them.
+pub fn bytes_of(id: &str, strands: &[i32], numbers: &[i32]) -> usize {
+    let rows = query::run(
+        c"SELECT sum(octet_length(p.result))::int8 FROM unnest($2, $3) AS w (strand, n) \
+          JOIN postern.step p ON p.instance = $1 AND p.strand = w.strand AND p.n = w.n",
+        &[Arg::Text(id), Arg::Int4s(strands), Arg::Int4s(numbers)],
+    );
+    rows.first().and_then(|row| row.int(0)).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
+}
+
 /// As [`kept`], several at once: each with its strand and number.
 pub fn kept_of(id: &str, strands: &[i32], numbers: &[i32]) -> Vec<(Record, String, Option<String>)> {
     let rows = query::run(
@@ -690,6 +710,25 @@ pub fn take_signal_at_once(id: &str, name: &str) -> Option<String> {
         &[Arg::Text(id), Arg::Text(name)],
     );
     rows.first().map(|row| row.string(0))
+}
+
+/// Locks the oldest signal of this name, unless somebody else is delivering it: its number and its payload.
+pub fn oldest_signal_at_once(id: &str, name: &str) -> Option<(i64, Option<String>)> {
+    let rows = query::run(
+        c"SELECT m.id, m.payload FROM postern.message m WHERE m.id = (SELECT min(o.id) \
+              FROM postern.message o WHERE o.instance = $1 AND o.name = $2 AND o.kind = 's') FOR UPDATE SKIP LOCKED",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    rows.first().map(|row| (row.int(0).unwrap_or(0), row.text(1).map(str::to_owned)))
+}
+
+/// Whether there is a signal of this name.
+pub fn has_signal(id: &str, name: &str) -> bool {
+    let rows = query::run(
+        c"SELECT FROM postern.message m WHERE m.instance = $1 AND m.name = $2 AND m.kind = 's' LIMIT 1",
+        &[Arg::Text(id), Arg::Text(name)],
+    );
+    !rows.is_empty()
 }
 
 /// Locks the oldest signal of this name: its number and its payload. Waits for whoever is delivering it.
@@ -841,16 +880,17 @@ pub fn set_variable(owner: Oid, name: Option<&str>, value: Option<&str>) {
     };
 }
 
-/// Removes some of the instances that have ended and are older than `days`, or than the newest `keep` of all; gives how many.
+/// Removes some of the instances that ended more than `days` ago, or before the newest `keep` of all were started; gives how many.
 /// They are looked for by when they were created, which never changes: an index on their end would be written at every end. Notes of
 /// instances in other databases go as well, but not within a day: whether those have ended is not known here.
 pub fn retire(days: i32, keep: i64, limit: i64) -> usize {
     let rows = query::run(
         c"WITH bound AS (SELECT greatest(now() - make_interval(days => $1), \
-                             (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1)) AS at), \
+                             CASE WHEN $2 > 0 THEN (SELECT c.created_at FROM postern.instance c ORDER BY c.created_at DESC, c.id OFFSET $2 LIMIT 1) \
+                                  ELSE now() END) AS at), \
                far AS (SELECT greatest(now() - make_interval(days => greatest($1, 1)), \
                            (SELECT c.created_at FROM postern.elsewhere c ORDER BY c.created_at DESC, c.id OFFSET greatest($2, 10000) LIMIT 1)) AS at), \
-               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at IS NOT NULL \
+               old AS (SELECT i.id FROM postern.instance i WHERE i.created_at <= (SELECT b.at FROM bound b) AND i.ended_at <= (SELECT b.at FROM bound b) \
                        ORDER BY i.created_at, i.id DESC LIMIT $3 FOR UPDATE SKIP LOCKED), \
                steps AS (DELETE FROM postern.step p USING old o WHERE p.instance = o.id), \
                messages AS (DELETE FROM postern.message m USING old o WHERE m.instance = o.id), \

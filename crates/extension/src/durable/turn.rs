@@ -104,13 +104,15 @@ pub struct Course<'a> {
 /// Results, as they were read or made in this turn, and what nodes with a state came to.
 struct Results {
     instance: String,
+    /// When it was started.
+    created: i64,
     gave: Vec<Gave>,
     kept: HashMap<(i32, i32), (String, Option<String>)>,
 }
 
 thread_local! {
-    /// Rows of maps, by instance and record.
-    static ROWS: RefCell<RowSets<(String, i32, i32)>> = RefCell::default();
+    /// Rows of maps, by instance, when that was started, and record.
+    static ROWS: RefCell<RowSets<(String, i64, i32, i32)>> = RefCell::default();
 }
 
 /// Whether there are any.
@@ -154,13 +156,52 @@ impl World for Results {
         match value {
             // Those of a map that goes on: they were committed with its beginning.
             Value::Kept(record) if from > 0 => ROWS.with_borrow_mut(|rows| {
-                let key = (self.instance.clone(), record.0, record.1);
+                let key = (self.instance.clone(), self.created, record.0, record.1);
                 rows.some(key, from, most, |_| self.get(*record).0)
             }),
             _ => {
                 value::rows(&self.json(value)).unwrap_or_default().into_iter().skip(from).take(most).collect()
             }
         }
+    }
+
+    fn array(&mut self, values: &[Value]) -> Result<String, Failure> {
+        // Looked at before it is read: branches may have kept more than fits into memory.
+        let (mut bytes, mut strands, mut numbers) = (0, Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Value::Json(text) => bytes += text.len(),
+                Value::Kept(Record(strand, n)) => {
+                    if let Some((text, _)) = self.kept.get(&(*strand, *n)) {
+                        bytes += text.len();
+                    } else {
+                        strands.push(*strand);
+                        numbers.push(*n);
+                    }
+                }
+            }
+        }
+        let limit = usize::try_from(guc::MAX_RESULT_BYTES.get()).unwrap_or(0);
+        if !strands.is_empty() {
+            bytes = bytes.saturating_add(as_owner(|| store::bytes_of(&self.instance, &strands, &numbers)));
+        }
+        if bytes > limit {
+            let message = format!("the results of {} branches are larger than {limit} bytes", values.len());
+            return Err(Failure {
+                detail: Some("That is postern.max_result_bytes.".into()),
+                hint: Some("Let branches return less, or write into a table of yours.".into()),
+                ..Failure::new("54000", message)
+            });
+        }
+        if strands.len() > 1 {
+            for (Record(strand, n), result, columns) in
+                as_owner(|| store::kept_of(&self.instance, &strands, &numbers))
+            {
+                self.kept.insert((strand, n), (result, columns));
+            }
+        }
+        let texts: Vec<String> = values.iter().map(|value| self.json(value)).collect();
+        Ok(value::array(&texts))
     }
 
     fn random(&mut self) -> f64 {
@@ -186,7 +227,12 @@ impl<'a> Course<'a> {
         seen: u64,
         patience: Option<i32>,
     ) -> Self {
-        let results = Results { instance: strand.instance.clone(), gave: Vec::new(), kept: HashMap::new() };
+        let results = Results {
+            instance: strand.instance.clone(),
+            created: instance.created,
+            gave: Vec::new(),
+            kept: HashMap::new(),
+        };
         let root = strand.strand == 0;
         Self {
             graph,
@@ -399,7 +445,7 @@ impl<'a> Course<'a> {
                 if !self.lock_root() {
                     return Err(Turn::NotNow);
                 }
-                match as_owner(|| call::begin(self.graph, *child, label.as_deref(), &self.strand)) {
+                match as_owner(|| call::begin(self.graph, node, *child, label.as_deref(), &self.strand)) {
                     Ok(id) => {
                         self.strand.frame.waited();
                         self.strand.frame.child = Some(id);
@@ -463,8 +509,9 @@ impl<'a> Course<'a> {
                 Value::Json(text) => (text.clone(), None),
             });
         worker::report(Some(&activity(&self.strand.instance, node, query)));
+        let who = step::As { role: self.strand.owner, facts: self.instance.facts.as_deref() };
         let ran = match &prepared {
-            Ok(prepared) => step::run(&prepared.sql, &prepared.params, limit),
+            Ok(prepared) => step::run(who, &prepared.sql, &prepared.params, limit),
             Err(failure) => Err(step::Stopped::Failed(failure.clone())),
         };
         board::executing(self.slot, None, 0, 0);
@@ -672,7 +719,9 @@ impl<'a> Course<'a> {
             _ => false,
         };
         if all {
-            let next = self.more_of_a_map(&mut parent, done || self.succeeded);
+            // Said of this fork only: the strand may come to the end of an outer one in the same turn.
+            let succeeded = std::mem::take(&mut self.succeeded);
+            let next = self.more_of_a_map(&mut parent, done || succeeded);
             if next || parent.frame.pending > 0 {
                 return Err(self.one_less(&parent));
             }
@@ -682,9 +731,6 @@ impl<'a> Course<'a> {
             let mine = self.strand.strand;
             let others = as_owner(|| store::branches(&id, parent.strand, parent.frame.first));
             branches.extend(others.into_iter().filter(|strand| strand.strand != mine));
-        }
-        if all {
-            self.read_ahead(&branches);
         }
         let before = rerun::fork(&parent, &branches);
         let branches: Vec<Branch> = branches.into_iter().map(branch).collect();
@@ -766,17 +812,27 @@ impl<'a> Course<'a> {
     fn drop_branches(&mut self, above: i32, counted: Option<i32>, frame: &mut Frame) {
         let id = &self.strand.instance;
         let all = as_owner(|| store::strands(id));
-        let mut below = vec![above];
+        let mine = self.strand.strand;
+        let (mut below, mut live) = (vec![above], vec![above]);
         // A branch has a higher number than the strand that it was made by.
         for strand in &all {
-            if strand.parent.is_some_and(|parent| below.contains(&parent)) {
-                below.push(strand.strand);
-                if counted.is_some_and(|counted| counted != strand.strand) || above == self.strand.strand {
-                    frame.undos.extend(strand.frame.undos.iter().cloned());
-                }
+            let Some(parent) = strand.parent.filter(|parent| below.contains(parent)) else { continue };
+            below.push(strand.strand);
+            // What is left of an earlier fork was undone when that was decided, or is kept elsewhere; and so below the branch that has ended.
+            let wanted = if parent == above {
+                strand.strand >= frame.first
+            } else {
+                let waits = |other: &Strand| other.strand == parent && other.waits_for(strand.strand);
+                parent != mine && live.contains(&parent) && all.iter().any(waits)
+            };
+            if !wanted {
+                continue;
+            }
+            live.push(strand.strand);
+            if counted.is_some_and(|counted| counted != strand.strand) || above == mine {
+                frame.undos.extend(strand.frame.undos.iter().cloned());
             }
         }
-        let mine = self.strand.strand;
         let others: Vec<i32> =
             below.into_iter().filter(|number| *number != above && *number != mine).collect();
         as_owner(|| debris::clear(id, &others));

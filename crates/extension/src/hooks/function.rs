@@ -1,5 +1,7 @@
 //! The function manager: a function whose language keeps something of it is called (`src/backend/utils/fmgr/fmgr.c`).
 
+use std::cell::Cell;
+
 use pgrx::{pg_guard, pg_sys};
 
 use super::planner;
@@ -8,6 +10,16 @@ use crate::pg::compiled::Call;
 
 static mut PREVIOUS: pg_sys::fmgr_hook_type = None;
 static mut PREVIOUS_CONCERNS: pg_sys::needs_fmgr_hook_type = None;
+
+thread_local! {
+    /// The function whose call the executor prepares: it looks at the right to, tells us of that, and then asks the function manager.
+    static PREPARED: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+}
+
+/// The executor prepares a call of the function. Never raises.
+pub fn prepares(function: pg_sys::Oid) {
+    PREPARED.set(function);
+}
 
 pub fn install() {
     // SAFETY: in the postmaster, before there are other threads or backends.
@@ -28,7 +40,9 @@ unsafe extern "C-unwind" fn concerns(function: pg_sys::Oid) -> bool {
 
 #[pg_guard]
 extern "C-unwind" fn ours(function: pg_sys::Oid) -> bool {
-    kept::concerns(function, planner::is_planning())
+    // The planner has the executor call functions for constants; otherwise it asks whether it may put one in place of its call.
+    let called = PREPARED.replace(pg_sys::InvalidOid) == function;
+    kept::concerns(function, planner::is_planning() && !called)
 }
 
 /// As [`concerns`]. After an ERROR the server calls it while it handles that: then nothing here raises.

@@ -2,9 +2,10 @@
 
 use pgrx::{pg_guard, pg_sys};
 
+use super::function;
 use crate::durable;
 use crate::error::{Error, raise};
-use crate::identity::{self, confine};
+use crate::identity::{self, clean, confine};
 use crate::names;
 use crate::pg::{catalog, compat, inval, role_setting};
 use crate::{replication, version};
@@ -40,6 +41,20 @@ unsafe extern "C-unwind" fn object_access(
             {
                 prepared_statements();
             }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
+                if class == pg_sys::ProcedureRelationId
+                    && compat::SESSION_LOCKS.contains(&object.to_u32()) =>
+            {
+                session_lock();
+            }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE
+                if compat::OF_LARGE_OBJECTS.contains(&object.to_u32()) =>
+            {
+                descriptor();
+            }
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE if object == compat::PG_CURSOR => cursors(),
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE if object == compat::SETSEED => clean::seeds(),
+            pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE => function::prepares(object),
             // ALTER ROLE … SET and ALTER DATABASE … SET, by whatever route.
             pg_sys::ObjectAccessType::OAT_POST_ALTER if class == role_setting::RELATION => settings_changed(),
             pg_sys::ObjectAccessType::OAT_POST_ALTER => touched(class, object, sub, false),
@@ -91,6 +106,21 @@ extern "C-unwind" fn created() {
 #[pg_guard]
 extern "C-unwind" fn prepared_statements() {
     refuse_unless(confine::prepared_statements);
+}
+
+#[pg_guard]
+extern "C-unwind" fn session_lock() {
+    refuse_unless(confine::session_lock);
+}
+
+#[pg_guard]
+extern "C-unwind" fn cursors() {
+    refuse_unless(confine::cursors);
+}
+
+#[pg_guard]
+extern "C-unwind" fn descriptor() {
+    refuse_unless(confine::descriptor);
 }
 
 fn refuse_unless(judge: fn() -> Result<(), Error>) {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use pgrx::{pg_guard, pg_sys};
 
 use crate::error::raise;
+use crate::identity::kept;
 use crate::pg::{compat, policy, xact};
 use crate::rows;
 
@@ -86,6 +87,7 @@ unsafe fn next(
 unsafe extern "C-unwind" fn before(query: *mut pg_sys::Query) -> rows::direct::Lifted {
     // An ERROR while planning may have left it.
     KEEP_CALLS.set(false);
+    kept::reads();
     // SAFETY: the planner may scribble on its query, and has not begun.
     unsafe { rows::direct::lift(query) }
 }

@@ -81,6 +81,10 @@ unsafe extern "C-unwind" fn before(statement: *mut pg_sys::PlannedStmt) -> Befor
     let granted = unsafe { grant::targets(statement) };
     if !granted.is_empty() {
         replication::judge_grant(&granted);
+        // SAFETY: as above.
+        if unsafe { grant::is_on_functions(statement) } {
+            replication::touched_by_grant(&granted);
+        }
     }
     // SAFETY: as above.
     let disowned = unsafe { grant::disowned(statement) };
@@ -131,6 +135,7 @@ unsafe extern "C-unwind" fn decide(
     if !identity::is_entered() {
         return context;
     }
+    identity::kept::reads();
     // SAFETY: the statement is the one that the server passed to the hook.
     let kind = unsafe { node::utility(statement, crate::guc::is_claim_setting) };
     if let Err(error) = confine::utility(kind) {

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | settings | undone with the level of settings |
 //! | session advisory locks, cached sequence values | at the end of the transaction, committed or not |
-//! | the seed of `random()` | with fresh randomness at the next entering |
+//! | the seed of `random()` | with fresh randomness at the next entering, and after a look that has given one |
 //! | which text search configuration the default one is | at the next entering |
 //! | what PL/pgSQL keeps of functions | when it was made otherwise than the next caller's would be: [`super::kept`] |
 //! | temporary objects (with `postern.allow_temp`) | at the next entering: dropping them needs a transaction |
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::error::Error;
 use crate::pg::session;
@@ -19,6 +19,8 @@ const SEEDS: usize = 256 * 8;
 
 thread_local! {
     static RANDOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// A look has given `random()` a seed.
+    static SEEDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Before an identity stands.
@@ -48,10 +50,22 @@ fn seed() -> Result<f64, Error> {
     })
 }
 
-/// After a look through another's eyes: what goes on is the operator's own session, with its locks, sequences and seed. Must not
-/// raise.
+/// `random()` is about to be given a seed. Never raises.
+pub fn seeds() {
+    if super::enter::is_a_look() {
+        SEEDED.set(true);
+    }
+}
+
+/// After a look through another's eyes: what goes on is the operator's own session, with its locks, sequences and seed. But a seed that
+/// the look has given nobody is to know. Must not raise.
 pub fn after_look() {
     session::forget_text_search();
+    if SEEDED.take()
+        && let Ok(seed) = seed()
+    {
+        session::seed_random(seed);
+    }
 }
 
 /// After an identity has ended. Must not raise.

@@ -44,3 +44,19 @@ pub fn created() -> Result<(), Error> {
 pub fn prepared_statements() -> Result<(), Error> {
     Err(Error::PreparedStatements)
 }
+
+/// Judges a call of a function that takes or releases advisory locks of the session: at the end of an identity they are released;
+/// but a look ends in the operator's own session, which goes on.
+pub fn session_lock() -> Result<(), Error> {
+    if super::enter::is_a_look() { Err(Error::OfOperator("advisory locks")) } else { Ok(()) }
+}
+
+/// Judges a call of the function behind `pg_cursors`, which tells how the operator's cursors were written.
+pub fn cursors() -> Result<(), Error> {
+    if super::enter::is_a_look() { Err(Error::OfOperator("cursors")) } else { Ok(()) }
+}
+
+/// Judges a call of a function that takes a descriptor of a large object: it may be one that the operator has opened.
+pub fn descriptor() -> Result<(), Error> {
+    if super::enter::is_a_look() { Err(Error::OfOperator("descriptors of large objects")) } else { Ok(()) }
+}

@@ -8,6 +8,7 @@ use super::facts::{self, Checked};
 use super::{admission, clean, kept};
 use crate::error::{Error, raise};
 use crate::pg::guc::Level;
+use crate::pg::portal;
 use crate::pg::user::{self, User};
 use crate::pg::xact::{self, Moment};
 use crate::{guc, pg, version};
@@ -139,7 +140,10 @@ pub fn enter_without_settings(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(
 /// Enters `role`, judged before, until the subtransaction that the process is in is rolled back.
 pub fn enter_subtransaction(role: pg_sys::Oid, facts: Checked<'_>) -> Result<(), Error> {
     check_not_entered()?;
+    // Looked up by the operator; withheld when nothing raises before the identity stands, whose end gives them back.
+    let cursors = portal::names()?;
     stand(role, facts, Some(Level::open()), Scope::Subtransaction(xact::subxact_id()));
+    portal::withhold(cursors);
     // An error from here on ends the subtransaction, and the identity with it.
     super::settings::apply(role);
     Ok(())
@@ -203,6 +207,7 @@ pub fn at_transaction_end(moment: Moment) {
 pub fn at_subtransaction_abort(id: pg_sys::SubTransactionId) {
     if ENTERED.get().is_some_and(|entered| entered.scope == Scope::Subtransaction(id)) {
         forget();
+        portal::give_back();
         // What is called next, is so by the operator.
         kept::spoil_all();
         clean::after_look();

@@ -9,12 +9,13 @@
 //! The function manager asks before and after each call of such a function, if it is told to when the call is prepared. Before:
 //! whatever is known to be compiled of the function otherwise is spoiled. After, also after an ERROR: what the call has used is
 //! known, with the path and the settings that it began with. Statements of a body are read when they are reached first: if the
-//! settings are others at the end of a call, what is under way around it is spoiled too.
+//! settings are others at the end of a call, what is under way around it is spoiled too; and if they are others when something is
+//! planned or run inside a call, so is what that call uses.
 //!
 //! # Not guaranteed
 //! What a function was compiled with before the first identity of a process stood: nobody else's SQL has run in it then, or it is
-//! an operator's own session. From 18 on the server keeps functions in SQL as well, and we are told of them; but not where the planner
-//! itself calls one for a constant, since then it would put none in place of its call.
+//! an operator's own session. From 18 on the server keeps functions in SQL as well, and we are told of them; but not where an estimate
+//! of the planner calls the function of an operator. Such a function is read anew along another path; how its literals were read stays.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -106,6 +107,19 @@ pub fn ends(call: Call) {
             }
         });
     }
+}
+
+/// Something is about to be planned or run. The innermost call may have just read a statement of its body: with the settings of
+/// now, which may be back to what they were before it ends. Never raises.
+pub fn reads() {
+    CALLS.with_borrow_mut(|calls| {
+        if let Some(call) = calls.last_mut()
+            && !call.mixed
+            && call.reading.settings != Settings::now()
+        {
+            call.mixed = true;
+        }
+    });
 }
 
 /// Spoils what is known to be compiled of a function, where `wrong` says so.

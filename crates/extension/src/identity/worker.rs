@@ -11,6 +11,9 @@
 //! 3. The role is harmless, as for the gate. That it be admitted is not asked: the list says what the gate may enter. Whether
 //!    the role may have work done at all (LOGIN, CONNECT) the worker judges.
 //!
+//! Who runs somebody's SQL names whose it is, and is refused where another identity stands, or none ([`must_stand`]): what the worker
+//! does outside an identity, it does as a superuser.
+//!
 //! A step that may fail runs in a subtransaction of the worker's: its rollback puts back what was at its beginning, which is
 //! the identity.
 
@@ -97,6 +100,14 @@ pub fn settings_for_life() {
     if let Some(role) = enter::role() {
         settings::apply_for_life(role);
     }
+}
+
+/// Checks that this identity stands, and that the current user is its role: right before SQL of its is run.
+pub fn must_stand(role: pg_sys::Oid, facts: Option<&str>) -> Result<(), Error> {
+    let stands = enter::role() == Some(role)
+        && user::current().oid == role
+        && super::facts::text().as_deref().unwrap_or_default() == facts.unwrap_or_default();
+    if stands { Ok(()) } else { Err(Error::NotEntered { role: pg::role::name(role) }) }
 }
 
 /// Applies the settings of the entered role to the innermost level of settings, which ends before SQL of the worker's own is run.

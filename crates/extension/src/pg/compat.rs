@@ -23,6 +23,19 @@ pub const ANUM_CONSTRAINT_CONTYPID: pg_sys::AttrNumber = ANUM_CONSTRAINT_CONRELI
 /// (`src/include/catalog/pg_proc.dat`; OIDs below 10000 never change).
 pub const PG_PREPARED_STATEMENT: pg_sys::Oid = pg_sys::Oid::from_u32(2510);
 
+/// OIDs of the functions that take or release advisory locks of the session, as above.
+pub const SESSION_LOCKS: core::ops::RangeInclusive<u32> = 2880..=2892;
+
+/// OID of `pg_catalog.pg_cursor()`, the function behind the view `pg_cursors`, as above.
+pub const PG_CURSOR: pg_sys::Oid = pg_sys::Oid::from_u32(2511);
+
+/// OIDs of the functions that take a descriptor of a large object, as above: `lo_close`, `loread`, `lowrite`, `lo_lseek`, `lo_tell`,
+/// `lo_truncate`, and the last three with 64 bits.
+pub const OF_LARGE_OBJECTS: [u32; 9] = [953, 954, 955, 956, 958, 1004, 3170, 3171, 3172];
+
+/// OID of `pg_catalog.setseed(float8)`, as above.
+pub const SETSEED: pg_sys::Oid = pg_sys::Oid::from_u32(1599);
+
 /// All settings.
 ///
 /// # Safety
@@ -187,6 +200,8 @@ unsafe extern "C" {
     pub static standard_conforming_strings: bool;
     /// `src/backend/parser/scan.l`.
     pub static backslash_quote: core::ffi::c_int;
+    /// `src/backend/utils/adt/varlena.c`.
+    pub static bytea_output: core::ffi::c_int;
     /// `src/backend/utils/adt/xml.c`.
     pub static xmloption: core::ffi::c_int;
     /// `src/backend/utils/adt/pg_locale.c`.

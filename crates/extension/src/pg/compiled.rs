@@ -135,6 +135,8 @@ thread_local! {
     static WATCHED: Cell<bool> = const { Cell::new(false) };
     /// Where the server has the value of `timezone_abbreviations`, once it was looked for.
     static ABBREVIATIONS: Cell<*const *const core::ffi::c_char> = const { Cell::new(core::ptr::null()) };
+    /// Where PL/pgSQL has the values of its own settings, once it was looked for.
+    static OF_LANGUAGE: Cell<Option<OfLanguage>> = const { Cell::new(None) };
 }
 
 fn watch() {
@@ -160,11 +162,12 @@ extern "C-unwind" fn path_changed(_arg: pg_sys::Datum, _cache: core::ffi::c_int,
     PATH.set(None);
 }
 
-/// The settings that say how literals are read, and expressions understood.
+/// The settings that say how literals are read and expressions understood, what constants are computed to, and how PL/pgSQL
+/// compiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    switches: [bool; 3],
-    choices: [core::ffi::c_int; 5],
+    switches: [bool; 4],
+    choices: [core::ffi::c_int; 8],
     zone: usize,
     /// Of those that are texts.
     texts: u64,
@@ -179,8 +182,10 @@ impl Settings {
         unsafe {
             let abbreviations = abbreviations();
             let abbreviations = if abbreviations.is_null() { core::ptr::null() } else { *abbreviations };
-            for text in [compat::locale_monetary, compat::locale_numeric, compat::locale_time, abbreviations]
-            {
+            let language = OfLanguage::find();
+            let of_language = language.map_or([core::ptr::null(); 2], |of| of.texts.map(|text| *text));
+            let texts = [compat::locale_monetary, compat::locale_numeric, compat::locale_time, abbreviations];
+            for text in texts.into_iter().chain(of_language) {
                 if !text.is_null() {
                     hasher.write(CStr::from_ptr(text).to_bytes_with_nul());
                 }
@@ -190,6 +195,7 @@ impl Settings {
                     compat::standard_conforming_strings,
                     pg_sys::Transform_null_equals,
                     pg_sys::Array_nulls,
+                    language.is_some_and(|of| *of.print_strict_params),
                 ],
                 choices: [
                     compat::backslash_quote,
@@ -197,11 +203,59 @@ impl Settings {
                     pg_sys::DateStyle,
                     pg_sys::DateOrder,
                     pg_sys::IntervalStyle,
+                    // Functions that are called IMMUTABLE write values so, and the planner computes what they give for constants.
+                    compat::bytea_output,
+                    pg_sys::extra_float_digits,
+                    language.map_or(0, |of| *of.variable_conflict),
                 ],
                 zone: pg_sys::session_timezone as usize,
                 texts: hasher.finish(),
             }
         }
+    }
+}
+
+/// Where PL/pgSQL has the values of its own settings.
+#[derive(Debug, Clone, Copy)]
+struct OfLanguage {
+    print_strict_params: *const bool,
+    variable_conflict: *const core::ffi::c_int,
+    texts: [*const *const core::ffi::c_char; 2],
+}
+
+impl OfLanguage {
+    /// Nothing before the language is loaded: until then a client may have made up settings of these names.
+    fn find() -> Option<Self> {
+        HANDLER.get()?;
+        if OF_LANGUAGE.get().is_none() {
+            use pg_sys::config_type as T;
+            // SAFETY: a setting of a library stays where it is once the library has defined it, and libraries are never unloaded; each
+            // cast follows from the type of the setting.
+            unsafe {
+                let all = compat::guc_variables();
+                let of_type = |name: &CStr, kind| {
+                    all.iter().copied().find(|setting| {
+                        CStr::from_ptr((**setting).name) == name
+                            && (**setting).vartype == kind
+                            && (**setting).flags & pg_sys::GUC_CUSTOM_PLACEHOLDER.cast_signed() == 0
+                    })
+                };
+                let text = |name| {
+                    let setting = of_type(name, T::PGC_STRING)?.cast::<pg_sys::config_string>();
+                    Some((*setting).variable.cast_const().cast::<*const core::ffi::c_char>())
+                };
+                let strict =
+                    of_type(c"plpgsql.print_strict_params", T::PGC_BOOL)?.cast::<pg_sys::config_bool>();
+                let conflict =
+                    of_type(c"plpgsql.variable_conflict", T::PGC_ENUM)?.cast::<pg_sys::config_enum>();
+                OF_LANGUAGE.set(Some(Self {
+                    print_strict_params: (*strict).variable,
+                    variable_conflict: (*conflict).variable,
+                    texts: [text(c"plpgsql.extra_errors")?, text(c"plpgsql.extra_warnings")?],
+                }));
+            }
+        }
+        OF_LANGUAGE.get()
     }
 }
 

@@ -84,6 +84,23 @@ pub unsafe fn targets(statement: *const pg_sys::PlannedStmt) -> Vec<Target> {
     }
 }
 
+/// Whether it is a GRANT or REVOKE on functions that are there.
+///
+/// # Safety
+/// As [`targets`].
+pub unsafe fn is_on_functions(statement: *const pg_sys::PlannedStmt) -> bool {
+    use pg_sys::ObjectType as O;
+    // SAFETY: the caller's word; the cast follows from the tag.
+    unsafe {
+        let node = (*statement).utilityStmt;
+        (*node).type_ == pg_sys::NodeTag::T_GrantStmt
+            && matches!(
+                (*node.cast::<pg_sys::GrantStmt>()).objtype,
+                O::OBJECT_FUNCTION | O::OBJECT_PROCEDURE | O::OBJECT_ROUTINE
+            )
+    }
+}
+
 /// The schemas that default privileges are for.
 ///
 /// # Safety

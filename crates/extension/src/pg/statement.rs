@@ -4,6 +4,8 @@ use std::ffi::{CStr, CString};
 
 use pgrx::{FromDatum, pg_sys};
 
+use super::receiver::Receiver;
+
 /// A parameter: its type, and the value as the type reads it; `None` is NULL.
 #[derive(Debug, Clone)]
 pub struct Parameter {
@@ -40,15 +42,14 @@ pub enum Refusal {
     Spi(String),
 }
 
-/// Runs one statement as the current user, output functions included.
-pub fn run(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Refusal> {
-    // SAFETY: connected and finished here; an ERROR in between is cleaned up by the end of the subtransaction. Values and nulls
-    // have as many elements as there are parameters, and live until SPI_finish. Tuple table and descriptor live until then.
+/// Runs one statement as the current user, output functions included. Raises if its rows have more than `limit` bytes as JSON.
+pub fn run(sql: &CStr, parameters: &[Parameter], limit: usize) -> Result<Output, Refusal> {
+    // SAFETY: connected and finished here; an ERROR in between is cleaned up by the end of the subtransaction.
     unsafe {
         pg_sys::SPI_connect();
         let result = match look(sql) {
             Ok(false) => Ok(Output { columns: Vec::new(), rows: Vec::new() }),
-            Ok(true) => execute(sql, parameters),
+            Ok(true) => execute(sql, parameters, limit),
             Err(refusal) => Err(refusal),
         };
         pg_sys::SPI_finish();
@@ -102,8 +103,8 @@ pub fn may_be_at_top_level(sql: &CStr) -> bool {
 
 /// # Safety
 /// Between `SPI_connect` and `SPI_finish`.
-unsafe fn execute(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Refusal> {
-    // SAFETY: see `run`.
+unsafe fn execute(sql: &CStr, parameters: &[Parameter], limit: usize) -> Result<Output, Refusal> {
+    // SAFETY: parameters live until SPI_finish, and the receiver until its rows are taken.
     unsafe {
         let types: Vec<pg_sys::Oid> = parameters.iter().map(|parameter| parameter.type_oid).collect();
         let count = i32::try_from(parameters.len()).unwrap_or(0);
@@ -111,31 +112,18 @@ unsafe fn execute(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Refusa
         if plan.is_null() {
             return Err(refused(pg_sys::SPI_result));
         }
-        let mut values: Vec<pg_sys::Datum> = parameters.iter().map(|parameter| input(parameter)).collect();
-        let nulls: Vec<core::ffi::c_char> = parameters
-            .iter()
-            .map(|parameter| if parameter.text.is_some() { b' ' } else { b'n' }.cast_signed())
-            .collect();
-        let status = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), false, 0);
+        let mut receiver = Receiver::new(limit);
+        let options = pg_sys::SPIExecuteOptions {
+            params: values(parameters),
+            dest: receiver.head(),
+            ..pg_sys::SPIExecuteOptions::default()
+        };
+        let status = pg_sys::SPI_execute_plan_extended(plan, &raw const options);
         if status < 0 {
             return Err(refused(status));
         }
-        if pg_sys::SPI_tuptable.is_null() {
-            return Ok(Output { columns: Vec::new(), rows: Vec::new() });
-        }
-        let table = &*pg_sys::SPI_tuptable;
-        let converters = converters(table.tupdesc);
-        let count = usize::try_from(table.numvals).unwrap_or(0);
-        let rows = (0..count).map(|n| {
-            let tuple = *table.vals.add(n);
-            (1..)
-                .zip(&converters)
-                .map(|(column, converter)| converter.json(tuple, table.tupdesc, column))
-                .collect()
-        });
-        let rows = rows.collect();
-        let columns = converters.into_iter().map(|converter| converter.column).collect();
-        Ok(Output { columns, rows })
+        let Receiver { converters, rows, .. } = receiver;
+        Ok(Output { columns: converters.into_iter().map(|converter| converter.column).collect(), rows })
     }
 }
 
@@ -149,8 +137,30 @@ unsafe fn refused(status: i32) -> Refusal {
 }
 
 /// # Safety
+/// In a transaction, with a snapshot.
+pub(super) unsafe fn values(parameters: &[Parameter]) -> pg_sys::ParamListInfo {
+    if parameters.is_empty() {
+        return core::ptr::null_mut();
+    }
+    // SAFETY: the list has room for as many as it was made for.
+    unsafe {
+        let list = pg_sys::makeParamList(i32::try_from(parameters.len()).unwrap_or(0));
+        let slots = (*list).params.as_mut_ptr();
+        for (n, parameter) in parameters.iter().enumerate() {
+            *slots.add(n) = pg_sys::ParamExternData {
+                value: input(parameter),
+                isnull: parameter.text.is_none(),
+                pflags: u16::try_from(pg_sys::PARAM_FLAG_CONST).unwrap_or(1),
+                ptype: parameter.type_oid,
+            };
+        }
+        list
+    }
+}
+
+/// # Safety
 /// In a transaction.
-pub(super) unsafe fn input(parameter: &Parameter) -> pg_sys::Datum {
+unsafe fn input(parameter: &Parameter) -> pg_sys::Datum {
     // SAFETY: the type's own input function reads a C string; what it does not like it raises.
     unsafe {
         let Some(text) = &parameter.text else { return pg_sys::Datum::from(0) };
@@ -195,7 +205,8 @@ pub(super) unsafe fn converters(descriptor: pg_sys::TupleDesc) -> Vec<Converter>
                 let type_oid = pg_sys::SPI_gettypeid(descriptor, column);
                 let name =
                     CStr::from_ptr(pg_sys::SPI_fname(descriptor, column)).to_string_lossy().into_owned();
-                let flags = pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+                // Given none, and said so: else `character` and `bit` are written, which are read as those of length one.
+                let flags = pg_sys::FORMAT_TYPE_FORCE_QUALIFY | pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN;
                 let qualified = pg_sys::format_type_extended(type_oid, -1, u16::try_from(flags).unwrap_or(0));
                 // A record without a type of its own cannot be read again; what is kept of it is an object.
                 let type_name = match type_oid {

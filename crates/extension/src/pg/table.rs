@@ -164,6 +164,15 @@ pub fn exists(relation: pg_sys::Oid) -> bool {
     unsafe { pg_sys::get_rel_relkind(relation) != 0 }
 }
 
+/// Whether a relation is in one of our schemas.
+pub fn is_ours(relation: pg_sys::Oid) -> bool {
+    // SAFETY: reads the system caches.
+    unsafe {
+        let schema = pg_sys::get_rel_namespace(relation);
+        [c"postern", c"df"].iter().any(|name| pg_sys::get_namespace_oid(name.as_ptr(), true) == schema)
+    }
+}
+
 /// The name of a relation with its schema, quoted; for messages.
 pub fn qualified_name(relation: pg_sys::Oid) -> String {
     // SAFETY: the names are copied out of the memory that the server gives them in.

@@ -10,12 +10,13 @@ use pgrx::pg_sys;
 
 use super::caught::{self, Caught};
 use super::compat;
+use super::receiver::Bound;
 use super::statement::{self, Output, Parameter};
 
 /// Runs one statement as the current user, with the transactions that it makes, and commits; the user must stand already, since a
-/// ROLLBACK inside goes back to whom the transaction began as. An ERROR rolls back what was not committed, and is returned.
+/// ROLLBACK inside goes back to whom the transaction began as. `limit` as for [`statement::run`]. An ERROR rolls back what was not committed, and is returned.
 /// Outside a transaction, in a worker.
-pub fn run(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Caught> {
+pub fn run(sql: &CStr, parameters: &[Parameter], limit: usize) -> Result<Output, Caught> {
     // SAFETY: outside a transaction. The context is current whenever the server is called, so that whatever restores it after an
     // ERROR restores one that still exists. After an ERROR the transaction is aborted as in the server's own main loop.
     unsafe {
@@ -31,7 +32,7 @@ pub fn run(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Caught> {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
             pg_sys::MemoryContextSwitchTo(context);
-            let output = execute(sql, parameters);
+            let output = execute(sql, parameters, limit);
             pg_sys::CommitTransactionCommand();
             output
         });
@@ -47,7 +48,7 @@ pub fn run(sql: &CStr, parameters: &[Parameter]) -> Result<Output, Caught> {
 
 /// # Safety
 /// In a transaction without a snapshot, in a memory context that outlives it.
-unsafe fn execute(sql: &CStr, parameters: &[Parameter]) -> Output {
+unsafe fn execute(sql: &CStr, parameters: &[Parameter], limit: usize) -> Output {
     // SAFETY: the parser gives a list of RawStmt. Types and values have as many elements as there are parameters. What the portal
     // needs is in the current context. No snapshot is active while it runs: it takes those that it needs.
     unsafe {
@@ -59,7 +60,7 @@ unsafe fn execute(sql: &CStr, parameters: &[Parameter]) -> Output {
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         let types: Vec<pg_sys::Oid> = parameters.iter().map(|parameter| parameter.type_oid).collect();
         let count = i32::try_from(parameters.len()).unwrap_or(0);
-        let values = values(parameters);
+        let values = statement::values(parameters);
         let queries = pg_sys::pg_analyze_and_rewrite_fixedparams(
             raw,
             sql.as_ptr(),
@@ -78,39 +79,17 @@ unsafe fn execute(sql: &CStr, parameters: &[Parameter]) -> Output {
         let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestNone);
         let mut completion = pg_sys::QueryCompletion::default();
         compat::portal_run(portal, receiver, &raw mut completion);
-        let output = output(portal);
+        let output = output(portal, limit);
         pg_sys::PortalDrop(portal, false);
         output
     }
 }
 
-/// # Safety
-/// In a transaction, with a snapshot.
-unsafe fn values(parameters: &[Parameter]) -> pg_sys::ParamListInfo {
-    if parameters.is_empty() {
-        return core::ptr::null_mut();
-    }
-    // SAFETY: the list has room for as many as it was made for.
-    unsafe {
-        let list = pg_sys::makeParamList(i32::try_from(parameters.len()).unwrap_or(0));
-        let slots = (*list).params.as_mut_ptr();
-        for (n, parameter) in parameters.iter().enumerate() {
-            *slots.add(n) = pg_sys::ParamExternData {
-                value: statement::input(parameter),
-                isnull: parameter.text.is_none(),
-                pflags: u16::try_from(pg_sys::PARAM_FLAG_CONST).unwrap_or(1),
-                ptype: parameter.type_oid,
-            };
-        }
-        list
-    }
-}
-
-/// What a portal has kept of what its statement returned.
+/// What a portal has kept of what its statement returned. It keeps what is too much for memory on the disk.
 ///
 /// # Safety
 /// A portal that has run, in a transaction.
-unsafe fn output(portal: pg_sys::Portal) -> Output {
+unsafe fn output(portal: pg_sys::Portal, limit: usize) -> Output {
     // SAFETY: what it has kept can be read again from the beginning, in its descriptor.
     unsafe {
         let (store, descriptor) = ((*portal).holdStore, (*portal).tupDesc);
@@ -121,12 +100,15 @@ unsafe fn output(portal: pg_sys::Portal) -> Output {
         let converters = statement::converters(descriptor);
         let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
         pg_sys::tuplestore_rescan(store);
-        let mut rows = Vec::new();
+        let (mut rows, mut bound) = (Vec::new(), Bound::new(limit));
         while pg_sys::tuplestore_gettupleslot(store, true, false, slot) {
             let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, core::ptr::null_mut());
-            let row =
-                (1..).zip(&converters).map(|(column, converter)| converter.json(tuple, descriptor, column));
-            rows.push(row.collect());
+            let row: Vec<String> = (1..)
+                .zip(&converters)
+                .map(|(column, converter)| converter.json(tuple, descriptor, column))
+                .collect();
+            bound.count(&converters, &row);
+            rows.push(row);
         }
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         pg_sys::PopActiveSnapshot();

@@ -8,12 +8,13 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::pending::{self, class};
 use super::refusal::Refusal;
 use crate::error::{Error, raise};
 use crate::guc::{DIRECT_GRANTS, DirectGrants};
 use crate::pg::grant::Target;
 use crate::pg::query::{self, Arg};
-use crate::pg::{catalog, role, trigger};
+use crate::pg::{catalog, member, role, trigger};
 
 /// The roles that carry privileges on objects of the extension.
 const ROLES: [&CStr; 7] = [
@@ -63,4 +64,24 @@ pub fn judge(targets: &[Target]) {
     // Functions of HTTP steps are granted one by one, since whoever has them reaches other hosts; so is df.metrics(), which tells of all roles.
     let Some(row) = rows.first() else { return };
     say(setting, Refusal::Grant { object: row.string(0), roles: row.string(1) });
+}
+
+/// Notes the functions of a GRANT or REVOKE before it is executed: the server tells nobody of it, and who may execute a function that an
+/// expression calls decides whether a superuser may apply it.
+pub fn touch(targets: &[Target]) {
+    for target in targets {
+        if target.class == class::FUNCTION {
+            pending::touched(class::FUNCTION, target.object, 0, false);
+        } else if target.class == class::SCHEMA && member::any() {
+            let rows = query::as_owner(|| {
+                query::run(
+                    c"SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace OPERATOR(pg_catalog.=) $1",
+                    &[Arg::Oid(target.object)],
+                )
+            });
+            for function in rows.iter().map(|row| row.oid(0)).filter(|function| member::is_used(*function)) {
+                pending::touched(class::FUNCTION, function, 0, false);
+            }
+        }
+    }
 }

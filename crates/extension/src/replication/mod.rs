@@ -33,7 +33,7 @@ mod refusal;
 mod rehearse;
 mod sql;
 
-pub use grants::{judge as judge_grant, judge_disowned};
+pub use grants::{judge as judge_grant, judge_disowned, touch as touched_by_grant};
 pub use judge::judge;
 pub use pending::{forget, lost, script_begins, touched};
 pub use recorder::{Recorders, dropped, make_way};

@@ -4,7 +4,7 @@ use super::direct;
 use super::state::{self, State};
 use crate::error::Error;
 use crate::pg::policy::{self, Access, Commands};
-use crate::pg::role;
+use crate::pg::{role, table};
 
 /// Refuses the first of the accesses that is filtered for a role that is to get an error.
 pub fn check(accesses: impl FnOnce() -> Vec<Access>) -> Result<(), Error> {
@@ -21,7 +21,7 @@ pub fn check(accesses: impl FnOnce() -> Vec<Access>) -> Result<(), Error> {
             && !direct::is_direct(&state, access)
         {
             return Err(Error::Filtered {
-                relation: crate::pg::table::qualified_name(access.relation),
+                relation: table::qualified_name(access.relation),
                 role: role::name(access.user),
                 commands: refused.names().collect::<Vec<_>>().join(", "),
                 policies: policy::names(access.relation, access.user, refused).join(", "),
@@ -47,8 +47,10 @@ fn is_error(state: &State, access: Access, command: Commands) -> bool {
         let modes = state.modes.get(&relation).into_iter().flatten();
         modes.map(move |mode| (usize::from(relation != any) + usize::from(mode.role != any), mode))
     };
+    // Everybody has some of what is in our own tables, and asks for that.
+    let everywhere = of(any).filter(|_| !table::is_ours(access.relation));
     of(access.relation)
-        .chain(of(any))
+        .chain(everywhere)
         .filter(|(_, mode)| mode.command == command)
         .filter(|(_, mode)| mode.role == any || role::has_privileges_of(access.user, mode.role))
         .map(|(level, mode)| (level, mode.error))

@@ -194,6 +194,15 @@ impl Site {
             .bearer_auth(self.token(subject))
     }
 
+    /// Waits until a query of the superuser's gives this.
+    pub async fn until(&self, sql: &str, wanted: &str) {
+        let begun = std::time::Instant::now();
+        while self.psql(sql).trim() != wanted {
+            assert!(begun.elapsed() < Duration::from_mins(1), "never {wanted}: {sql}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// One statement, as the driver sends it.
     pub async fn sql(&self, subject: &str, sql: &str, params: &[Option<&str>]) -> Answer {
         let body = json!({"query": sql, "params": params}).to_string();

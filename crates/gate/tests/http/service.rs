@@ -83,9 +83,7 @@ async fn stopping_lets_requests_end_and_takes_no_more() {
     let running = site.neon("ann").body(json!({"query": "select pg_sleep(1)"}).to_string()).send();
     let running = tokio::spawn(running);
     let active = "select count(*) from pg_stat_activity where query like '%pg_sleep(1)%' and state = 'active' and datname = current_database()";
-    while site.psql(active).trim() != "2" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    site.until(active, "2").await;
     let Site { gate, .. } = site;
     gate.shutdown().await;
     Answer::of(running.await.unwrap().unwrap()).await.ok();
@@ -158,7 +156,11 @@ async fn requests_are_spans_of_their_callers_traces() {
     let Site { gate, .. } = site;
     gate.shutdown().await;
 
-    let batch = batches.recv().await.unwrap();
+    // One, if nothing was sent before the end; on a slow machine the first span goes by itself.
+    let mut batch = batches.recv().await.unwrap();
+    while let Ok(more) = batches.try_recv() {
+        batch.extend(more);
+    }
     let holds = |part: &[u8]| batch.windows(part.len()).any(|window| window == part);
     let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128;
     assert!(holds(&trace.to_be_bytes()), "the trace of the caller goes on");

@@ -30,7 +30,10 @@ async fn a_backend_that_is_terminated_says_so_and_nothing_is_committed() {
         // Once it sleeps.
         let asleep =
             format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event = 'PgSleep'");
-        while database.sql(&asleep) != "1" {}
+        let start = Instant::now();
+        while database.sql(&asleep) != "1" {
+            assert!(start.elapsed() < Duration::from_mins(1), "it does not sleep");
+        }
         database.sql(&format!("select pg_terminate_backend({pid})"));
     };
     end.await;

@@ -12,6 +12,7 @@ mod f_tampering;
 mod g_floor;
 mod h_gateway;
 mod h_tokens;
+mod n_again;
 mod n_kept;
 mod n_more;
 
@@ -37,7 +38,7 @@ async fn temp_world() -> World {
 }
 
 /// The files of the suite.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     include_str!("a_entering.rs"),
     include_str!("a_identity.rs"),
     include_str!("a_names.rs"),
@@ -49,6 +50,7 @@ const SOURCES: [&str; 13] = [
     include_str!("g_floor.rs"),
     include_str!("h_gateway.rs"),
     include_str!("h_tokens.rs"),
+    include_str!("n_again.rs"),
     include_str!("n_kept.rs"),
     include_str!("n_more.rs"),
 ];

@@ -87,6 +87,7 @@ const INNER: [&str; 54] = [
     "postern.direct_grantor",
     "postern.direct_state",
     "postern.durable_afar",
+    "postern.durable_at",
     "postern.durable_check_page",
     "postern.durable_executors",
     "postern.durable_explain",

@@ -175,3 +175,42 @@ fn a_map_fetches_its_rows_once_for_each_executor_and_not_for_each_body() {
     // A database has one executor more than that, for others. Looking at the instances reads nothing of it.
     assert!((1..20).contains(&fetched), "{fetched} reads of 300 rows in 100 groups");
 }
+
+#[test]
+fn a_row_of_a_map_that_fails_in_a_fork_of_its_own_is_the_last() {
+    // Branches that share a commit: one succeeds, and the one that ends the row fails.
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "1"));
+    let ids = stage.run(
+        "alice",
+        "select df.start(df.map('select n from generate_series(1, 4) n',
+                    df.all(array['insert into app.log(what) values (''row '' || $item.n)', 'select 1/0']), 1))
+           from generate_series(1, 20)",
+    );
+    for id in ids.lines() {
+        let (status, text) = stage.end_of(id);
+        assert_eq!(status, "failed");
+        assert!(text.starts_with("MAP item 1 failed: JOIN branch 2 failed: "), "{text}");
+    }
+    assert_eq!(stage.admin("select what, count(*) from app.log group by what order by what"), "row 1|20");
+}
+
+#[test]
+fn what_a_branch_has_done_is_undone_when_the_failure_is_caught_and_not_before() {
+    let step = |what: &str| {
+        format!(
+            "df.compensate('insert into app.log(what) values (''{what}'')', 'insert into app.log(what) values (''undo {what}'')') ~> 'select 1/0'"
+        )
+    };
+    let log = |what: &str| {
+        STAGE.admin(&format!(
+            "select string_agg(what, ', ' order by at) from app.log where what like '%{what}'"
+        ))
+    };
+    // Another one has succeeded, and the function with it.
+    STAGE.result(&format!("df.first(array[{}, 'select pg_sleep(0.2)'])", step("of first")));
+    assert_eq!(log("of first"), "of first");
+    // The fork fails when all have ended.
+    let late = "df.sleep(interval '200 ms') ~> 'insert into app.log(what) values (''late of all'')'";
+    STAGE.result(&format!("df.catch(df.all(array[{}, {late}]), 'select 1')", step("of all")));
+    assert_eq!(log("of all"), "of all, late of all, undo of all");
+}

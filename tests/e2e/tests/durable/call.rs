@@ -33,7 +33,8 @@ fn a_called_function_is_an_instance_of_its_own_and_its_result_is_the_step_s() {
         STAGE.run("alice", &format!("select count(*) from df.history h join df.instances i on i.id = h.instance_id where i.parent = '{id}' and h.strand >= 0")),
         "2"
     );
-    assert_eq!(STAGE.admin("select count(*) from postern.message"), "0");
+    let left = "select count(*) from postern.message m join postern.instance i on i.id = m.instance where '{id}' in (i.id, i.parent)";
+    assert_eq!(STAGE.admin(&left.replace("{id}", &id)), "0");
 }
 
 #[test]
@@ -185,4 +186,41 @@ fn called_functions_survive_and_run_once() {
         stage.admin("select (select count(*) from postern.strand) + (select count(*) from postern.message)"),
         "0"
     );
+}
+
+#[test]
+fn a_called_loop_has_what_it_was_given_in_each_iteration() {
+    STAGE.admin("create sequence app.rounds; grant usage on app.rounds to alice");
+    // What it binds itself does not outlast an iteration.
+    let function = "'select 5 as v' |=> 'x' ~> df.call(df.loop(
+        ('select $x.v + 1 as v' |=> 'x') ~> 'select $x.v as v', 'select nextval(''app.rounds'') < 3'))";
+    let (status, text) = STAGE.outcome(function);
+    assert_eq!((status.as_str(), text.as_str()), ("completed", r#"{"rows": [{"v": 6}], "row_count": 1}"#));
+}
+
+#[test]
+fn the_picture_of_the_caller_says_whom_it_called_and_what_became_of_it() {
+    let id = STAGE.start_as_alice(
+        "df.call(df.wait_for_signal('go') ~> 'select 1/0', 'kid') & df.map('select g from generate_series(1, 3) g', df.call('select $item'), 1)",
+    );
+    let kid = format!("select id from df.instances where parent = '{id}' and label = 'kid'");
+    STAGE.until("both have called", &format!("select count(*) from df.instances where parent = '{id}' and (label = 'kid' or ended_at is not null)"), "4");
+    let kid = STAGE.run("alice", &kid);
+    assert_eq!(
+        STAGE.run("alice", &format!("select parent, parent_node from df.instances where id = '{kid}'")),
+        format!("{id}|00000001")
+    );
+    let picture = || STAGE.run("alice", &format!("select df.explain('{id}')"));
+    assert!(picture().contains(&format!("CALL 'kid' ⏳ → {kid} running")), "{}", picture());
+    STAGE.run("alice", &format!("select df.signal('{kid}', 'go')"));
+    assert_eq!(STAGE.end_of(&id).0, "failed");
+    assert!(picture().contains(&format!("CALL 'kid' ✗ → {kid} failed")), "{}", picture());
+    let latest = STAGE.run("alice", &format!("select id from df.instances where parent = '{id}' and label is null order by created_at desc limit 1"));
+    assert!(
+        picture().contains(&format!("CALL ✓ → 3 instances, the latest {latest} completed")),
+        "{}",
+        picture()
+    );
+    // Of the called function's nodes only itself tells.
+    assert!(picture().lines().any(|line| line.trim_end().ends_with("→ SQL: select 1/0")), "{}", picture());
 }

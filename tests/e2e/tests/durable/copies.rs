@@ -67,13 +67,18 @@ fn a_restored_copy_waits_for_a_word_and_goes_on_where_it_was() {
          select df.pause_schedule('each second'); select df.schedule('yearly', '@yearly', 'select 1')",
     );
     source.until("it waits", &format!("select state from postern.strand where instance = '{id}'"), "w");
-    source.admin("update postern.schedule set next_at = now() - interval '1 second' where name = 'yearly'; drop owned by gone; drop role gone");
+    source.admin("drop owned by gone; drop role gone");
 
     let target = Stage::start();
     copy(&source, &target, "copy");
-    // Its time is up in the copy too, where it is not done.
+    // Its time is up in the copy too, where it is not done; and that of the schedule, which the original would do.
     let up = "update postern.strand s set due = now() from postern.instance i where i.id = s.instance and i.label = 'sleeper'";
     ask(&target, "copy", up);
+    ask(
+        &target,
+        "copy",
+        "update postern.schedule set next_at = now() - interval '1 second' where name = 'yearly'",
+    );
     ask(&target, "copy", "set role alice; select df.schedule('a change', '@yearly', 'select 1')");
     until(&target, "copy", "select status, away from df.instances where label = 'sleeper'", "paused|t");
     until(
@@ -280,6 +285,59 @@ fn a_restored_copy_goes_on_by_itself_where_that_is_wanted() {
     until(&other, "asked", "select status from df.instances where label = 'sleeper'", "paused");
     ask(&other, "asked", "select postern.adopt_durable()");
     goes_on(&other, "asked");
+}
+
+/// Runs `pg_restore` of a dump in a folder; gives what it says.
+fn pg_restore(to: &Stage, database: &str, folder: &std::path::Path, options: &[&str]) -> (bool, String) {
+    let restore =
+        to.cluster.client("pg_restore").args(options).args(["-d", database]).arg(folder).output().unwrap();
+    (restore.status.success(), String::from_utf8_lossy(&restore.stderr).into_owned())
+}
+
+#[test]
+fn a_copy_that_pg_restore_makes_goes_on_however_it_is_made() {
+    let source = under_way();
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("dump");
+    dump(&source, &["-Fd", "-j2", "-f", folder.to_str().unwrap()]);
+    let target = Stage::with(Cluster::builder().setting("postern.adopt_copies", "on"));
+    let own = "set role alice; select df.start(df.sleep(600), 'of the target')";
+    // By several jobs; over a database that has the extension, and functions of its own; over one that has all of it.
+    target.cluster.create_database("several", false).unwrap();
+    assert_eq!(pg_restore(&target, "several", &folder, &["-j4", "--exit-on-error"]), (true, String::new()));
+    target.cluster.create_database("replaced", true).unwrap();
+    ask(&target, "replaced", own);
+    let clean = ["--clean", "--if-exists", "-1"];
+    assert_eq!(pg_restore(&target, "replaced", &folder, &clean), (true, String::new()));
+    assert_eq!(pg_restore(&target, "replaced", &folder, &clean), (true, String::new()));
+    // Without --clean it stays, and only the schema is complained of.
+    target.cluster.create_database("added", true).unwrap();
+    let (done, said) = pg_restore(&target, "added", &folder, &[]);
+    assert!(
+        !done
+            && said.contains("schema \"postern\" already exists")
+            && said.contains("errors ignored on restore: 1"),
+        "{said}"
+    );
+    ask(&target, "added", own);
+    for database in ["several", "replaced", "added"] {
+        if database == "added" {
+            ask(
+                &target,
+                database,
+                "set role alice; select df.cancel(id) from df.instances where label = 'of the target'",
+            );
+            until(
+                &target,
+                database,
+                "select ended_at is not null from df.instances where label = 'of the target'",
+                "t",
+            );
+            ask(&target, database, "delete from postern.instance where label = 'of the target'");
+        }
+        time_is_up(&target, database);
+        goes_on(&target, database);
+    }
 }
 
 #[test]

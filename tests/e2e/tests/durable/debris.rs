@@ -18,14 +18,19 @@ const DEBRIS: &str = "select (select count(*) from postern.strand where instance
 
 /// Runs `meanwhile` while the strands of an instance that `which` names are locked.
 fn held<R>(id: &str, which: &str, meanwhile: impl FnOnce() -> R) -> R {
+    locked("strand", id, which, meanwhile)
+}
+
+/// The same of a table.
+fn locked<R>(table: &str, id: &str, which: &str, meanwhile: impl FnOnce() -> R) -> R {
     let hold = format!(
-        "begin; select from postern.strand where instance = '{id}' and {which} for update; select pg_sleep(100) as held_{id}"
+        "begin; select from postern.{table} where instance = '{id}' and {which} for update; select pg_sleep(100) as {table}_held_{id}"
     );
     std::thread::scope(|scope| {
         // It ends with its connection.
         scope.spawn(|| drop(STAGE.cluster.psql("postgres", &hold)));
         let holds = format!(
-            "from pg_stat_activity where query like '%held_{id}' and wait_event = 'PgSleep' and pid <> pg_backend_pid()"
+            "from pg_stat_activity where query like '%{table}_held_{id}' and wait_event = 'PgSleep' and pid <> pg_backend_pid()"
         );
         STAGE.until("the strand is locked", &format!("select count(*) {holds}"), "1");
         let result = meanwhile();
@@ -159,4 +164,54 @@ fn a_loser_that_does_not_let_itself_be_cancelled_decides_nothing_later() {
         assert!(text.contains("right"), "{text}");
         nothing_is_left(&id);
     });
+}
+
+#[test]
+fn what_a_branch_has_undone_is_not_undone_again_with_what_is_left_of_it() {
+    let id = STAGE.start_as_alice(
+        "df.first(array[df.timeout(df.compensate('select 1', 'insert into app.log(what) values (''undone once'')')
+                                       ~> df.wait_for_signal('never'), interval '1 second')])",
+    );
+    waiting(&id, 1);
+    // When its time is up, somebody holds the row of the step that took too long.
+    held(&id, "signal = 'never'", || {
+        let (status, text) = STAGE.end_of(&id);
+        assert_eq!(status, "failed");
+        assert!(text.contains("Timeout after 1s"), "{text}");
+    });
+    assert_eq!(STAGE.admin("select count(*) from app.log where what = 'undone once'"), "1");
+    nothing_is_left(&id);
+}
+
+#[test]
+fn signals_arrive_in_the_order_in_which_they_were_sent_whoever_delivers_them() {
+    let id = STAGE.start_as_alice(
+        "df.wait_for_signal('go') |=> 'a' ~> df.wait_for_signal('go') |=> 'b' ~> 'select $a.data as a, $b.data as b'",
+    );
+    waiting(&id, 1);
+    let send = |data: &str| STAGE.run("alice", &format!("select df.signal('{id}', 'go', '\"{data}\"')"));
+    let other = || {
+        let other = STAGE.start_as_alice("df.wait_for_signal('go')");
+        waiting(&other, 1);
+        STAGE.run("alice", &format!("select df.signal('{other}', 'go')"));
+        assert_eq!(STAGE.end_of(&other).0, "completed");
+    };
+    let release = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        held(&id, "true", || {
+            send("first");
+            scope.spawn(|| locked("message", &id, "true", || drop((release.wait(), release.wait()))));
+            release.wait();
+        });
+        // The first is in somebody's hands; the strand is not.
+        send("second");
+        other();
+        release.wait();
+    });
+    let (status, text) = STAGE.end_of(&id);
+    assert_eq!(
+        (status.as_str(), text.as_str()),
+        ("completed", r#"{"rows": [{"a": "first", "b": "second"}], "row_count": 1}"#)
+    );
+    nothing_is_left(&id);
 }

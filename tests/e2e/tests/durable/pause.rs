@@ -35,25 +35,45 @@ fn a_pause_is_part_of_the_transaction_that_asks_for_it() {
     assert_eq!(STAGE.end_of(&id).0, "completed");
 }
 
+/// Pauses an instance of bob's, who has no other, while it sleeps. On a slow machine that takes longer than some sleeps.
+fn paused_asleep() -> String {
+    for seconds in ["0.3", "3", "30"] {
+        let id = STAGE.run(
+            "bob",
+            &format!(
+                "select df.start(df.sleep(interval '{seconds} seconds') ~> 'insert into app.log(what) values (''after {{sys_instance_id}}'')')"
+            ),
+        );
+        if let Err(error) = STAGE.try_run("bob", &format!("select df.pause('{id}')")) {
+            assert!(error.contains("has ended: completed"), "{error}");
+            continue;
+        }
+        let answered =
+            format!("select status in ('paused', 'completed') from df.instances where id = '{id}'");
+        STAGE.until("it is paused, or it was too late", &answered, "t");
+        if STAGE.admin(&status(&id)) == "paused" {
+            return id;
+        }
+    }
+    panic!("no pause within 30 seconds");
+}
+
 #[test]
 fn a_paused_instance_takes_no_step_whatever_becomes_due() {
-    let id = STAGE.start_as_alice(
-        "df.sleep(interval '300 milliseconds') ~> 'insert into app.log(what) values (''after the pause'')'",
-    );
-    STAGE.run("alice", &format!("select df.pause('{id}')"));
+    let id = paused_asleep();
     STAGE.until(
         "its time is up, and it is held",
         &format!("select held < now() from postern.strand where instance = '{id}'"),
         "t",
     );
-    let done = "select count(*) from app.log where what = 'after the pause'";
+    let done = format!("select count(*) from app.log where what = 'after {id}'");
     // Others run meanwhile, and after them it still waits.
     STAGE.result("'select 1' ~> 'select 2'");
-    assert_eq!(STAGE.admin(done), "0");
-    assert_eq!(STAGE.admin("select paused from df.queue where role = 'alice'::regrole and paused > 0"), "1");
-    STAGE.run("alice", &format!("select df.resume('{id}')"));
-    assert_eq!(STAGE.end_of(&id).0, "completed");
-    assert_eq!(STAGE.admin(done), "1");
+    assert_eq!(STAGE.admin(&done), "0");
+    assert_eq!(STAGE.admin("select paused from df.queue where role = 'bob'::regrole and paused > 0"), "1");
+    STAGE.run("bob", &format!("select df.resume('{id}')"));
+    assert_eq!(STAGE.run("bob", &format!("select df.await_instance('{id}', 60)")), "completed");
+    assert_eq!(STAGE.admin(&done), "1");
 }
 
 #[test]
@@ -259,4 +279,42 @@ fn an_instance_that_lost_its_role_s_rights_goes_on_when_it_has_them_again() {
         STAGE.admin("select string_agg(what, ',' order by at) from app.log where who = 'temp'"),
         "t1,t2"
     );
+}
+
+#[test]
+fn what_is_due_beside_one_that_does_not_run_runs_as_its_owner() {
+    STAGE.run(
+        "alice",
+        "select count(df.start(df.wait_for_signal('go') ~> 'insert into app.log(what) values (''beside'')', 'beside'))
+           from generate_series(1, 40)",
+    );
+    STAGE.until(
+        "all wait",
+        "select count(*) from postern.strand s join postern.instance i on i.id = s.instance where i.label = 'beside' and s.state = 'w'",
+        "40",
+    );
+    STAGE.run(
+        "alice",
+        "select count(df.pause(id)) from (select id, row_number() over (order by id) as n from df.instances where label = 'beside') i where n % 2 = 1",
+    );
+    STAGE.until(
+        "every other is paused",
+        "select count(*) from postern.instance where label = 'beside' and paused_at is not null",
+        "20",
+    );
+    // All are due at one moment, and every other is held when its turn comes.
+    STAGE.run("alice", "select count(df.signal(id, 'go')) from df.instances where label = 'beside'");
+    STAGE.until("the others have run", "select count(*) from app.log where what = 'beside'", "20");
+    STAGE.until(
+        "the rest is held",
+        "select count(held) from postern.strand s join postern.instance i on i.id = s.instance where i.label = 'beside'",
+        "20",
+    );
+    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "alice");
+    STAGE.run(
+        "alice",
+        "select count(df.resume(id)) from df.instances where label = 'beside' and status = 'paused'",
+    );
+    STAGE.until("all have run", "select count(*) from app.log where what = 'beside'", "40");
+    assert_eq!(STAGE.admin("select distinct who from app.log where what = 'beside'"), "alice");
 }

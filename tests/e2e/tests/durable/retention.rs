@@ -75,3 +75,60 @@ fn sizes(stage: &Stage) -> Vec<(String, u64)> {
     };
     text.split(',').map(pair).collect()
 }
+
+/// Ids are random, and of those that were removed one may come again.
+#[test]
+fn an_id_that_comes_again_is_of_the_new_function() {
+    let stage = Stage::with(Cluster::builder().setting("postern.executors", "1"));
+    let old = stage.start_as_alice("'select 1 as old' ~> 'select 2 as old'");
+    assert_eq!(stage.end_of(&old).0, "completed");
+    for n in 0..5 {
+        stage.admin(&format!(
+            "begin; delete from postern.step where instance = '{old}'; delete from postern.instance where id = '{old}';
+             set local role bob; create temp table new on commit drop as select df.start('select {n} as new') as id; reset role;
+             update postern.strand set instance = '{old}' from new where instance = new.id;
+             update postern.instance i set id = '{old}' from new where i.id = new.id; commit"
+        ));
+        stage.until(
+            "it has ended",
+            &format!("select status from postern.instance where id = '{old}'"),
+            "completed",
+        );
+        let result = stage.run("bob", &format!("select df.result('{old}')"));
+        assert_eq!(result, format!(r#"{{"rows": [{{"new": {n}}}], "row_count": 1}}"#));
+    }
+}
+
+/// What took long is kept as long after its end as what did not.
+#[test]
+fn what_has_just_ended_is_kept_however_long_it_took() {
+    let stage = Stage::with(
+        Cluster::builder().setting("postern.executors", "1").setting("postern.retention_instances", "5"),
+    );
+    // Old ones are looked for after so many turns.
+    let looked = || {
+        stage.run("alice", "delete from app.log");
+        stage.result(
+            "df.loop('insert into app.log(what) values (''turn'')', 'select count(*) < 600 from app.log')",
+        );
+    };
+    let long = stage.start_as_alice("df.wait_for_signal('go') ~> 'select 7 as n'");
+    for _ in 0..12 {
+        stage.result("'select 1'");
+    }
+    stage.run("alice", &format!("select df.signal('{long}', 'go')"));
+    assert_eq!(stage.end_of(&long).0, "completed");
+    looked();
+    let left = "select count(*) from postern.instance";
+    stage.until("older ones are gone", &format!("select ({left}) < 12"), "t");
+    assert_eq!(stage.end_of(&long), ("completed".into(), r#"{"rows": [{"n": 7}], "row_count": 1}"#.into()));
+    for _ in 0..10 {
+        stage.result("'select 1'");
+    }
+    looked();
+    stage.until(
+        "it goes as well",
+        &format!("select count(*) from postern.instance where id = '{long}'"),
+        "0",
+    );
+}

@@ -71,7 +71,7 @@ fn a_trigger_of_another_role_runs_neither_in_the_copy_nor_in_the_stream() {
              create or replace function app.test(int) returns bool language sql as 'select true';
              create or replace function app.text() returns text language sql as 'select ''x'''",
         );
-        let error = pair.refused(statement);
+        let error = pair.refused(&format!("set role author; {statement}"));
         assert!(
             error.contains("may not run app.mine()")
                 || error.contains("may not be replicated after this change"),
@@ -177,6 +177,28 @@ fn what_an_owner_writes_does_not_run_as_a_superuser() {
         );
     }
     assert_eq!(pair.there("select rolsuper, rolcreaterole from pg_roles where rolname = 'owner'"), "f|f");
+    // What its author may execute now and then no more: to take that away is refused, by whatever GRANT or REVOKE.
+    pair.there(
+        "create schema lent authorization author; set role author; grant usage on schema lent to owner;
+         create function lent.stamps(int) returns bool language plpgsql security definer set search_path = pg_catalog, pg_temp as 'begin return true; end';
+         set role owner; alter table app.doc add constraint lent check (lent.stamps(id)) not valid",
+    );
+    for statement in [
+        "revoke execute on function lent.stamps(int) from public",
+        "revoke execute on all functions in schema lent from public",
+        "revoke all on routine lent.stamps from public",
+    ] {
+        let error = pair.refused(&format!("set role author; {statement}"));
+        assert!(
+            error.contains(
+                "Check \"lent\" of app.doc, which \"owner\" has written, calls lent.stamps(integer)"
+            ),
+            "{statement}: {error}"
+        );
+    }
+    // With another way to it that stays, and of a function that nothing calls, it is not.
+    pair.there("set role author; grant execute on function lent.stamps(int) to owner; revoke execute on function lent.stamps(int) from public; create function lent.idle() returns int language sql as 'select 1'; revoke execute on function lent.idle() from public");
+    pair.there("set role owner; alter table app.doc drop constraint lent");
     // As the owner of the table it is the owner's own affair, from 16 on.
     if major >= 16 {
         pair.there("alter subscription sub set (run_as_owner = false)");

@@ -83,9 +83,10 @@ fn a_conflict_is_written_down_for_those_who_may_read_the_table() {
     }
 
     // What code says that runs on apply is not told: it may be of other tables.
+    pair.there("alter system set postern.trigger_rule = off; select pg_reload_conf()");
+    pair.until("show postern.trigger_rule", "off");
     pair.there(
-        "alter system set postern.trigger_rule = off; select pg_reload_conf();
-         create table app.secret (word text); insert into app.secret values ('swordfish');
+        "create table app.secret (word text); insert into app.secret values ('swordfish');
          create function app.tells() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as
              $$ begin raise exception 'the word is %, for \"app.doc\" and 0/1', (select word from app.secret); end $$;
          create trigger tells before insert on app.log for each row execute function app.tells();

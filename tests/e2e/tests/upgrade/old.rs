@@ -28,10 +28,19 @@ pub fn dump(cluster: &Cluster) -> String {
                lateral (values (now - interval '5 minutes'), (now + interval '3 hours'), (date_trunc('year', now) + interval '2 years')) v(t)",
         )
         .unwrap();
-    DUMPED.iter().zip(minutes.trim().split('|')).fold(DUMP.to_owned(), |dump, (then, now)| {
-        assert!(dump.contains(then), "{then}");
-        dump.replace(then, now)
-    })
+    let now: Vec<_> = minutes.trim().split('|').collect();
+    assert!(DUMPED.iter().all(|then| DUMP.contains(then)));
+    // What was put in is not looked at again: it may be another of the moments.
+    let mut rest = DUMP;
+    let mut dump = String::with_capacity(DUMP.len());
+    while let Some((at, which)) =
+        DUMPED.iter().enumerate().filter_map(|(which, then)| Some((rest.find(then)?, which))).min()
+    {
+        dump += &rest[..at];
+        dump += now[which];
+        rest = &rest[at + DUMPED[which].len()..];
+    }
+    dump + rest
 }
 
 /// What the extension must keep: who is a member of what, who may what, and everything that somebody has set. Only of objects that

@@ -15,7 +15,8 @@ pub const FUNCTION: Rule = Rule {
             FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) f.proowner
             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) f.pronamespace AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema,postern,df,_duroxide}'::pg_catalog.name[])
             JOIN tab t ON t.relrowsecurity
-             AND (o.rolsuper OR o.rolbypassrls OR (NOT t.relforcerowsecurity AND pg_catalog.pg_has_role(o.oid, t.relowner, 'USAGE')))
+             AND (o.rolsuper OR o.rolbypassrls OR (NOT t.relforcerowsecurity AND pg_catalog.pg_has_role(o.oid, t.relowner, 'USAGE'))
+                  OR EXISTS (SELECT FROM direct a WHERE a.relation OPERATOR(pg_catalog.=) t.oid AND pg_catalog.pg_has_role(o.oid, a.grantee, 'USAGE')))
              AND (EXISTS (SELECT FROM pg_catalog.pg_depend d
                            WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) f.oid
                              AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.=) t.oid)

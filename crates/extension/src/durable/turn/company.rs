@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use postern_durable::machine::{Outcome, Record, Value};
+use postern_durable::machine::Outcome;
 use postern_durable::{Graph, Kind};
 
 use super::super::rerun::{self, Before};
@@ -194,24 +194,5 @@ impl Course<'_> {
     pub(super) fn is_counted(&self) -> bool {
         let fork = self.graph.node(self.strand.base).and_then(|base| base.parent);
         fork.is_some_and(|fork| matches!(self.kind(fork), Kind::Join { .. } | Kind::Map { .. }))
-    }
-
-    /// Reads the results of branches that are about to be put together, all at once.
-    pub(super) fn read_ahead(&mut self, branches: &[Strand]) {
-        let (mut strands, mut numbers) = (Vec::new(), Vec::new());
-        for branch in branches {
-            if let Some(Outcome::Done(Value::Kept(Record(strand, n)))) = branch.frame.outcome.as_deref()
-                && !self.results.kept.contains_key(&(*strand, *n))
-            {
-                strands.push(*strand);
-                numbers.push(*n);
-            }
-        }
-        if strands.len() > 1 {
-            let id = &self.strand.instance;
-            for (Record(strand, n), result, columns) in as_owner(|| store::kept_of(id, &strands, &numbers)) {
-                self.results.kept.insert((strand, n), (result, columns));
-            }
-        }
     }
 }
