@@ -42,8 +42,11 @@ pub(super) struct Memory {
     off: bool,
     intruders: Mutex<HashMap<(Right, Oid), Option<Oid>>>,
     paths: Mutex<HashMap<Searched, Arc<Names>>>,
-    objects: Mutex<HashMap<(Kind, Oid), Option<Arc<Object>>>>,
+    objects: Mutex<Objects>,
 }
+
+/// Objects, described; nothing for those that are not there.
+type Objects = HashMap<(Kind, Oid), Option<Arc<Object>>>;
 
 /// What decides of a path.
 type Searched = (Vec<Place>, Vec<(String, usize)>);
