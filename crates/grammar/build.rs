@@ -32,7 +32,8 @@ fn main() -> Result<()> {
     let definitions = fs::read_to_string(include.join("pg_query_outfuncs_defs.c"))?;
     let cases = fs::read_to_string(include.join("pg_query_outfuncs_conds.c"))?;
     let enums = fs::read_to_string(include.join("pg_query_enum_defs.c"))?;
-    let names = Names::read(&fs::read_to_string(source.join("src/protobuf.rs"))?);
+    let protobuf = fs::read_to_string(source.join("src/protobuf.rs"))?;
+    let names = Names::read(&protobuf);
 
     let nodes = nodes(&definitions)?;
     let cases = self::cases(&cases)?;
@@ -45,6 +46,7 @@ fn main() -> Result<()> {
     write_cases(&mut code, &cases, &names)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("read.rs"), code)?;
+    fs::write(out.join("nodes.rs"), structs(&protobuf)?)?;
 
     let types: BTreeSet<&str> = nodes
         .iter()
@@ -260,6 +262,120 @@ fn write_node(code: &mut String, node: &Node, names: &Names, used: &mut BTreeSet
         writeln!(code, "        {field}: None,")?;
     }
     writeln!(code, "    }} }}\n}}\n")?;
+    Ok(())
+}
+
+/// Nodes that are no larger than a list. All others stand behind a pointer: a list of names would otherwise have room for a whole
+/// statement in each of its items.
+const SMALL: &[&str] = &["AStar", "BitString", "Boolean", "Float", "Integer", "List", "ParamRef", "String"];
+
+/// Messages that are no nodes.
+const NO_NODES: &[&str] = &["ParseResult", "ScanResult", "ScanToken", "SummaryResult"];
+/// What our structs can do: `tests/same.rs` writes them and pg_query's as JSON.
+const DERIVED: &str = "#[derive(Debug, Clone, PartialEq, serde::Serialize";
+
+/// The structs of pg_query without what they need as messages, and a way to look at all nodes below one.
+fn structs(protobuf: &str) -> Result<String> {
+    let mut code = String::new();
+    let mut lines = protobuf.lines();
+    while let Some(line) = lines.next() {
+        if let Some(rest) = line.strip_prefix("pub struct ") {
+            let name = rest.trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric());
+            let fields = if line.ends_with("{}") { Vec::new() } else { items(&mut lines) };
+            if !NO_NODES.contains(&name) {
+                write_struct(&mut code, name, &fields)?;
+            }
+        } else if let Some(module) =
+            ["node", "a_const"].iter().find(|name| line == format!("pub mod {name} {{"))
+        {
+            let head = lines.by_ref().find(|line| line.contains("pub enum "));
+            let head = head.ok_or_else(|| format!("no enum in {module}"))?.trim();
+            let variants = items(&mut lines);
+            writeln!(code, "pub mod {module} {{\n{DERIVED})]\n{head}")?;
+            for variant in &variants {
+                writeln!(
+                    code,
+                    "{},",
+                    if *module == "node" {
+                        packed(variant).ok_or(variant.as_str())?
+                    } else {
+                        variant.clone()
+                    }
+                )?;
+            }
+            writeln!(code, "}}\n}}")?;
+            write_variants(&mut code, module, head, &variants)?;
+        }
+    }
+    Ok(code)
+}
+
+/// Fields or variants, until the bracket that closes them: attributes and comments left out, each on one line, without the comma.
+fn items<'l>(lines: &mut impl Iterator<Item = &'l str>) -> Vec<String> {
+    let mut items = Vec::new();
+    let mut item = String::new();
+    for line in lines.by_ref().map(str::trim).take_while(|line| *line != "}") {
+        if item.is_empty() && line.starts_with("//") {
+            continue;
+        }
+        item.push_str(line);
+        let ended = if item.starts_with("#[") { item.ends_with(']') } else { balanced(&item) };
+        if ended {
+            let whole = std::mem::take(&mut item);
+            if !whole.starts_with("#[") {
+                let whole = whole.trim_end_matches(',').replace(",)", ")").replace(",>", ">");
+                items.push(whole.replace("::prost::alloc::", "::std::"));
+            }
+        }
+    }
+    items
+}
+
+/// Does it end with a comma, with all its brackets closed?
+fn balanced(item: &str) -> bool {
+    let count = |brackets: &[char]| item.chars().filter(|letter| brackets.contains(letter)).count();
+    item.ends_with(',') && count(&['(', '<']) == count(&[')', '>'])
+}
+
+/// A variant, with a pointer if its node is not small.
+fn packed(variant: &str) -> Option<String> {
+    let (name, node) = variant.split_once('(')?;
+    let node = node.strip_suffix(')')?;
+    let node =
+        node.strip_prefix("::std::boxed::Box<").and_then(|node| node.strip_suffix('>')).unwrap_or(node);
+    let small = SMALL.contains(&node.strip_prefix("super::")?);
+    Some(if small { format!("{name}({node})") } else { format!("{name}(::std::boxed::Box<{node}>)") })
+}
+
+fn write_variants(code: &mut String, module: &str, head: &str, variants: &[String]) -> Result<()> {
+    let name = head.trim_start_matches("pub enum ").trim_end_matches(" {");
+    let own = if module == "node" { "is(self) || " } else { "" };
+    writeln!(
+        code,
+        "impl Below for {module}::{name} {{\n    fn any(&self, is: &dyn Fn(&node::Node) -> bool) -> bool {{\n        {own}match self {{"
+    )?;
+    for variant in variants {
+        let (variant, _) = variant.split_once('(').ok_or(variant.as_str())?;
+        writeln!(code, "            Self::{variant}(inner) => inner.any(is),")?;
+    }
+    writeln!(code, "        }}\n    }}\n}}")?;
+    Ok(())
+}
+
+fn write_struct(code: &mut String, name: &str, fields: &[String]) -> Result<()> {
+    writeln!(code, "{DERIVED}, Default)]\npub struct {name} {{")?;
+    for field in fields {
+        writeln!(code, "{field},")?;
+    }
+    writeln!(
+        code,
+        "}}\nimpl Below for {name} {{\n    fn any(&self, is: &dyn Fn(&node::Node) -> bool) -> bool {{\n        false"
+    )?;
+    for field in fields {
+        let (name, _) = field.trim_start_matches("pub ").split_once(": ").ok_or(field.as_str())?;
+        writeln!(code, "        || self.{name}.any(is)")?;
+    }
+    writeln!(code, "    }}\n}}")?;
     Ok(())
 }
 

@@ -153,7 +153,7 @@ fn split(tokens: &[Token]) -> Vec<Range<usize>> {
     let mut start = None;
     let mut end = 0;
     for token in tokens {
-        if token.kind == pg_query::protobuf::Token::Ascii59 {
+        if token.kind == postern_grammar::nodes::Token::Ascii59 {
             if let Some(start) = start.take() {
                 pieces.push(start..end);
             }
@@ -262,7 +262,7 @@ fn after_path(catalog: &Catalog, names: &mut [Occurrence]) {
 
 /// Is it one word that looks nothing up: a constant, a variable, a parameter?
 fn nameless(tokens: &[Token]) -> bool {
-    use pg_query::protobuf::Token as Kind;
+    use postern_grammar::nodes::Token as Kind;
     let [one] = tokens else { return false };
     matches!(one.kind, Kind::Iconst | Kind::Fconst | Kind::Sconst | Kind::Ident | Kind::Param)
 }

@@ -5,8 +5,8 @@
 //!
 //! **Invariant**: no text makes this panic or abort; what cannot be parsed is an error with a place.
 
-use pg_query::protobuf::{KeywordKind, Node, Token as Kind};
 pub use postern_grammar::As;
+use postern_grammar::nodes::{KeywordKind, Node, Token as Kind};
 
 /// Nested deeper than this, a text is not parsed.
 const DEEPEST: usize = 1_500;

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use pg_query::protobuf::Token as Kind;
+use postern_grammar::nodes::Token as Kind;
 
 use crate::parse::Token;
 
@@ -90,9 +90,10 @@ impl Reader<'_> {
     fn until(&self, from: usize, words: &[&str]) -> usize {
         let mut depth = 0_usize;
         for at in from..self.tokens.len() {
-            match self.word(at) {
-                "(" | "[" => depth += 1,
-                ")" | "]" => depth = depth.saturating_sub(1),
+            match self.tokens[at].kind {
+                Kind::Ascii40 | Kind::Ascii91 => depth += 1,
+                Kind::Ascii41 | Kind::Ascii93 => depth = depth.saturating_sub(1),
+                Kind::Sconst | Kind::Iconst => {}
                 _ if depth == 0 && self.is_any(at, words) => return at,
                 _ => {}
             }

@@ -1,5 +1,7 @@
 //! What every name of a routine, or of some SQL, means: for people and programs.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::body;
@@ -22,6 +24,12 @@ pub struct Object {
     pub oid: Oid,
 }
 
+/// Writes an object that others have, too.
+#[allow(clippy::ref_option, reason = "as it is called")]
+fn shared<S: serde::Serializer>(object: &Option<Arc<Object>>, to: S) -> Result<S::Ok, S::Error> {
+    object.as_deref().serialize(to)
+}
+
 /// One name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Name {
@@ -37,8 +45,9 @@ pub struct Name {
     /// The construct that looks it up, if it is not written.
     pub implied_by: Option<&'static str>,
     /// The object, if it is one.
-    pub object: Option<Object>,
-    /// What it means, in words.
+    #[serde(serialize_with = "shared")]
+    pub object: Option<Arc<Object>>,
+    /// What it means, in words; empty for an object that nobody can capture, if nothing was to be explained.
     pub meaning: String,
     /// Why that one; empty if it was not asked for.
     pub why: String,
@@ -284,17 +293,19 @@ fn build(
         .iter()
         .map(|occurrence| {
             let object = object(catalog, occurrence);
+            let verdict = judge.judge(occurrence);
+            let told = explain || object.is_none() || verdict != Verdict::Safe;
             Name {
                 position: lines.position(occurrence.span.start),
                 span: occurrence.span.clone(),
                 kind: occurrence.kind(),
                 name: occurrence.written(),
                 implied_by: occurrence.implied_by,
-                meaning: meaning(occurrence, object.as_ref()),
+                meaning: if told { meaning(occurrence, object.as_deref()) } else { String::new() },
                 object,
                 why: if explain { why(catalog, path, occurrence) } else { String::new() },
                 binds: binds(occurrence),
-                verdict: judge.judge(occurrence),
+                verdict,
             }
         })
         .collect();
@@ -326,7 +337,7 @@ fn binds(routine: &Routine, occurrence: &Occurrence) -> &'static str {
 }
 
 /// The object that a name means, described.
-pub fn object(catalog: &Catalog, occurrence: &Occurrence) -> Option<Object> {
+pub fn object(catalog: &Catalog, occurrence: &Occurrence) -> Option<Arc<Object>> {
     let (kind, oid) = (occurrence.kind(), occurrence.object()?);
     catalog.described(kind, oid, || describe(catalog, kind, oid))
 }

@@ -6,8 +6,8 @@
 //!
 //! **Not guaranteed**: what is said to be inlined is what the server could inline; whether it does depends on the call, too.
 
-use pg_query::protobuf::{SelectStmt, SetOperation};
-use pg_query::{NodeEnum, NodeRef};
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{Below, SelectStmt, SetOperation};
 
 use crate::catalog::{Catalog, Oid, Routine};
 use crate::fix::Edit;
@@ -98,11 +98,7 @@ fn inlined(catalog: &Catalog, routine: &Routine, names: &[Occurrence]) -> bool {
     if routine.set {
         return !routine.strict && routine.volatility != 'v';
     }
-    let within = select_parts(select)
-        || NodeEnum::SelectStmt(select.clone())
-            .nodes()
-            .iter()
-            .any(|(node, ..)| matches!(node, NodeRef::SubLink(_)));
+    let within = select_parts(select) || select.any(&|node| matches!(node, NodeEnum::SubLink(_)));
     // Nor what promises more than what it calls keeps.
     let rank = |volatility: char| "isv".find(volatility).unwrap_or_default();
     let called = names.iter().filter_map(|name| match name.kind() {

@@ -1,18 +1,20 @@
-//! PostgreSQL's grammar, and its trees as the structs of [`pg_query`].
+//! PostgreSQL's grammar, and its trees as structs.
 //!
 //! pg_query has the same trees from the same grammar, but by a protobuf that is written in C and read in Rust again, which takes several
 //! times as long as the grammar. Here the nodes are read where the grammar has left them.
 //!
 //! **Invariants**
-//! * A tree is the one that [`pg_query::parse`] gives for the text: `tests/same.rs`.
+//! * A tree is the one that [`pg_query::parse`] gives for the text, but for pointers: `tests/same.rs`.
 //! * Nothing of PostgreSQL's memory is left or kept when a call ends, however it ends.
 //! * `unsafe` is here and nowhere else: [`tree`] and what `build.rs` writes for it.
 
+pub mod nodes;
 mod tree;
 
 use std::ffi::CString;
 
-pub use pg_query::protobuf::Node;
+pub use nodes::Node;
+pub use nodes::node::Node as NodeEnum;
 
 /// What a text is parsed as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@
 
 use std::ffi::{CStr, c_char};
 
-use pg_query::protobuf::a_const::Val;
-use pg_query::{ParserOptions, protobuf};
+use pg_query::ParserOptions;
 
+use crate::nodes::{self as protobuf, a_const::Val};
 use crate::{As, Statement};
 
 #[allow(

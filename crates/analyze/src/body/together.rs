@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use pg_query::protobuf::{Node, Token as Kind};
+use postern_grammar::nodes::{Node, Token as Kind};
 
 use super::{CAST, nameless, percent_of, within};
 use crate::parse::{As, Token, parse_scanned};

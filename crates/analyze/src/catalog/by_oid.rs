@@ -26,6 +26,10 @@ impl Hasher for Multiply {
         }
     }
 
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(32) ^ number).wrapping_mul(MIXED);
+    }
+
     fn write_u32(&mut self, number: u32) {
         self.0 = (self.0.rotate_left(32) ^ u64::from(number)).wrapping_mul(MIXED);
     }

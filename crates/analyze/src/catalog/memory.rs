@@ -14,6 +14,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Oid;
+use super::by_oid::ByOid;
 use crate::capture::{Situation, Verdict};
 use crate::occurrence::{Kind, Lookup, Meaning, Occurrence};
 use crate::path::{Path, Place};
@@ -41,8 +42,11 @@ pub(super) struct Memory {
     off: bool,
     intruders: Mutex<HashMap<(Right, Oid), Option<Oid>>>,
     paths: Mutex<HashMap<Searched, Arc<Names>>>,
-    objects: Mutex<HashMap<(Kind, Oid), Option<Object>>>,
+    objects: Mutex<Objects>,
 }
+
+/// Objects, described; nothing for those that are not there.
+type Objects = HashMap<(Kind, Oid), Option<Arc<Object>>>;
 
 /// What decides of a path.
 type Searched = (Vec<Place>, Vec<(String, usize)>);
@@ -76,12 +80,17 @@ impl Memory {
     }
 
     /// An object, described.
-    pub fn object(&self, kind: Kind, oid: Oid, answer: impl FnOnce() -> Option<Object>) -> Option<Object> {
+    pub fn object(
+        &self,
+        kind: Kind,
+        oid: Oid,
+        answer: impl FnOnce() -> Option<Object>,
+    ) -> Option<Arc<Object>> {
         if self.off {
-            return answer();
+            return answer().map(Arc::new);
         }
         let mut known = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry((kind, oid)).or_insert_with(answer).clone()
+        known.entry((kind, oid)).or_insert_with(|| answer().map(Arc::new)).clone()
     }
 
     /// What is known under a path.
@@ -173,13 +182,13 @@ struct Kept<A> {
 /// Answers by the hash of their question, so that asking copies nothing.
 #[derive(Debug)]
 struct Answers<A> {
-    kept: HashMap<u64, Vec<Kept<A>>>,
+    kept: ByOid<Vec<Kept<A>>, u64>,
     count: usize,
 }
 
 impl<A> Default for Answers<A> {
     fn default() -> Self {
-        Self { kept: HashMap::new(), count: 0 }
+        Self { kept: ByOid::default(), count: 0 }
     }
 }
 

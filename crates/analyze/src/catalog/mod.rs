@@ -410,7 +410,7 @@ impl Catalog {
         kind: crate::occurrence::Kind,
         oid: Oid,
         answer: impl FnOnce() -> Option<crate::report::Object>,
-    ) -> Option<crate::report::Object> {
+    ) -> Option<std::sync::Arc<crate::report::Object>> {
         self.memory.object(kind, oid, answer)
     }
 

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use pg_query::protobuf::Node;
+use postern_grammar::nodes::Node;
 
 use super::split::Part;
 use crate::parse::{As, Token, Unparsed, parse_scanned, tokens};

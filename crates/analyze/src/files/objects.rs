@@ -1,7 +1,7 @@
 //! Schemas, types, operators, casts, extensions; and what renames, moves, gives away and drops anything.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     AlterDomainStmt, AlterObjectSchemaStmt, AlterOwnerStmt, CompositeTypeStmt, CreateCastStmt,
     CreateDomainStmt, CreateEnumStmt, CreateExtensionStmt, CreateRangeStmt, CreateSchemaStmt, DefineStmt,
     DropBehavior, DropStmt, Node, ObjectType, RangeVar, RenameStmt, TypeName,
@@ -227,7 +227,7 @@ impl State<'_> {
     }
 
     pub(super) fn create_cast(&mut self, cast: &CreateCastStmt) {
-        use pg_query::protobuf::CoercionContext;
+        use postern_grammar::nodes::CoercionContext;
         let (Some(source), Some(target)) = (&cast.sourcetype, &cast.targettype) else { return };
         let (source, target) = (self.type_oid(source), self.type_oid(target));
         let context = match CoercionContext::try_from(cast.context) {

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, Token as Kind, TransactionStmtKind, VariableSetKind, VariableSetStmt};
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{Node, Token as Kind, TransactionStmtKind, VariableSetKind, VariableSetStmt};
 use sha2::{Digest, Sha256};
 
 use super::batch::{self, Read, read};
@@ -647,7 +647,7 @@ pub(super) fn strings(nodes: &[Node]) -> Vec<String> {
 
 /// The text of a constant, or of a name.
 pub(super) fn string(node: Option<&Node>) -> Option<String> {
-    use pg_query::protobuf::a_const::Val;
+    use postern_grammar::nodes::a_const::Val;
     match node?.node.as_ref()? {
         NodeEnum::String(text) => Some(text.sval.clone()),
         NodeEnum::Boolean(value) => Some(value.boolval.to_string()),

@@ -10,8 +10,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     AlterPublicationAction, AlterPublicationStmt, CreatePublicationStmt, Node, PublicationObjSpecType,
 };
 

@@ -1,7 +1,7 @@
 //! Roles, grants, and settings of roles.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     AlterDefaultPrivilegesStmt, AlterRoleSetStmt, AlterRoleStmt, DropRoleStmt, GrantRoleStmt, GrantStmt,
     GrantTargetType, Node, ObjectType, RoleSpec, RoleSpecType, VariableSetKind, VariableSetStmt,
 };
@@ -54,7 +54,7 @@ impl State<'_> {
         let specs: Vec<&RoleSpec> = nodes
             .iter()
             .filter_map(|node| match node.node.as_ref() {
-                Some(NodeEnum::RoleSpec(role)) => Some(role),
+                Some(NodeEnum::RoleSpec(role)) => Some(role.as_ref()),
                 _ => None,
             })
             .collect();
@@ -63,7 +63,7 @@ impl State<'_> {
 
     pub(super) fn create_role(&mut self, name: &str, kind: i32, given: &[Node]) {
         let oid = self.role_named(name);
-        let login = kind == pg_query::protobuf::RoleStmtType::RolestmtUser as i32;
+        let login = kind == postern_grammar::nodes::RoleStmtType::RolestmtUser as i32;
         if let Some(role) = self.catalog.role_of(oid) {
             self.catalog.put_role(Role { login, ..role.clone() });
         }

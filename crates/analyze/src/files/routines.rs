@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     AlterFunctionStmt, CreateFunctionStmt, DefElem, DefineStmt, FunctionParameter, FunctionParameterMode,
     Node, ObjectType, ObjectWithArgs, Token as Kind, TypeName, VariableSetKind, VariableSetStmt,
 };

@@ -1,7 +1,7 @@
 //! Policies, triggers, rules and indexes: expressions that are stored with a table.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     AlterPolicyStmt, CreateEventTrigStmt, CreatePolicyStmt, CreateStatsStmt, CreateTrigStmt, IndexStmt, Node,
     RangeVar, RuleStmt,
 };
@@ -99,7 +99,7 @@ impl State<'_> {
     pub(super) fn create_statistics(&mut self, statistics: &CreateStatsStmt, node: &Node) {
         let found = self.walk(node);
         let range = match statistics.relations.first().and_then(|node| node.node.as_ref()) {
-            Some(NodeEnum::RangeVar(range)) => Some(range),
+            Some(NodeEnum::RangeVar(range)) => Some(range.as_ref()),
             _ => None,
         };
         let name = crate::walk::parts(&statistics.defnames).last().map_or("", |name| name).to_owned();

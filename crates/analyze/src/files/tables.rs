@@ -1,7 +1,7 @@
 //! Tables, sequences, views' relations, and what ALTER TABLE does to them.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     AlterTableStmt, AlterTableType, ColumnDef, CreateSeqStmt, CreateStmt, CreateTableAsStmt, Node,
     ObjectType, RangeVar, ViewStmt,
 };
@@ -371,7 +371,7 @@ fn weightiest(kinds: &[&'static str]) -> &'static str {
 
 /// What kind of expression a constraint has, if it has one.
 fn constraint_kind(node: &Node) -> Option<&'static str> {
-    use pg_query::protobuf::ConstrType;
+    use postern_grammar::nodes::ConstrType;
     let NodeEnum::Constraint(constraint) = node.node.as_ref()? else { return None };
     match ConstrType::try_from(constraint.contype).ok()? {
         ConstrType::ConstrCheck => Some("check"),

@@ -1,7 +1,7 @@
 //! Definitions and the other commands: the names in them that are looked up when the command runs.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     Constraint, CreateStatsStmt, CreateStmt, CreateTrigStmt, DropStmt, FunctionParameter, Node, ObjectType,
     PartitionBoundSpec, PartitionCmd, RangeVar,
 };
@@ -160,7 +160,7 @@ impl Walker<'_> {
                 });
             }
             NodeEnum::AlterDomainStmt(alter) => {
-                let name = pg_query::protobuf::TypeName {
+                let name = postern_grammar::nodes::TypeName {
                     names: alter.type_name.clone(),
                     location: -1,
                     ..Default::default()
@@ -317,7 +317,7 @@ impl Walker<'_> {
 
     fn create_statistics(&mut self, statistics: &CreateStatsStmt) {
         let relation = match statistics.relations.first().and_then(|node| node.node.as_ref()) {
-            Some(NodeEnum::RangeVar(relation)) => Some(relation),
+            Some(NodeEnum::RangeVar(relation)) => Some(relation.as_ref()),
             _ => None,
         };
         self.on_table(relation, |walker| {
@@ -413,7 +413,7 @@ impl Walker<'_> {
     }
 
     /// `serial` and its like are no types, and no schema can hold another.
-    pub(super) fn note_serial(&mut self, name: &pg_query::protobuf::TypeName) -> Oid {
+    pub(super) fn note_serial(&mut self, name: &postern_grammar::nodes::TypeName) -> Oid {
         match parts(&name.names).as_slice() {
             ["serial" | "serial4"] => known::INT4,
             ["bigserial" | "serial8"] => known::INT8,

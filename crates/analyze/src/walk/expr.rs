@@ -1,7 +1,7 @@
 //! Expressions: their types, and the names in them.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     AConst, AExpr, AExprKind, BoolExpr, CaseExpr, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast,
     WindowDef, a_const,
 };
@@ -449,10 +449,10 @@ impl Walker<'_> {
 
     /// A literal that becomes the name of an object.
     fn literal_for(&mut self, node: &Node, target: Oid) {
-        if let Some(NodeEnum::AConst(AConst { val: Some(a_const::Val::Sval(string)), location, .. })) =
-            node.node.as_ref()
+        if let Some(NodeEnum::AConst(constant)) = node.node.as_ref()
+            && let Some(a_const::Val::Sval(string)) = &constant.val
         {
-            self.note_literal(&string.sval, *location, target);
+            self.note_literal(&string.sval, constant.location, target);
         }
     }
 

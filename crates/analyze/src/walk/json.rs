@@ -1,7 +1,7 @@
 //! SQL/JSON: constructors, queries, `JSON_TABLE`. What they call is the server's own, by number; what stands in them is not.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     JsonAggConstructor, JsonBehavior, JsonExprOp, JsonKeyValue, JsonOutput, JsonTable, JsonValueExpr, Node,
 };
 

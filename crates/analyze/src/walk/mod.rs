@@ -20,7 +20,7 @@ mod scope;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use pg_query::protobuf::Node;
+use postern_grammar::nodes::Node;
 
 use crate::catalog::{Names, Oid};
 use crate::occurrence::Occurrence;
@@ -141,13 +141,13 @@ impl<'a> Walker<'a> {
     pub fn type_name(&mut self, node: &Node) -> Oid {
         // The grammar gives a type name as a raw statement of its own.
         match node.node.as_ref() {
-            Some(pg_query::NodeEnum::TypeName(name)) => self.note_type(name),
+            Some(postern_grammar::NodeEnum::TypeName(name)) => self.note_type(name),
             _ => OPAQUE,
         }
     }
 
     /// Notes the type of a column or parameter; `serial` and its like are integers.
-    pub fn column_type_of(&mut self, name: &pg_query::protobuf::TypeName) -> Oid {
+    pub fn column_type_of(&mut self, name: &postern_grammar::nodes::TypeName) -> Oid {
         self.note_serial(name)
     }
 

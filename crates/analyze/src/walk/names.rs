@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, RangeVar, Token as Kind, TypeName};
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{Node, RangeVar, Token as Kind, TypeName};
 
 use super::{Variable, Walker};
 use crate::catalog::Oid;

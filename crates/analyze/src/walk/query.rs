@@ -1,7 +1,7 @@
 //! SELECT, and the commands that change rows.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{
+use postern_grammar::NodeEnum;
+use postern_grammar::nodes::{
     Alias, DeleteStmt, FuncCall, InsertStmt, JoinExpr, MergeStmt, Node, RangeFunction, RangeVar,
     ReturningClause, SelectStmt, SetOperation, UpdateStmt, WithClause,
 };

@@ -33,7 +33,7 @@ fn check(subject: &Subject<'_>) -> Vec<Finding> {
 fn harmless(text: &str) -> bool {
     let Ok(tokens) = crate::parse::tokens(text) else { return false };
     let literal =
-        |at: usize| tokens.get(at).is_some_and(|token| token.kind == pg_query::protobuf::Token::Sconst);
+        |at: usize| tokens.get(at).is_some_and(|token| token.kind == postern_grammar::nodes::Token::Sconst);
     if tokens.len() == 1 {
         return literal(0);
     }

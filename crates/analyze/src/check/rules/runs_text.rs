@@ -1,6 +1,6 @@
 //! Functions that take SQL as text and run it: with a caller's text in it, it is the caller's SQL.
 
-use pg_query::protobuf::Token as Kind;
+use postern_grammar::nodes::Token as Kind;
 
 use super::super::{Finding, Severity, Subject};
 use super::Rule;

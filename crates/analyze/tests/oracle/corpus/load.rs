@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use pg_query::NodeEnum;
 use postern_analyze::parse::{As, parse, tokens, with_stack};
+use postern_grammar::NodeEnum;
 
 use crate::server::Session;
 
