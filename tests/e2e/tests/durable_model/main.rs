@@ -8,7 +8,6 @@
 mod judge;
 mod oracle;
 mod play;
-mod rng;
 mod shape;
 mod sql;
 
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 use postern_cluster::Cluster;
 
 use play::{Fault, Run, Stage, Weather};
-use rng::Rng;
+use postern_e2e::Random;
 use shape::Shape;
 
 static NUMBER: AtomicU32 = AtomicU32::new(1);
@@ -37,7 +36,7 @@ fn seed() -> u64 {
 
 /// A function with nothing left to chance.
 fn function(seed: u64) -> Run {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     loop {
         let size = 2 + rng.below(30);
         let shape = shape::random(&mut rng, size);

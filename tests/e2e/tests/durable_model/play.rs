@@ -8,9 +8,9 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::judge::{self, End, Row};
 use crate::oracle::{self, Expected, How};
-use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::sql::{SCHEMA, Writer, literal};
+use postern_e2e::Random;
 
 const ROLES: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
@@ -97,15 +97,15 @@ pub struct Run {
 
 impl Run {
     pub fn new(number: u32, seed: u64, shape: Shape, expected: Expected) -> Self {
-        let mut rng = Rng::new(seed ^ 0xac75);
+        let mut rng = Random::new(seed ^ 0xac75);
         let acts = acts(&expected, &mut rng);
-        let role = ROLES[rng.place(ROLES.len())];
+        let role = ROLES[rng.below(ROLES.len())];
         Self { number, seed, shape, expected, role, priority: rng.below(3), acts, id: String::new() }
     }
 }
 
 /// What is done to a function that takes these signals.
-fn acts(expected: &Expected, rng: &mut Rng) -> Vec<Act> {
+fn acts(expected: &Expected, rng: &mut Random) -> Vec<Act> {
     let mut left: Vec<(String, Vec<i64>)> = Vec::new();
     for (name, count) in &expected.signals {
         let mut all: Vec<i64> = (0..*count).map(|n| oracle::payload(name, n)).rev().collect();
@@ -117,7 +117,7 @@ fn acts(expected: &Expected, rng: &mut Rng) -> Vec<Act> {
     }
     let mut sent = Vec::new();
     while !left.is_empty() {
-        let place = rng.place(left.len());
+        let place = rng.below(left.len());
         match left[place].1.pop() {
             Some(value) => sent.push((left[place].0.clone(), value)),
             None => {
@@ -126,7 +126,7 @@ fn acts(expected: &Expected, rng: &mut Rng) -> Vec<Act> {
         }
     }
     sent.reverse();
-    let mut take = |rng: &mut Rng, most: u32| -> Vec<(String, i64)> {
+    let mut take = |rng: &mut Random, most: u32| -> Vec<(String, i64)> {
         let many = (rng.below(most + 1) as usize).min(sent.len());
         (0..many).filter_map(|_| sent.pop()).collect()
     };
@@ -136,7 +136,7 @@ fn acts(expected: &Expected, rng: &mut Rng) -> Vec<Act> {
     let mut empty = 0;
     while empty < 2 {
         match rng.below(100) {
-            0..15 => all.push(Act::Nap(u64::from(rng.below(20)))),
+            0..15 => all.push(Act::Nap(rng.below(20))),
             15..25 => {
                 all.push(if paused { Act::Resume } else { Act::Pause });
                 paused = !paused;
@@ -148,7 +148,7 @@ fn acts(expected: &Expected, rng: &mut Rng) -> Vec<Act> {
                     "select df.signal('$', 'g1', '6000')",
                     "select df.start('select app.boom(1)', 'ghost')",
                 ];
-                all.push(Act::Nothing(what[rng.place(what.len())]));
+                all.push(Act::Nothing(what[rng.below(what.len())]));
             }
             _ => {
                 let signals = take(rng, 3);
@@ -235,7 +235,7 @@ async fn act(client: &Client, run: &mut Run, act: Act) {
 
 /// A session: starts its functions, and does to them what is to be done.
 async fn session(stage: &Stage, mut todo: Vec<Run>, seed: u64) -> Vec<Run> {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let mut clients = HashMap::new();
     for role in ROLES {
         clients.insert(role, stage.connect(role).await);
@@ -255,7 +255,7 @@ async fn session(stage: &Stage, mut todo: Vec<Run>, seed: u64) -> Vec<Run> {
         if active.is_empty() {
             return done;
         }
-        let place = rng.place(active.len());
+        let place = rng.below(active.len());
         let run = &mut active[place];
         match run.acts.pop() {
             Some(next) => act(&clients[run.role], run, next).await,
@@ -266,11 +266,11 @@ async fn session(stage: &Stage, mut todo: Vec<Run>, seed: u64) -> Vec<Run> {
 
 /// Ends executors and changes settings, until it is dropped.
 async fn storm(stage: &Stage, seed: u64) {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let admin = stage.connect("postgres").await;
     loop {
-        tokio::time::sleep(Duration::from_millis(u64::from(10 + rng.below(120)))).await;
-        let mode = ["each", "group", "boundary"][rng.place(3)];
+        tokio::time::sleep(Duration::from_millis(10 + rng.below(120))).await;
+        let mode = ["each", "group", "boundary"][rng.below(3)];
         let executors = 1 + rng.below(6);
         let change = match rng.below(5) {
             0 => format!("alter system set postern.step_commit = '{mode}'"),

@@ -3,7 +3,7 @@
 //! Each step that has an effect has a number of its own. Names of results say what kind of result they have: `q…` one row with the
 //! column `v`, `r…` several, `s…` a signal, `t…` a signal that may not have come, `j…` an array, `i…` a row of a map.
 
-use crate::rng::Rng;
+use postern_e2e::Random;
 
 /// Something that a statement reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,13 +235,13 @@ impl Lane {
 
 /// Makes functions.
 pub struct Maker<'a> {
-    rng: &'a mut Rng,
+    rng: &'a mut Random,
     ids: u32,
     signals: u32,
 }
 
 /// A random function of about that many nodes.
-pub fn random(rng: &mut Rng, size: u32) -> Shape {
+pub fn random(rng: &mut Random, size: u32) -> Shape {
     let mut maker = Maker { rng, ids: 0, signals: 0 };
     let mut lane = Lane { waits: true, ..Lane::default() };
     maker.step(size, &mut lane)
@@ -262,7 +262,7 @@ impl Maker<'_> {
         for _ in 0..self.rng.below(3) {
             uses.extend(self.used(lane));
         }
-        Expr { constant: i64::from(self.rng.below(90)), uses }
+        Expr { constant: self.rng.below(90), uses }
     }
 
     fn used(&mut self, lane: &Lane) -> Option<Use> {
@@ -273,7 +273,11 @@ impl Maker<'_> {
             return Some(Use::Variable);
         }
         // Now and then one that is not bound.
-        let name = if self.rng.percent(3) { "q2".to_owned() } else { self.rng.pick(&lane.names)?.clone() };
+        let name = if self.rng.percent(3) {
+            "q2".to_owned()
+        } else {
+            (!lane.names.is_empty()).then(|| self.rng.pick(&lane.names).clone())?
+        };
         Some(match name.as_bytes().first() {
             Some(b'r') if self.rng.percent(40) => Use::Optional(name),
             Some(b'q') if self.rng.percent(20) => Use::Optional(name),
@@ -296,14 +300,18 @@ impl Maker<'_> {
                     self.signals += 1;
                     lane.signals.push(format!("g{}", self.signals));
                 }
-                let signal = self.rng.pick(&lane.signals).cloned().unwrap_or_default();
+                let signal = if lane.signals.is_empty() {
+                    String::new()
+                } else {
+                    self.rng.pick(&lane.signals).clone()
+                };
                 S::Wait { signal }
             }
             15..25 => S::Pick { expr: self.expr(lane) },
             25..30 => S::Sleep { millis: self.rng.below(15) },
             30..33 => S::Boom { id: self.id() },
             33..35 => S::Spoil { id: self.id() },
-            35..39 => S::Rows { count: self.rng.below(4), add: i64::from(self.rng.below(9)) },
+            35..39 => S::Rows { count: self.rng.below(4), add: self.rng.below(9) },
             39..44 if lane.looped => self.leave(),
             44 => S::Break { value: None },
             45 if self.rng.percent(20) => S::Brief,
@@ -312,7 +320,7 @@ impl Maker<'_> {
     }
 
     fn leave(&mut self) -> Shape {
-        S::Break { value: if self.rng.percent(50) { None } else { Some(i64::from(self.rng.below(50))) } }
+        S::Break { value: if self.rng.percent(50) { None } else { Some(self.rng.below(50)) } }
     }
 
     fn condition(&mut self, lane: &mut Lane) -> Shape {
@@ -359,12 +367,12 @@ impl Maker<'_> {
             60..65 => {
                 let mut all = self.nevers(rest / 2, lane);
                 let won = self.step(rest / 2, lane);
-                all.insert(self.rng.place(all.len() + 1), won);
+                all.insert(self.rng.below(all.len() + 1), won);
                 if self.rng.percent(60) { S::Race(all) } else { S::First(all) }
             }
             65..67 => {
                 let mut all = self.branches(rest, lane);
-                let last = self.rng.place(all.len());
+                let last = self.rng.below(all.len());
                 for (place, branch) in all.iter_mut().enumerate() {
                     if place != last || self.rng.percent(20) {
                         let id = self.id();
@@ -382,7 +390,7 @@ impl Maker<'_> {
                 lane.items -= 1;
                 S::Map {
                     rows: self.rng.below(5),
-                    add: i64::from(self.rng.below(9)),
+                    add: self.rng.below(9),
                     concurrency: 1 + self.rng.below(5),
                     item,
                     body: Box::new(body),
@@ -440,7 +448,7 @@ impl Maker<'_> {
     }
 
     fn repeat(&mut self, size: u32, lane: &mut Lane) -> Shape {
-        let count = i64::from(1 + self.rng.below(3));
+        let count = 1 + self.rng.below(3);
         let of = self.id();
         let looped = std::mem::replace(&mut lane.looped, true);
         let first = S::Mark { id: of, expr: self.expr(lane), error: false };
@@ -460,7 +468,7 @@ impl Maker<'_> {
         let of = self.id();
         let first = S::Mark { id: of, expr: self.expr(lane), error: false };
         let inner = self.step(size.saturating_sub(2).max(1), lane);
-        let until = S::Until { of, count: i64::from(self.rng.below(3)) };
+        let until = S::Until { of, count: self.rng.below(3) };
         let body =
             if self.rng.percent(50) { seq(first, seq(inner, until)) } else { seq(seq(first, until), inner) };
         let only = if self.rng.percent(20) { Some("P0001".to_owned()) } else { None };

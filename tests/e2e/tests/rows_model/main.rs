@@ -10,7 +10,6 @@
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod model;
-mod random;
 mod steps;
 mod world;
 
@@ -18,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Model, ROLES, Refusal, SETUP, STATEMENTS, Said, Statement, TABLES, VIEWS};
 use postern_cluster::{Cluster, Installation};
-use random::Random;
+use postern_e2e::Random;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use world::World;
 

@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::model::{Expression, Model, Policy, ROLES, TABLES, VIEWS};
-use super::random::Random;
 use super::world::{Command, Oid, World};
+use postern_e2e::Random;
 
 const COMMANDS: [(Command, &str); 4] = [('r', "SELECT"), ('a', "INSERT"), ('w', "UPDATE"), ('d', "DELETE")];
 const BY: [&str; 7] = ["m0", "m1", "m2", "m3", "m4", "m5", "postgres"];
@@ -276,7 +276,7 @@ fn expression(random: &mut Random, table: &str) -> Expression {
     match random.below(10) {
         0..2 => Expression::Above(0),
         2 => Expression::Above(4),
-        3..5 => Expression::Modulo(2, i64::try_from(random.below(2)).unwrap()),
+        3..5 => Expression::Modulo(2, random.below(2)),
         5 => Expression::Mine,
         6 => Expression::Below(50),
         7 => Expression::Null,

@@ -5,6 +5,8 @@
 pub struct Random(u64);
 
 impl Random {
+    /// The same seed, the same choices.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -17,16 +19,21 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
+    /// A number below `limit`, which is not 0.
+    pub fn below<N: TryFrom<u64> + TryInto<u64>>(&mut self, limit: N) -> N {
+        let (Ok(limit), next) = (limit.try_into(), self.next()) else {
+            unreachable!("a limit is not negative")
+        };
+        // What is below a number of this type is of this type.
+        N::try_from(next % limit).unwrap_or_else(|_| unreachable!())
     }
 
     /// True so many times of a hundred.
     pub fn percent(&mut self, chance: usize) -> bool {
-        self.below(100) < chance
+        self.below(100_usize) < chance
     }
 
+    /// One of them, of which there is one.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
