@@ -142,7 +142,7 @@ pub fn run(database: Oid) {
     worker::report(Some(&turn::activity(&id, task.strand.node, &task.query)));
     let started = worker::now();
     let (ran, sql) = match task.ready {
-        Ok((prepared, judged)) => (perform(&prepared, judged), Some(prepared.sql)),
+        Ok((prepared, judged)) => (perform(&prepared, &judged), Some(prepared.sql)),
         Err(failure) => (Err(Stopped::Failed(failure)), None),
     };
     let ran = match ran {
@@ -191,11 +191,11 @@ fn prepare(query: &str, strand: &Strand, instance: &Instance) -> Result<Prepared
     })
 }
 
-fn perform(prepared: &Prepared, judged: Judged) -> Result<Done, Stopped> {
+fn perform(prepared: &Prepared, judged: &Judged) -> Result<Done, Stopped> {
     judged.enter_for_life().map_err(|error| Stopped::Failed(rights::failure(error)))?;
     let failed = |caught: Caught| Stopped::Failed(step::failure(caught));
     worker::transaction(identity::worker::settings_for_life).map_err(failed)?;
-    step::run_at_top_level(&prepared.sql, &prepared.params, guc::STEP_TIMEOUT.get())
+    step::run_at_top_level(judged, &prepared.sql, &prepared.params, guc::STEP_TIMEOUT.get())
 }
 
 /// Writes what the statement came to, if the strand still waits for that. As the owner.

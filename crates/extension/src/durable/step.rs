@@ -15,7 +15,7 @@ use postern_durable::{Failure, Param};
 
 use super::board;
 use crate::error::raise;
-use crate::identity;
+use crate::identity::{self, worker::Judged};
 use crate::pg::caught::Caught;
 use crate::pg::guc::{self, Level};
 use crate::pg::statement::{self, Output, Parameter, Refusal};
@@ -94,14 +94,17 @@ pub fn run(who: As<'_>, sql: &str, params: &[Param], timeout: i32) -> Result<Don
     }
 }
 
-/// Runs a statement at top level, as the identity that stands for the life of this process. `timeout` as in [`run`]. It has made
+/// Runs a statement at top level, as the identity that was entered for the life of this process; as in [`run`], no other. `timeout` as in [`run`]. It has made
 /// what transactions it likes; the last is committed, or rolled back if it failed.
-pub fn run_at_top_level(sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
+pub fn run_at_top_level(who: &Judged, sql: &str, params: &[Param], timeout: i32) -> Result<Done, Stopped> {
     let nul = |what: &str| {
         Stopped::Failed(Failure::new("22021", format!("SQL execution failed: {what} has a NUL byte")))
     };
     let Ok(text) = CString::new(sql) else { return Err(nul("the text")) };
-    let parameters = worker::transaction(|| params.iter().map(parameter).collect::<Option<Vec<_>>>());
+    let parameters = worker::transaction(|| {
+        who.must_stand().unwrap_or_else(|error| raise(error));
+        params.iter().map(parameter).collect::<Option<Vec<_>>>()
+    });
     let parameters = match parameters {
         Ok(Some(parameters)) => parameters,
         Ok(None) => return Err(nul("a value")),

@@ -89,9 +89,14 @@ pub fn judge(
 impl Judged {
     /// Enters for the life of the process, which runs one statement and ends: nothing of it reaches anyone else. Outside a
     /// transaction. The identity stands through every COMMIT and ROLLBACK of the statement: see [`enter::enter_for_life`].
-    pub fn enter_for_life(self) -> Result<(), Error> {
+    pub fn enter_for_life(&self) -> Result<(), Error> {
         enter::enter_for_life(self.role, Checked::new(self.facts.as_deref())?);
         Ok(())
+    }
+
+    /// As [`must_stand`], of this identity. In a transaction.
+    pub fn must_stand(&self) -> Result<(), Error> {
+        must_stand(self.role, self.facts.as_deref())
     }
 }
 
